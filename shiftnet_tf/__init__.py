@@ -1,0 +1,35 @@
+"""Shift-Net image inpainting (Yan et al., ECCV 2018, arXiv 1801.09392) for TensorFlow and Keras.
+
+Importing the package loads neither TensorFlow nor a runtime: each public name is
+imported on first use (PEP 562).
+"""
+
+import importlib
+import os
+
+__version__ = "0.1.0"
+
+# The layers call TensorFlow operations directly, so Keras must run on TensorFlow
+# whatever the user's keras.json says.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+_MODULE_OF = {
+    "InputError": "shiftnet_tf.errors",
+    "Inpainter": "shiftnet_tf.runtime",
+    "inpaint_file": "shiftnet_tf.runtime",
+    "ShiftNet": "shiftnet_tf.shiftnet",
+}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name):
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
+    if name in {"layers", "networks", "runtime"}:
+        return importlib.import_module(f"shiftnet_tf.{name}")
+    raise AttributeError(f"module 'shiftnet_tf' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,162 @@
+"""What `train.py` does beside the steps: progress, pictures, checkpoints. Keras callbacks, each for one thing."""
+
+import csv
+import io
+import math
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shiftnet_tf import images
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.layers.masking import composite, mask_image
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar for the whole run, with the time left: at most a line a second, a line a minute where no one watches.
+
+    Args:
+        steps: int, training steps from now to the end.
+        log: function of str, for the line of each epoch.
+    """
+
+    def __init__(self, steps, log):
+        super().__init__()
+        self.log = log
+        self.done = 0
+        self.bar = keras.utils.Progbar(steps, interval=1 if sys.stdout.isatty() else 60, stateful_metrics=["loss"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += 1
+        self.bar.update(self.done, [("loss", logs["loss"])], finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        if sys.stdout.isatty():
+            print()
+        self.log(f"epoch {epoch + 1}/{self.params['epochs']}: {values}")
+
+
+class Pictures(keras.callbacks.Callback):
+    """A grid before the first step and after each epoch, as PNG and for TensorBoard.
+
+    One row a photo: masked image, predicted image, inpainted image, image.
+
+    Args:
+        run: Run.
+        dataset: tf.data.Dataset of batches of one; its first `rows` are drawn.
+        first_epoch: int, epochs already done.
+        rows: int. Defaults to 4.
+    """
+
+    def __init__(self, run, dataset, first_epoch=0, rows=4):
+        super().__init__()
+        self.run = run
+        self.first_epoch = first_epoch
+        self.samples = list(dataset.take(rows))
+        self.writer = tf.summary.create_file_writer(str(run.events / "pictures"))
+
+    def on_train_begin(self, logs=None):
+        if self.first_epoch == 0:
+            self._draw(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._draw(epoch + 1)
+
+    def _draw(self, epoch):
+        sheet = images.grid([self._row(sample) for sample in self.samples])
+        images.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
+        with self.writer.as_default():
+            tf.summary.image("masked, predicted, inpainted, true", sheet[np.newaxis], step=epoch)
+        self.writer.flush()
+
+    def _row(self, sample):
+        image, mask = sample["image"], sample["mask"]
+        predicted_image = self.model.generator(sample)
+        inpainted_image = composite(predicted_image, image, mask)
+        return [images.from_float(x[0].numpy()) for x in (mask_image(image, mask), predicted_image, inpainted_image, image)]
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """A checkpoint after each epoch, the last three kept; the best weights by validation beside them.
+
+    Args:
+        run: Run.
+        model: ShiftNet, compiled.
+
+    Attributes:
+        epoch: int, epochs done.
+    """
+
+    def __init__(self, run, model):
+        super().__init__()
+        self.run = run
+        self.state = {"epoch": tf.Variable(0, dtype=tf.int64), "best": tf.Variable(-math.inf, dtype=tf.float32)}
+        self.checkpoint = tf.train.Checkpoint(
+            generator=model.generator,
+            discriminator=model.discriminator,
+            generator_optimizer=model.optimizer,
+            discriminator_optimizer=model.discriminator_optimizer,
+            **self.state,
+        )
+        self.manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), max_to_keep=3)
+
+    @property
+    def epoch(self):
+        return int(self.state["epoch"])
+
+    def restore(self):
+        """Goes back to the last checkpoint, all of it.
+
+        Raises:
+            InputError: there is none, or it does not fit the model.
+        """
+        if not self.manager.latest_checkpoint:
+            raise InputError(f"no checkpoint to resume from in {self.run.checkpoints}")
+        try:
+            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise InputError(f"the checkpoint {self.manager.latest_checkpoint} cannot be restored: {error}") from error
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.state["epoch"].assign(epoch + 1)
+        score = logs["val_hole_psnr"]
+        if score > float(self.state["best"]):
+            self.state["best"].assign(score)
+            for network, path in (
+                (self.model.generator, self.run.generator_weights),
+                (self.model.discriminator, self.run.discriminator_weights),
+            ):
+                images.write_atomically(path, network.save_weights)
+        try:
+            self.manager.save(checkpoint_number=epoch + 1)
+        except tf.errors.OpError as error:
+            raise InputError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
+
+
+class StopOnBadLoss(keras.callbacks.Callback):
+    """Ends the run at the step whose loss is NaN or infinite, before a checkpoint can hold it."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise InputError(
+                f"the loss is {logs['loss']} at step {batch + 1} of this epoch: try a smaller "
+                "`training.learning_rate` or `losses.adversarial`, then --resume from the last checkpoint"
+            )
+
+
+def cut_metrics(path, epochs):
+    """Drops the rows of metrics.csv that are past a checkpoint, for a run that goes on from it.
+
+    Args:
+        path: Path of the file; it may be absent.
+        epochs: int, rows to keep at the most.
+    """
+    if not path.is_file():
+        return
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows[: epochs + 1])
+    images.write_atomically(path, lambda part: part.write_text(text.getvalue(), encoding="utf-8"))

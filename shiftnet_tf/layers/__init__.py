@@ -1,0 +1,15 @@
+"""Keras layers of Shift-Net; each is registered under the package name `shiftnet_tf`."""
+
+from shiftnet_tf.layers.instance_normalization import InstanceNormalization
+from shiftnet_tf.layers.masking import composite, downsample_mask, mask_image
+from shiftnet_tf.layers.shift_connection import ShiftConnection
+from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
+
+__all__ = [
+    "InstanceNormalization",
+    "ShiftConnection",
+    "SubpixelUpsampling",
+    "composite",
+    "downsample_mask",
+    "mask_image",
+]

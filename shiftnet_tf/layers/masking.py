@@ -1,0 +1,57 @@
+"""What is done with a mask inside the networks. Images are float [B, H, W, 3] in [-1, 1], masks float
+[B, H, W, 1], 1 = hole. All by selection, so that nothing under a mask, not even a NaN, reaches a result.
+"""
+
+import tensorflow as tf
+
+# Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
+_THRESHOLD = 5 / 16
+
+
+def mask_image(image, mask):
+    """The image with its hole set to 0.
+
+    Args:
+        image: float [B, H, W, 3].
+        mask: [B, H, W, 1], 1 = hole.
+
+    Returns:
+        float [B, H, W, 3].
+    """
+    return tf.where(mask > 0.5, tf.zeros_like(image), image)
+
+
+def composite(predicted_image, image, mask):
+    """The prediction in the hole, the image elsewhere.
+
+    Args:
+        predicted_image, image: [B, H, W, 3] of one dtype.
+        mask: [B, H, W, 1], 1 = hole.
+
+    Returns:
+        [B, H, W, 3].
+    """
+    return tf.where(mask > 0.5, predicted_image, image)
+
+
+def downsample_mask(mask, layers, method="convolution"):
+    """The mask at the size of an encoder layer.
+
+    Args:
+        mask: float [B, H, W, 1], 1 = hole; H and W are multiples of 2 ** `layers`.
+        layers: int, how often the size is halved.
+        method: `"convolution"` (the paper and the authors' Lua code: `layers` averaging convolutions, hole where
+            at least 5/16 is left) or `"nearest"` (the authors' PyTorch code: every 2 ** `layers`-th pixel).
+
+    Returns:
+        float [B, H / 2**layers, W / 2**layers, 1] of 0 and 1.
+    """
+    if method == "nearest":
+        stride = 2**layers
+        return tf.cast(mask[:, ::stride, ::stride] > 0.5, mask.dtype)
+    if method != "convolution":
+        raise ValueError(f'`method` must be "convolution" or "nearest". Received: {method!r}')
+    for _ in range(layers):
+        padded = tf.pad(mask, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        mask = tf.nn.avg_pool2d(padded, ksize=4, strides=2, padding="VALID")  # all sixteen weights 1/16
+    return tf.cast(mask >= _THRESHOLD, mask.dtype)

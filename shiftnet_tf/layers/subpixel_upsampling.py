@@ -1,0 +1,82 @@
+"""The 4x4, stride 2 transposed convolution as one fast 2x2 convolution.
+
+[B, H, W, C] -> [B, 2H, 2W, filters], exactly as a transposed convolution with kernel 4, stride 2 and padding 1
+(Table 2's deconvolutions). In one dimension, with kernel k_0 .. k_3,
+
+    output[2m]     = k_3 x[m - 1] + k_1 x[m]
+    output[2m + 1] = k_2 x[m]     + k_0 x[m + 1]
+
+so both are a two-tap convolution of x padded by 1, read from offset 0 and from offset 1. In two dimensions ONE 2x2
+convolution with 4 * filters channels computes all four phases (Shi et al., 2016, arXiv 1609.05158); each is cropped
+at its own offset and depth_to_space interleaves them. It runs on the convolution kernels that every runtime has tuned,
+where transposed convolutions are slow.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_TAPS = ((3, 1), (2, 0))  # phase -> the transposed kernel's taps for the earlier and the later input
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class SubpixelUpsampling(keras.layers.Layer):
+    """Doubles height and width with a learned 4x4 kernel.
+
+    Args:
+        filters: int, output channels.
+        kernel_initializer: Keras initializer. Defaults to normal(0, 0.02), as in the authors' code.
+
+    Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters].
+    The kernel is kept as [2, 2, C, 4 * filters]; `subpixel_kernel` makes it from a transposed one.
+
+    Example:
+
+    >>> SubpixelUpsampling(8)(tf.random.normal([1, 16, 16, 4])).shape
+    TensorShape([1, 32, 32, 8])
+    """
+
+    def __init__(self, filters, kernel_initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or keras.initializers.RandomNormal(stddev=0.02)
+        )
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            shape=(2, 2, input_shape[-1], 4 * self.filters), initializer=self.kernel_initializer, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        height, width = inputs.shape[1:3]
+        padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        phases = tf.nn.conv2d(inputs, self.kernel, strides=1, padding=padding)  # [B, H + 1, W + 1, 4 * filters]
+        cropped = [
+            phases[:, row : row + height, column : column + width, group * self.filters : (group + 1) * self.filters]
+            for group, (row, column) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1)))
+        ]
+        interleaved = tf.nn.depth_to_space(tf.concat(cropped, axis=-1), 2)  # [B, 2H, 2W, filters]
+        return tf.nn.bias_add(interleaved, self.bias)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+def subpixel_kernel(transposed_kernel):
+    """Rearranges the kernel of a 4x4 transposed convolution for `SubpixelUpsampling`.
+
+    Args:
+        transposed_kernel: array [4, 4, filters, C], as `keras.layers.Conv2DTranspose` keeps it.
+
+    Returns:
+        numpy array [2, 2, C, 4 * filters].
+    """
+    kernel = np.asarray(transposed_kernel).transpose(0, 1, 3, 2)  # [4, 4, C, filters]
+    groups = [kernel[list(rows)][:, list(columns)] for rows in _TAPS for columns in _TAPS]
+    return np.concatenate(groups, axis=-1)

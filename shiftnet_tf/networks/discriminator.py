@@ -1,0 +1,59 @@
+"""The discriminator: a PatchGAN (section 3.3, Table 3; Isola et al., 2017, arXiv 1611.07004).
+
+In: image float32 [B, H, W, 3] in [-1, 1]. Out: logits float32 [B, h, w, 1], each for the patch it sees; 30x30 for a
+256x256 image. 4x4 convolutions f, 2f, 4f with stride 2, then 8f and 1 with stride 1, all padded by 1;
+LeakyReLU(0.2) after all but the last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
+"""
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.layers import InstanceNormalization
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class Discriminator(keras.Model):
+    """Judges patches of an image: real or generated.
+
+    Args:
+        filters: int, of the first convolution. Defaults to 64.
+        depth: int, convolutions of stride 2. Defaults to 3.
+
+    Input: float32 [B, H, W, 3] in [-1, 1]. Output: logits float32 [B, h, w, 1].
+
+    Example:
+
+    >>> Discriminator(filters=8)(tf.zeros([1, 256, 256, 3])).shape
+    TensorShape([1, 30, 30, 1])
+    """
+
+    def __init__(self, filters=64, depth=3, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.depth = depth
+        widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
+        self.convolutions = [
+            keras.layers.Conv2D(
+                width,
+                4,
+                strides=2 if i < depth else 1,
+                padding="valid",
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+                name=f"convolution_{i + 1}",
+            )
+            for i, width in enumerate(widths)
+        ]
+        self.norms = [InstanceNormalization(name=f"norm_{i + 1}") for i in range(1, depth + 1)]
+
+    def call(self, images):
+        x = images
+        for i, convolution in enumerate(self.convolutions):
+            x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
+            if 0 < i <= self.depth:
+                x = self.norms[i - 1](x)
+            if i <= self.depth:
+                x = tf.nn.leaky_relu(x, 0.2)
+        return tf.cast(x, tf.float32)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "depth": self.depth}

@@ -1,0 +1,163 @@
+"""The generator: a U-Net with shift connections (section 3.3, Table 2).
+
+In: image float32 [B, S, S, 3] in [-1, 1] and mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image,
+float32 [B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak.
+
+Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but
+the first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of
+stride 2, ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is
+joined on, and for a layer in `shift_layers` the shifted feature too. tanh at the end.
+
+As in both releases of the authors, the shift connection takes its features after the decoder's ReLU. Beyond the
+paper: 1 - mask as a fourth input channel (as in the authors' PyTorch code), which tells a hole from grey.
+"""
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.config import ModelConfig
+from shiftnet_tf.layers import InstanceNormalization, ShiftConnection, SubpixelUpsampling, downsample_mask, mask_image
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class Generator(keras.Model):
+    """Predicts the whole image from its known part.
+
+    Args:
+        image_size: int, pixels, a multiple of 2 ** `depth`. Defaults to 256.
+        filters: int, of the first convolution. Defaults to 64.
+        depth: int, number of convolutions of stride 2. Defaults to 8.
+        shift_layers: encoder layers with a shift connection, counted from 1. Defaults to (3,), 32x32 of 256x256.
+        feature_mask: `"convolution"` or `"nearest"`, see `layers.downsample_mask`. Defaults to `"convolution"`.
+        mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
+
+    Call arguments:
+        inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
+        return_features: bool, default False.
+
+    Returns:
+        The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, one entry a shift
+        connection in the order of `shift_layers`: `decoder_features` [B, h, w, C], `feature_mask` [B, h, w, 1]
+        and `shift_map` int32 [B, h, w].
+
+    Raises:
+        InputError (a ValueError): an argument out of range, such as an `image_size` that is no such multiple.
+
+    Example:
+
+    >>> generator = Generator(image_size=256, filters=8)
+    >>> image, mask = tf.zeros([1, 256, 256, 3]), tf.ones([1, 256, 256, 1])
+    >>> generator({"image": image, "mask": mask}).shape
+    TensorShape([1, 256, 256, 3])
+
+    Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), Table 2.
+    """
+
+    def __init__(
+        self,
+        image_size=256,
+        filters=64,
+        depth=8,
+        shift_layers=(3,),
+        feature_mask="convolution",
+        mask_channel=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        ModelConfig(image_size, filters, depth, tuple(shift_layers), feature_mask, mask_channel)  # checks them
+        self.image_size = image_size
+        self.filters = filters
+        self.depth = depth
+        self.shift_layers = tuple(shift_layers)
+        self.feature_mask = feature_mask
+        self.mask_channel = mask_channel
+
+        widths = [filters * min(2**layer, 8) for layer in range(depth)]
+        self.encoder_convolutions = [_convolution(width, f"encoder_{i + 1}") for i, width in enumerate(widths)]
+        self.encoder_norms = [InstanceNormalization(name=f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
+        # decoder_ups[i] doubles the size of encoder layer i + 1 to that of encoder layer i.
+        self.decoder_ups = [
+            SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
+        ]
+        self.decoder_norms = [InstanceNormalization(name=f"decoder_norm_{i + 1}") for i in range(1, depth)]
+        self.shifts = [ShiftConnection(name=f"shift_{layer}") for layer in self.shift_layers]
+
+    def build(self, input_shape=None):
+        channels = 3 + self.mask_channel
+        for convolution in self.encoder_convolutions:
+            convolution.build((None, None, None, channels))
+            channels = convolution.filters
+        for i in reversed(range(self.depth)):
+            self.decoder_ups[i].build((None, None, None, channels))
+            channels = self.decoder_ups[i].filters * (3 if i in self.shift_layers else 2)
+        norms = zip(self.encoder_norms + self.decoder_norms, self.encoder_convolutions[1:-1] + self.decoder_ups[1:])
+        for norm, convolution in norms:
+            norm.build((None, None, None, convolution.filters))
+        self.built = True
+
+    def call(self, inputs, return_features=False):
+        mask = inputs["mask"]
+        encoder_features = self._encode(mask_image(inputs["image"], mask), mask)
+        features = {}
+        x = encoder_features[-1]
+        for i in reversed(range(1, self.depth)):
+            x = self.decoder_norms[i - 1](self.decoder_ups[i](tf.nn.relu(x)))  # [B, S / 2**i, S / 2**i, width]
+            decoder, encoder = tf.nn.relu(x), tf.nn.relu(encoder_features[i - 1])
+            if i in self.shift_layers:
+                shift = self.shifts[self.shift_layers.index(i)]
+                feature_mask = downsample_mask(mask, i, self.feature_mask)
+                x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True)
+                features[i] = (decoder, feature_mask, shift_map)
+            else:
+                x = tf.concat([decoder, encoder], axis=-1)
+        predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
+        if not return_features:
+            return predicted_image
+        names = ("decoder_features", "feature_mask", "shift_map")
+        return predicted_image, {
+            name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)
+        }
+
+    def encode(self, image, mask):
+        """Encoder features of an image as it is, hole and all: the target of the guidance loss.
+
+        Args:
+            image: float32 [B, S, S, 3] in [-1, 1], complete.
+            mask: float32 [B, S, S, 1], shown as the mask channel, not applied.
+
+        Returns:
+            list, one entry a shift connection: float [B, h, w, C], after the ReLU.
+        """
+        if not self.shift_layers:
+            return []
+        features = self._encode(image, mask, layers=max(self.shift_layers))
+        return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
+
+    def _encode(self, image, mask, layers=None):
+        x = tf.concat([image, 1.0 - mask], axis=-1) if self.mask_channel else image
+        features = []
+        for i in range(layers or self.depth):
+            if i > 0:
+                x = tf.nn.leaky_relu(x, 0.2)
+            x = self.encoder_convolutions[i](x)
+            if 0 < i < self.depth - 1:
+                x = self.encoder_norms[i - 1](x)
+            features.append(x)
+        return features
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_size": self.image_size,
+            "filters": self.filters,
+            "depth": self.depth,
+            "shift_layers": list(self.shift_layers),
+            "feature_mask": self.feature_mask,
+            "mask_channel": self.mask_channel,
+        }
+
+
+def _convolution(filters, name):
+    # On an even input, "same" is the padding of 1 at each side that PyTorch is told.
+    initializer = keras.initializers.RandomNormal(stddev=0.02)
+    return keras.layers.Conv2D(filters, 4, strides=2, padding="same", kernel_initializer=initializer, name=name)

@@ -1,0 +1,141 @@
+"""The run folder: all that a training run leaves, and all that exporting and evaluating need.
+
+    config.toml               the whole config, folders in absolute form
+    versions.json             packages that it ran with
+    log.txt, metrics.csv      what was said; a row an epoch
+    events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
+    checkpoints/              both networks, both optimizers, the epoch and the best score
+    generator.weights.h5      the best by validation: what export and evaluation load
+    discriminator.weights.h5  of the same epoch
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+from shiftnet_tf import __version__, config, images
+from shiftnet_tf.errors import InputError
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder and its config: `Run.create` for a new one, `Run.open` for one that is there.
+
+    Attributes:
+        path: Path of the folder.
+        config: Config.
+    """
+
+    path: Path
+    config: config.Config
+
+    @classmethod
+    def create(cls, path, run_config):
+        """Makes the folder, with its config and versions.
+
+        Args:
+            path: str or Path.
+            run_config: Config.
+
+        Returns:
+            Run.
+
+        Raises:
+            InputError: the folder holds something already, or cannot be made.
+        """
+        path = Path(path)
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise InputError(f"{path} already holds something: name a new --run-dir, or go on with --resume")
+        run = cls(path, run_config)
+        try:
+            for folder in (run.path, run.pictures, run.checkpoints, run.events):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}") from error
+        run.write_config()
+        versions = {"shiftnet_tf": __version__, "python": platform.python_version(), "platform": platform.platform()}
+        versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+        run._write_text("versions.json", json.dumps(versions, indent=2) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, path):
+        """Opens a run folder.
+
+        Args:
+            path: str or Path.
+
+        Returns:
+            Run.
+
+        Raises:
+            InputError: no run folder, or a config that this version cannot read.
+        """
+        path = Path(path)
+        if not (path / "config.toml").is_file():
+            raise InputError(f"no run folder (it has no config.toml): {path}")
+        return cls(path, config.read(path / "config.toml"))
+
+    def write_config(self):
+        self._write_text("config.toml", config.write_toml(self.config))
+
+    def _write_text(self, name, text):
+        images.write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))
+
+    @property
+    def checkpoints(self):
+        return self.path / "checkpoints"
+
+    @property
+    def events(self):
+        return self.path / "events"
+
+    @property
+    def pictures(self):
+        return self.path / "pictures"
+
+    @property
+    def metrics(self):
+        return self.path / "metrics.csv"
+
+    @property
+    def generator_weights(self):
+        return self.path / "generator.weights.h5"
+
+    @property
+    def discriminator_weights(self):
+        return self.path / "discriminator.weights.h5"
+
+    def load_generator(self, image_size=None):
+        """The trained generator. Imports TensorFlow.
+
+        Args:
+            image_size: int, pixels; None: the size of the training. The weights fit any size.
+
+        Returns:
+            Generator.
+
+        Raises:
+            InputError: no weights yet, weights of another network, an image size that does not fit.
+        """
+        from shiftnet_tf.networks import Generator
+
+        if not self.generator_weights.is_file():
+            raise InputError(f"the run has no {self.generator_weights.name} yet: {self.path}")
+        model = dataclasses.replace(self.config.model, image_size=image_size or self.config.model.image_size)
+        generator = Generator(**dataclasses.asdict(model))
+        generator.build()
+        try:
+            generator.load_weights(self.generator_weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.generator_weights} does not fit the run's config.toml: {error}") from error
+        return generator
+
+    def weights_sha256(self):
+        """The SHA-256 of generator.weights.h5, in hexadecimal: tells which weights an export holds."""
+        return hashlib.sha256(self.generator_weights.read_bytes()).hexdigest()

@@ -1,0 +1,163 @@
+"""Shift-Net as one trainable Keras model: the generator, the discriminator and the paper's objective.
+
+L = reconstruction + guidance + adversarial (section 3.1), each weighted by `LossConfig`. A batch is a dict of
+`image`, float32 [B, S, S, 3] in [-1, 1], and `mask`, float32 [B, S, S, 1], 1 = hole.
+
+Unlike the authors' code both networks take their gradients from one forward pass and are then updated together, which
+saves a pass of the discriminator, and the guidance target costs an encoder pass, not a generator pass.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf import config as configuration
+from shiftnet_tf import losses, metrics
+from shiftnet_tf.layers.masking import composite
+from shiftnet_tf.networks import Discriminator, Generator
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class ShiftNet(keras.Model):
+    """Trains a generator against a discriminator with `compile` and `fit`.
+
+    Args:
+        config: Config, of which the sections model, discriminator and losses are used. Defaults to the paper's.
+
+    Calling the model calls its generator. Logged metrics: `loss` (the generator's weighted sum) and each unweighted
+    loss in it, `discriminator_loss`; in validation `psnr` and `hole_psnr` of the inpainted image, in dB.
+
+    Example:
+
+    >>> model = ShiftNet(Config())                                                     # doctest: +SKIP
+    >>> model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
+    >>> model.fit(dataset, epochs=30)
+
+    Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392).
+    """
+
+    def __init__(self, config=None, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config or configuration.Config()
+        self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
+        self.discriminator = Discriminator(self.config.discriminator.filters, self.config.discriminator.depth)
+        size = self.config.model.image_size
+        self.generator.build()
+        self.discriminator.build((None, size, size, 3))
+        self.loss_weights = self._used_losses()
+        names = ["loss", *self.loss_weights, "psnr", "hole_psnr"]
+        names += ["discriminator_loss"] if "adversarial_loss" in self.loss_weights else []
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+
+    def _used_losses(self):
+        weights = {name: getattr(self.config.losses, name) for name in ("reconstruction", "hole", "guidance", "adversarial")}
+        if not self.config.model.shift_layers:
+            weights["guidance"] = 0.0
+        return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def compile(self, generator_optimizer, discriminator_optimizer, jit_compile="auto", **kwargs):
+        """Sets the two optimizers.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: keras.optimizers.Optimizer, not shared.
+            jit_compile: `"auto"`, `"on"` or `"off"`, see `resolve_jit_compile`.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        super().compile(optimizer=generator_optimizer, jit_compile=resolve_jit_compile(jit_compile), **kwargs)
+        self.discriminator_optimizer = discriminator_optimizer
+        generator_optimizer.build(self.generator.trainable_variables)
+        discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def call(self, inputs):
+        return self.generator(inputs)
+
+    def train_step(self, data):
+        image, mask = data["image"], data["mask"]
+        targets = self.generator.encode(image, mask) if "guidance_loss" in self.loss_weights else []
+
+        with tf.GradientTape(persistent=True) as tape:
+            predicted_image, features = self.generator({"image": image, "mask": mask}, return_features=True)
+            values = self._reconstruction_losses(predicted_image, image, mask)
+            if targets:
+                values["guidance_loss"] = _total_guidance(features, targets)
+            if "adversarial_loss" in self.loss_weights:
+                real_logits, generated_logits = self._logits(predicted_image, image, mask)
+                gan = self.config.losses.gan
+                values["adversarial_loss"] = losses.adversarial_loss(generated_logits, gan)
+                discriminator_loss = losses.discriminator_loss(real_logits, generated_logits, gan)
+            loss = tf.add_n([weight * values[name] for name, weight in self.loss_weights.items()])
+
+        variables = self.generator.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        if "adversarial_loss" in self.loss_weights:
+            discriminator_variables = self.discriminator.trainable_variables
+            discriminator_gradients = tape.gradient(discriminator_loss, discriminator_variables)
+            self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables))
+            values["discriminator_loss"] = discriminator_loss
+        self.optimizer.apply_gradients(zip(gradients, variables))
+
+        return self._track({"loss": loss, **values})
+
+    def test_step(self, data):
+        image, mask = data["image"], data["mask"]
+        inpainted_image = composite(self.generator(data), image, mask)
+        return self._track(
+            {
+                "psnr": metrics.psnr(image, inpainted_image),
+                "hole_psnr": metrics.psnr(image, inpainted_image, mask),
+            }
+        )
+
+    def _reconstruction_losses(self, predicted_image, image, mask):
+        values = {}
+        if "reconstruction_loss" in self.loss_weights:
+            values["reconstruction_loss"] = losses.reconstruction_loss(predicted_image, image)
+        if "hole_loss" in self.loss_weights:
+            values["hole_loss"] = losses.hole_loss(predicted_image, image, mask)
+        return values
+
+    def _logits(self, predicted_image, image, mask):
+        """One pass of the discriminator over real and generated images: instance norm keeps them apart."""
+        shown = predicted_image
+        if self.config.discriminator.input == "inpainted_image":
+            shown = composite(predicted_image, image, mask)
+        logits = self.discriminator(tf.concat([image, shown], axis=0))
+        return tf.split(logits, 2, axis=0)
+
+    def _track(self, values):
+        for name, value in values.items():
+            self.trackers[name].update_state(value)
+        return {name: self.trackers[name].result() for name in values}
+
+    def get_config(self):
+        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(configuration.from_dict(config.pop("config")), **config)
+
+
+def _total_guidance(features, targets):
+    """The sum over all shift connections."""
+    parts = zip(features["decoder_features"], targets, features["feature_mask"])
+    return tf.add_n([losses.guidance_loss(*part) for part in parts])
+
+
+def resolve_jit_compile(setting):
+    """Whether to compile the training step with XLA.
+
+    Args:
+        setting: `"on"`, `"off"` or `"auto"`: on with a GPU, off on a CPU, where it costs time.
+
+    Returns:
+        bool.
+    """
+    if setting == "auto":
+        return bool(tf.config.list_logical_devices("GPU"))
+    return setting == "on"

@@ -1,0 +1,160 @@
+"""Trains Shift-Net: a config and a run folder in, a run folder out.
+
+    python training/train.py                                   # the demo, on the photos of this repository
+    python training/train.py training/configs/compact.toml --set data.photos=~/photos
+    python training/train.py --resume --run-dir runs/compact-20261122T120000Z
+
+Each run has all it leaves in its folder, see shiftnet_tf/runs.py.
+"""
+
+import argparse
+import datetime
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes say nothing to a user
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf import callbacks, config, data
+from shiftnet_tf.errors import InputError, MissingGpuError, command
+from shiftnet_tf.runs import Run
+from shiftnet_tf.shiftnet import ShiftNet
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", help="TOML file; default: training/configs/demo.toml")
+    parser.add_argument("--run-dir", help="folder of the run; default: runs/<config>-<UTC time>")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as training.epochs=5")
+    parser.add_argument("--resume", action="store_true", help="go on with --run-dir from its last checkpoint")
+    parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 where there is no GPU")
+    options = parser.parse_args(arguments)
+    if options.resume and (options.config or not options.run_dir):
+        raise InputError("--resume takes the config from the run folder: give --run-dir and no config")
+    return options
+
+
+def read_settings(options):
+    """The config of this run and where its folder is; nothing is written yet."""
+    if options.resume:
+        wrong = [item for item in options.set if not item.startswith("training.epochs=")]
+        if wrong:
+            raise InputError(f"--resume lets only training.epochs be set anew. Received: {wrong[0]}")
+        run = Run.open(options.run_dir)
+        return config.read(run.path / "config.toml", options.set), run.path
+    source = Path(options.config or ROOT / "training" / "configs" / "demo.toml")
+    settings = config.read(source, options.set)
+    if not settings.data.photos:
+        raise InputError(f"{source} names no photos: give --set data.photos=FOLDER")
+    time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return settings, Path(options.run_dir or ROOT / "runs" / f"{source.stem}-{time}")
+
+
+def choose_device(require_gpu):
+    """Which device TensorFlow trains on, in words."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if require_gpu and not gpus:
+        raise MissingGpuError(
+            "--require-gpu: TensorFlow finds no GPU. Check `nvidia-smi`, and install with: "
+            'pip install "tensorflow[and-cuda]"'
+        )
+    return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
+
+
+def open_photos(settings):
+    """Training and validation photos."""
+    arguments = settings.model.image_size, settings.data.short_side, settings.data.cache_megabytes
+    photos = data.PhotoFolder(settings.data.photos, *arguments)
+    if settings.data.validation_photos:
+        return photos, data.PhotoFolder(settings.data.validation_photos, *arguments)
+    return photos, photos.hold_out()
+
+
+def build(settings):
+    """The compiled model, its weights drawn by the seed."""
+    keras.utils.set_random_seed(settings.training.seed)
+    if settings.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    model = ShiftNet(settings)
+    generator_optimizer, discriminator_optimizer = (
+        keras.optimizers.Adam(settings.training.learning_rate, beta_1=settings.training.beta_1) for _ in range(2)
+    )
+    model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
+    return model
+
+
+def describe(device, photos, validation, model, log):
+    """Says what this run trains, on what and with what."""
+    log(f"device: {device}")
+    skipped = photos.skipped + validation.skipped
+    for sentence in skipped:
+        log(f"skipped: {sentence}")
+    log(f"photos: {len(photos)} to train on, {len(validation)} to validate with, {len(skipped)} skipped")
+    log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
+    log(f"XLA (jit_compile): {'on' if model.jit_compile else 'off'}")
+
+
+def fit(model, run, photos, validation, resume, log):
+    """Trains to the last epoch of the config."""
+    settings = run.config
+    checkpoints = callbacks.Checkpoints(run, model)
+    if resume:
+        checkpoints.restore()
+        callbacks.cut_metrics(run.metrics, checkpoints.epoch)
+        log(f"resumed after epoch {checkpoints.epoch}")
+    first_epoch, batch, epochs = checkpoints.epoch, settings.training.batch_size, settings.training.epochs
+    steps = settings.training.steps_per_epoch or max(1, len(photos) // batch)
+    validation_data = data.validation_dataset(validation, settings)
+    model.fit(
+        data.training_dataset(photos, settings, first_sample=first_epoch * steps * batch),
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        validation_data=validation_data,
+        verbose=0,
+        callbacks=[
+            callbacks.StopOnBadLoss(),
+            callbacks.Progress((epochs - first_epoch) * steps, log),
+            callbacks.Pictures(run, validation_data, first_epoch),
+            keras.callbacks.TensorBoard(run.events, write_graph=False),
+            keras.callbacks.CSVLogger(run.metrics, append=resume),
+            checkpoints,  # last: what it holds has by then been written everywhere else
+        ],
+    )
+
+
+@command
+def main(arguments=None):
+    options = parse(arguments)
+    settings, folder = read_settings(options)
+    device = choose_device(options.require_gpu)
+    photos, validation = open_photos(settings)
+    if options.resume:
+        run = Run(folder, settings)
+        run.write_config()
+    else:
+        run = Run.create(folder, settings)
+
+    def log(line):
+        print(line, flush=True)
+        with open(run.path / "log.txt", "a", encoding="utf-8") as file:
+            file.write(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M:%S} {line}\n")
+
+    model = build(settings)
+    describe(device, photos, validation, model, log)
+    try:
+        fit(model, run, photos, validation, options.resume, log)
+    except tf.errors.OpError:
+        failure = photos.failure or validation.failure
+        if failure:
+            raise failure from None
+        raise
+    log(f"run folder: {run.path}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
