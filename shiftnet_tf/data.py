@@ -157,7 +157,7 @@ def training_dataset(photos, config, first_sample=0):
 
     def sample(k):
         turn = tf.cast(k // count, tf.int32)
-        index = tf.random.experimental.index_shuffle(k % count, [seed, turn, 0], count - 1)
+        index = tf.random.experimental.index_shuffle(k % count, [seed, turn], count - 1)
         photo = tf.numpy_function(photos.load, [index], tf.uint8, stateful=False)
         photo.set_shape([None, None, 3])
         crop = tf.random.stateless_uniform([2], [seed, _number(k, _CROP)])

@@ -42,9 +42,8 @@ class ShiftNet(keras.Model):
         self.config = config or configuration.Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
         self.discriminator = Discriminator(self.config.discriminator.filters, self.config.discriminator.depth)
-        size = self.config.model.image_size
         self.generator.build()
-        self.discriminator.build((None, size, size, 3))
+        self.discriminator.build()
         self.loss_weights = self._used_losses()
         names = ["loss", *self.loss_weights, "psnr", "hole_psnr"]
         names += ["discriminator_loss"] if "adversarial_loss" in self.loss_weights else []

@@ -9,13 +9,13 @@ Each run has all it leaves in its folder, see shiftnet_tf/runs.py.
 
 import argparse
 import datetime
-import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes say nothing to a user
+from shiftnet_tf.quiet import import_tensorflow
+
+tf = import_tensorflow()
 
 import keras
-import tensorflow as tf
 
 from shiftnet_tf import callbacks, config, data
 from shiftnet_tf.errors import InputError, MissingGpuError, command
@@ -59,8 +59,8 @@ def choose_device(require_gpu):
     gpus = tf.config.list_physical_devices("GPU")
     if require_gpu and not gpus:
         raise MissingGpuError(
-            "--require-gpu: TensorFlow finds no GPU. Check `nvidia-smi`, and install with: "
-            'pip install "tensorflow[and-cuda]"'
+            "--require-gpu: TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
+            'install with: pip install "tensorflow[and-cuda]"'
         )
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
@@ -79,6 +79,8 @@ def build(settings):
     keras.utils.set_random_seed(settings.training.seed)
     if settings.training.deterministic:
         tf.config.experimental.enable_op_determinism()
+    # The remapper of TensorFlow 2.21 fails on these graphs, and says so in red, to no harm.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     generator_optimizer, discriminator_optimizer = (
         keras.optimizers.Adam(settings.training.learning_rate, beta_1=settings.training.beta_1) for _ in range(2)
@@ -115,6 +117,7 @@ def fit(model, run, photos, validation, resume, log):
         epochs=epochs,
         steps_per_epoch=steps,
         validation_data=validation_data,
+        shuffle=False,
         verbose=0,
         callbacks=[
             callbacks.StopOnBadLoss(),

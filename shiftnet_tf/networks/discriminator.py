@@ -45,6 +45,15 @@ class Discriminator(keras.Model):
         ]
         self.norms = [InstanceNormalization(name=f"norm_{i + 1}") for i in range(1, depth + 1)]
 
+    def build(self, input_shape=None):
+        channels = 3
+        for convolution in self.convolutions:
+            convolution.build((None, None, None, channels))
+            channels = convolution.filters
+        for norm, convolution in zip(self.norms, self.convolutions[1:-1]):
+            norm.build((None, None, None, convolution.filters))
+        self.built = True
+
     def call(self, images):
         x = images
         for i, convolution in enumerate(self.convolutions):

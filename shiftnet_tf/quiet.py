@@ -1,0 +1,50 @@
+"""Imports TensorFlow without the dozen lines that it prints at each start, which no setting of its own turns off.
+
+They say at length that there is no GPU; the scripts say it in one line. With TF_CPP_MIN_LOG_LEVEL=0 in the
+environment, all of it is shown.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+
+@contextlib.contextmanager
+def quiet_stderr():
+    """Holds back what is written to file descriptor 2, by C++ code too; shows it if the block fails."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def import_tensorflow():
+    """TensorFlow, imported and its devices found, without a word.
+
+    Returns:
+        The module tensorflow.
+
+    Raises:
+        MissingPackageError: TensorFlow is not installed.
+    """
+    from shiftnet_tf.errors import import_optional
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_stderr():
+        tensorflow = import_optional("tensorflow", "tensorflow", "this")
+        tensorflow.config.list_physical_devices()
+    return tensorflow
