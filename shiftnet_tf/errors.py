@@ -1,12 +1,18 @@
-"""What a person did that cannot work, said in one sentence; nothing else is caught."""
+"""What ends a command with one sentence instead of a traceback; nothing else is caught."""
 
 import functools
 import importlib
 import sys
 
 
-class InputError(ValueError):
-    """Bad input from outside: a file, a value, a folder. Its text is for the person who gave it."""
+class ShiftNetError(Exception):
+    """Its text is for the person at the command line, who also gets `exit_code`."""
+
+    exit_code = 1
+
+
+class InputError(ShiftNetError, ValueError):
+    """Bad input from outside: a file, a value, a folder."""
 
     exit_code = 2
 
@@ -15,10 +21,14 @@ class MissingPackageError(InputError, ImportError):
     """An optional package is not installed. The text holds the `pip install` line."""
 
 
-class MissingGpuError(InputError):
+class MissingGpuError(ShiftNetError):
     """A GPU was asked for and there is none that works."""
 
     exit_code = 3
+
+
+class ExportError(ShiftNetError):
+    """A conversion failed, or its file does not compute what the Keras model computes."""
 
 
 def import_optional(module, package, needed_for):
@@ -38,7 +48,7 @@ def import_optional(module, package, needed_for):
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the package is there, something that it needs is not: that is another problem
         raise MissingPackageError(
             f"{needed_for} needs the package {package}, which is not installed: pip install {package}"
@@ -46,7 +56,7 @@ def import_optional(module, package, needed_for):
 
 
 def command(main):
-    """Makes a script's `main` end with one sentence on stderr and the error's exit code on an `InputError`.
+    """Makes a script's `main` end with one sentence on stderr and the error's exit code.
 
     Args:
         main: function of the argument list that returns None or an exit code.
@@ -59,7 +69,7 @@ def command(main):
     def run(arguments=None):
         try:
             return main(arguments) or 0
-        except InputError as error:
+        except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
 

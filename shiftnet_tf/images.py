@@ -99,6 +99,28 @@ def read_mask(path):
     return (pixels != 0).astype(np.uint8)
 
 
+def check_output(path):
+    """Refuses an output path before any work is done.
+
+    Args:
+        path: Path.
+
+    Returns:
+        str, Pillow's name of the format.
+
+    Raises:
+        InputError: unknown suffix, no such folder, or a folder.
+    """
+    format_name = Image.registered_extensions().get(path.suffix.lower())
+    if format_name not in Image.SAVE:
+        raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
+    if not path.parent.is_dir():
+        raise InputError(f"the output folder does not exist: {path.parent}")
+    if path.is_dir():
+        raise InputError(f"the output must be a file, not a folder: {path}")
+    return format_name
+
+
 def write_image(path, image):
     """Writes a picture whole or not at all (temporary name, then rename), in the format of its suffix.
 
@@ -107,12 +129,10 @@ def write_image(path, image):
         image: uint8 [H, W, 3], RGB.
 
     Raises:
-        InputError: unknown suffix, or the file cannot be written.
+        InputError: see `check_output`; or the file cannot be written.
     """
     path = Path(path)
-    format_name = Image.registered_extensions().get(path.suffix.lower())
-    if format_name not in Image.SAVE:
-        raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
+    format_name = check_output(path)
     options = {"quality": 95} if format_name in ("JPEG", "WEBP") else {}
     write_atomically(path, lambda part: Image.fromarray(image).save(part, format=format_name, **options))
 

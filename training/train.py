@@ -79,7 +79,7 @@ def build(settings):
     keras.utils.set_random_seed(settings.training.seed)
     if settings.training.deterministic:
         tf.config.experimental.enable_op_determinism()
-    # The remapper of TensorFlow 2.21 fails on these graphs, and says so in red, to no harm.
+    # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     generator_optimizer, discriminator_optimizer = (

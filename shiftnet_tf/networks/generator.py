@@ -97,12 +97,12 @@ class Generator(keras.Model):
 
     def call(self, inputs, return_features=False):
         mask = inputs["mask"]
-        encoder_features = self._encode(mask_image(inputs["image"], mask), mask)
+        *skips, bottleneck = self._encode(mask_image(inputs["image"], mask), mask)
         features = {}
-        x = encoder_features[-1]
+        x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
-            x = self.decoder_norms[i - 1](self.decoder_ups[i](tf.nn.relu(x)))  # [B, S / 2**i, S / 2**i, width]
-            decoder, encoder = tf.nn.relu(x), tf.nn.relu(encoder_features[i - 1])
+            decoder = tf.nn.relu(self.decoder_norms[i - 1](self.decoder_ups[i](x)))  # [B, S / 2**i, S / 2**i, width]
+            encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
                 feature_mask = downsample_mask(mask, i, self.feature_mask)
@@ -134,14 +134,18 @@ class Generator(keras.Model):
         return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
 
     def _encode(self, image, mask, layers=None):
+        """Output of each encoder layer, all but the last after the LeakyReLU that the next one begins with.
+
+        The skips take its ReLU: relu(leaky_relu(x)) is relu(x), and a convolution with one activation is fused with it.
+        """
         x = tf.concat([image, 1.0 - mask], axis=-1) if self.mask_channel else image
         features = []
         for i in range(layers or self.depth):
-            if i > 0:
-                x = tf.nn.leaky_relu(x, 0.2)
             x = self.encoder_convolutions[i](x)
             if 0 < i < self.depth - 1:
                 x = self.encoder_norms[i - 1](x)
+            if i < self.depth - 1:
+                x = tf.nn.leaky_relu(x, 0.2)
             features.append(x)
         return features
 

@@ -1,0 +1,26 @@
+"""Exports a run to a TensorFlow SavedModel, as TensorFlow Serving takes it.
+
+    python export/export_saved_model.py runs/demo-20261122T120000Z --out models/demo
+
+uint8 image and mask in, uint8 inpainted image out, any batch; signature `serving_default`.
+"""
+
+from shiftnet_tf.errors import command
+from shiftnet_tf.quiet import import_tensorflow
+
+import_tensorflow()
+
+from shiftnet_tf import exporting, serving
+
+
+def convert(generator, path, with_shift_map):
+    serving.write_saved_model(generator, path, with_shift_map=with_shift_map)
+
+
+@command
+def main(arguments=None):
+    exporting.export(arguments, __doc__, "saved_model", "", convert, ["tensorflow", "keras"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

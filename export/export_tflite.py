@@ -1,0 +1,37 @@
+"""Exports a run to TFLite, for LiteRT on phones and boards.
+
+    python export/export_tflite.py runs/demo-20261122T120000Z --out models/demo
+
+uint8 image and mask in, uint8 inpainted image out, batch 1; builtin operations only.
+"""
+
+import tempfile
+
+from shiftnet_tf.errors import ExportError, command
+from shiftnet_tf.quiet import import_tensorflow, quiet_stderr
+
+tf = import_tensorflow()
+
+from shiftnet_tf import exporting, serving
+
+
+def convert(generator, path, with_shift_map):
+    with tempfile.TemporaryDirectory() as folder:
+        serving.write_saved_model(generator, folder, batch=1, with_shift_map=with_shift_map)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            with quiet_stderr():
+                content = converter.convert()
+        except Exception as error:  # the converter raises what its C++ code throws
+            raise ExportError(f"the TFLite converter refuses the network: {error}") from error
+    path.write_bytes(content)
+
+
+@command
+def main(arguments=None):
+    exporting.export(arguments, __doc__, "tflite", ".tflite", convert, ["tensorflow", "keras"], batch=1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

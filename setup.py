@@ -1,0 +1,37 @@
+"""Packaging: metadata, the command `shiftnet`, and one extra for each kind of user."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.py").read_text("utf-8")).group(1)
+
+ONNX = ["onnxruntime>=1.20"]
+TFLITE = ["ai-edge-litert>=2.0"]
+TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20"]
+EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17"]
+
+setup(
+    name="shiftnet-tf",
+    version=VERSION,
+    description="Shift-Net image inpainting for TensorFlow and Keras, ONNX Runtime and LiteRT",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
+    install_requires=["numpy>=1.26", "pillow>=10.3"],
+    extras_require={
+        "onnx": ONNX,
+        "onnx-gpu": ["onnxruntime-gpu>=1.20"],  # never beside onnxruntime: the two hide each other
+        "tflite": TFLITE,
+        "train": TRAIN,
+        "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
+        "export": EXPORT,
+        "dev": [*EXPORT, "pytest>=8", "ruff>=0.9", "build>=1.2"],
+    },
+    entry_points={"console_scripts": ["shiftnet = shiftnet_tf.cli:main"]},
+)

@@ -1,0 +1,73 @@
+"""The uint8 graph that every export shares: ranges, hole filling, compositing and rounding are inside.
+
+`image` uint8 [B, S, S, 3] RGB and `mask` uint8 [B, S, S, 1], nonzero = hole, to `inpainted_image` uint8 [B, S, S, 3]
+and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit: they are selected, not computed.
+"""
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.layers.masking import composite
+
+
+def serve(generator, image, mask, with_shift_map=False):
+    """The whole way from grey levels to grey levels.
+
+    Args:
+        generator: Generator.
+        image: uint8 [B, S, S, 3], RGB.
+        mask: uint8 [B, S, S, 1], nonzero = hole.
+        with_shift_map: bool, whether to give the shift map too.
+
+    Returns:
+        dict of `inpainted_image` uint8 [B, S, S, 3] and, if asked for, `shift_map` int32 [B, h, w] of the shift
+        connection nearest the output.
+
+    Raises:
+        InputError: a shift map of a network that has no shift.
+    """
+    # A comparison of uint8 is no TFLite builtin; casting and clipping are.
+    hole = tf.minimum(tf.cast(mask, tf.float32), 1.0)
+    levels = tf.cast(image, tf.float32)
+    inputs = {"image": levels / 127.5 - 1.0, "mask": hole}
+    predicted_image, features = generator(inputs, return_features=True)
+    predicted_levels = tf.clip_by_value(tf.round((predicted_image + 1.0) * 127.5), 0.0, 255.0)
+    outputs = {"inpainted_image": tf.cast(composite(predicted_levels, levels, hole), tf.uint8)}
+    if with_shift_map:
+        if not generator.shift_layers:
+            raise InputError("a network without a shift connection has no shift map")
+        outputs["shift_map"] = features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
+    return outputs
+
+
+def input_signature(image_size, batch=None):
+    """The inputs of the graph.
+
+    Args:
+        image_size: int, S in pixels.
+        batch: int, or None for any.
+
+    Returns:
+        list of the tf.TensorSpec of image and mask.
+    """
+    shape = [batch, image_size, image_size]
+    return [tf.TensorSpec([*shape, 3], tf.uint8, name="image"), tf.TensorSpec([*shape, 1], tf.uint8, name="mask")]
+
+
+def write_saved_model(generator, path, batch=None, with_shift_map=False):
+    """Writes the graph as a SavedModel with the signature `serving_default`.
+
+    Args:
+        generator: Generator.
+        path: str or Path of the folder to make.
+        batch: int, or None for any.
+        with_shift_map: bool.
+    """
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint(
+        name="serving_default",
+        fn=lambda image, mask: serve(generator, image, mask, with_shift_map),
+        input_signature=input_signature(generator.image_size, batch),
+    )
+    archive.write_out(str(path), verbose=False)
