@@ -174,7 +174,7 @@ def _parse(arguments, description):
     parser.add_argument("--out", help="model folder to write to; default: export/ in the run folder")
     parser.add_argument("--image-size", type=int, help="pixels, a multiple of 2 to the depth; default: the training's")
     parser.add_argument("--shift-map", action="store_true", help="a second output: where each hole position came from")
-    default = Path(__file__).resolve().parent.parent / "training" / "sample_photos"
+    default = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
     parser.add_argument("--photos", default=default, help="photos to compare with Keras on; default: the sample photos")
     return parser.parse_args(arguments)
 

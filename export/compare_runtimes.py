@@ -1,0 +1,88 @@
+"""Fills one photo with every model file of a folder and draws them side by side.
+
+    python export/compare_runtimes.py models/demo PHOTO --mask MASK --out comparison.png
+
+The picture: photo, hole, the answer of each runtime, and the shift map (where each part of the hole came from).
+Each answer's difference from the first is printed.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from shiftnet_tf import images
+from shiftnet_tf.artifact import ArtifactSpec
+from shiftnet_tf.errors import InputError, command
+from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.runtime.backends import RUNTIMES
+
+NAMES = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT", "tensorflow": "SavedModel"}
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("photo")
+    parser.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
+    parser.add_argument("--out", required=True, help="picture to write")
+    return parser.parse_args(arguments)
+
+
+def fill(folder, image, mask):
+    """The answer of each runtime for which the folder has a file: dict of runtime to (answer, shift map or None)."""
+    formats = {entry.format for entry in ArtifactSpec.read(folder).files.values()}
+    answers = {}
+    for runtime, (file_format, *_) in RUNTIMES.items():
+        if file_format in formats:
+            inpainter = Inpainter(folder, runtime=runtime)
+            if "shift_map" in inpainter.entry.outputs:
+                answers[runtime] = inpainter(image, mask, return_shift_map=True)
+            else:
+                answers[runtime] = inpainter(image, mask), None
+    return answers
+
+
+def draw(image, mask, answers):
+    """All pictures, three in a row, each with its caption."""
+    hole = images.composite(image, np.full_like(image, 255), mask)
+    pictures = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
+    shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
+    if shift_maps:
+        pictures["filled from"] = images.shift_map_picture(image, mask, shift_maps[0])
+    return images.grid(_rows([_captioned(name, picture) for name, picture in pictures.items()]), gap=8)
+
+
+def _captioned(name, picture):
+    sheet = Image.new("RGB", (picture.shape[1], picture.shape[0] + 28), "white")
+    sheet.paste(Image.fromarray(picture), (0, 28))
+    ImageDraw.Draw(sheet).text((2, 3), name, fill="black", font=ImageFont.load_default(size=18))
+    return np.array(sheet)
+
+
+def _rows(pictures, columns=3):
+    return [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+
+
+@command
+def main(arguments=None):
+    options = parse(arguments)
+    images.check_output(Path(options.out))
+    image, mask = images.read_image(options.photo), images.read_mask(options.mask)
+    if not mask.any():
+        raise InputError(f"the mask has no hole, so there is nothing to compare: {options.mask}")
+    answers = fill(options.model, image, mask)
+    first, *others = answers
+    for name in others:
+        difference = np.abs(answers[name][0].astype(int) - answers[first][0])[mask != 0]
+        print(
+            f"{NAMES[name]} against {NAMES[first]}, in the hole: mean difference {difference.mean():.3g} grey levels, "
+            f"{100 * (difference > 1).mean():.2g} % of values off by more than 1"
+        )
+    images.write_image(options.out, draw(image, mask, answers))
+    print(options.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""The command `shiftnet`: fill the hole of a photo with an exported model, or say what a model is."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from shiftnet_tf import __version__
+from shiftnet_tf.artifact import ArtifactSpec
+from shiftnet_tf.errors import command
+from shiftnet_tf.runtime import Inpainter, inpaint_file
+from shiftnet_tf.runtime.backends import RUNTIMES, installed
+
+
+def _inpaint(options):
+    inpainter = Inpainter(options.model, options.runtime, options.precision, options.threads)
+    if inpaint_file(inpainter, options.photo, options.mask, options.output):
+        print(f"{options.output}: filled with {inpainter.path} on {inpainter.runtime}")
+    else:
+        print(f"note: the mask has no hole, {options.output} is the photo unchanged", file=sys.stderr)
+
+
+def _info(options):
+    path = Path(options.model)
+    spec = ArtifactSpec.read(path if path.is_dir() else path.parent)
+    masks = ", ".join(f"{kind} {weight:g}" for kind, weight in spec.masks.items() if weight)
+    print(f"model folder: {path}\ntrained at: {spec.image_size}x{spec.image_size}, masks: {masks}")
+    print(f"weights: sha256 {spec.weights_sha256}")
+    for name, entry in sorted(spec.files.items()):
+        batch = "any batch" if entry.batch is None else f"batch {entry.batch}"
+        print(f"{name}: {entry.format}, {entry.precision}, {entry.image_size}x{entry.image_size}, {batch}")
+        print(f"    outputs: {', '.join(entry.outputs)}")
+        print(
+            f"    against Keras on {entry.parity['pairs']} photos: mean difference "
+            f"{entry.parity['mean_difference']:.2g} grey levels, at most {entry.parity['max_difference']}"
+        )
+    print(f"runtimes installed: {', '.join(installed()) or 'none'}")
+    inpainter = Inpainter(path)
+    print(f"taken here: {inpainter.path.name} on {inpainter.runtime}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="shiftnet", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    inpaint = commands.add_parser("inpaint", help="fill the hole of a photo", description="Fills the hole of a photo.")
+    inpaint.add_argument("photo", help="JPEG, PNG, WebP or what else Pillow reads")
+    inpaint.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
+    inpaint.add_argument("-o", "--output", required=True, help="file to write; PNG keeps known pixels bit for bit")
+    inpaint.add_argument("--model", required=True, help="model folder (with spec.json), or one model file in it")
+    inpaint.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
+    inpaint.add_argument("--precision", help="default: the most precise file")
+    inpaint.add_argument("--threads", type=int, help="default: left to the runtime")
+    inpaint.set_defaults(run=_inpaint)
+
+    info = commands.add_parser("info", help="say what a model is", description="Says what a model folder holds.")
+    info.add_argument("model", help="model folder (with spec.json), or one model file in it")
+    info.set_defaults(run=_info)
+    return parser
+
+
+@command
+def main(arguments=None):
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,138 @@
+"""The authors' PyTorch weights as Keras networks.
+
+A state dict maps names to arrays in PyTorch's layouts: convolutions [out, in, kernel, kernel], transposed ones
+[in, out, kernel, kernel]. The U-Net is nested from the outside in: each block lies inside its parent's `model`, at
+index 1 of the outermost and index 3 of the others. Only numpy arrays are needed, torch is not.
+"""
+
+import re
+
+import numpy as np
+
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.layers.subpixel_upsampling import subpixel_kernel
+from shiftnet_tf.networks import Discriminator, Generator
+
+
+def generator_from_torch(state_dict, image_size=256):
+    """A generator of the authors' `unet_shift_triple` or `unet_256`; which of them is read from the tensors' shapes.
+
+    Args:
+        state_dict: mapping of name to numpy array.
+        image_size: int, pixels. Defaults to 256.
+
+    Returns:
+        Generator, with the authors' nearest-neighbour feature mask.
+
+    Raises:
+        InputError: a missing, surplus or misshapen tensor, which is named.
+    """
+    first = _tensor(state_dict, "model.model.0.weight")
+    blocks = _blocks(state_dict)
+    shift_layers = []
+    for layer, block in enumerate(blocks[:-1], start=1):
+        # What enters a block's transposed convolution: two or, with a shift, three features of its own width.
+        width = _tensor(state_dict, f"{block['down']}.weight").shape[0]
+        if _tensor(state_dict, f"{block['up']}.weight").shape[0] == 3 * width:
+            shift_layers.append(layer)
+    generator = Generator(
+        image_size=image_size,
+        filters=first.shape[0],
+        depth=len(blocks),
+        shift_layers=tuple(shift_layers),
+        feature_mask="nearest",
+        mask_channel=first.shape[1] == 4,
+    )
+    generator.build()
+
+    names = {}
+    for i, block in enumerate(blocks):
+        names |= _convolution(generator.encoder_convolutions[i], block["down"])
+        names |= _convolution(generator.decoder_ups[i], block["up"], _from_transposed)
+        if 0 < i < len(blocks) - 1:
+            names |= _norm(generator.encoder_norms[i - 1], block["down_norm"])
+        if i > 0:
+            names |= _norm(generator.decoder_norms[i - 1], block["up_norm"])
+    _assign(names, state_dict)
+    return generator
+
+
+def discriminator_from_torch(state_dict):
+    """A discriminator of the authors' PatchGAN without spectral norm.
+
+    Args:
+        state_dict: mapping of name to numpy array.
+
+    Returns:
+        Discriminator.
+
+    Raises:
+        InputError: a missing, surplus or misshapen tensor, which is named.
+    """
+    indices = sorted({int(name.split(".")[1]) for name in state_dict if re.fullmatch(r"model\.\d+\.weight", name)})
+    convolutions = [i for i in indices if _tensor(state_dict, f"model.{i}.weight").ndim == 4]
+    if len(convolutions) < 3:
+        raise InputError(f"no discriminator of at least 3 convolutions. Received: {', '.join(sorted(state_dict)[:5])}")
+    discriminator = Discriminator(
+        filters=_tensor(state_dict, f"model.{convolutions[0]}.weight").shape[0], depth=len(convolutions) - 2
+    )
+    discriminator.build()
+    names = {}
+    for i, layer in zip(convolutions, discriminator.convolutions):
+        names |= _convolution(layer, f"model.{i}")
+    for i, layer in zip(convolutions[1:-1], discriminator.norms):
+        names |= _norm(layer, f"model.{i + 1}")
+    _assign(names, state_dict)
+    return discriminator
+
+
+def _blocks(state_dict):
+    """Prefixes of the tensors of each U-Net block, from the outermost to the innermost."""
+    blocks, prefix = [], "model.model"
+    while True:
+        outermost = not blocks
+        inner = f"{prefix}.1.model" if outermost else f"{prefix}.3.model"
+        innermost = not any(name.startswith(inner) for name in state_dict)
+        block = {"down": f"{prefix}.{0 if outermost else 1}", "down_norm": f"{prefix}.2"}
+        if outermost or innermost:
+            up = 3
+        else:
+            up = 5 if f"{prefix}.5.weight" in state_dict else 7  # guidance and shift layers take two places
+        blocks.append(block | {"up": f"{prefix}.{up}", "up_norm": f"{prefix}.{up + 1}"})
+        if innermost:
+            return blocks
+        prefix = inner
+
+
+def _from_torch(kernel):
+    return kernel.transpose(2, 3, 1, 0)  # [out, in, h, w] -> [h, w, in, out]
+
+
+def _from_transposed(kernel):
+    return subpixel_kernel(kernel.transpose(2, 3, 1, 0))  # [in, out, h, w] -> [h, w, out, in] -> subpixel
+
+
+def _convolution(layer, name, convert=_from_torch):
+    return {f"{name}.weight": (layer.kernel, convert), f"{name}.bias": (layer.bias, np.asarray)}
+
+
+def _norm(layer, name):
+    return {f"{name}.weight": (layer.gamma, np.asarray), f"{name}.bias": (layer.beta, np.asarray)}
+
+
+def _tensor(state_dict, name):
+    if name not in state_dict:
+        raise InputError(f"the checkpoint has no tensor {name!r}")
+    return np.asarray(state_dict[name])
+
+
+def _assign(names, state_dict):
+    surplus = sorted(set(state_dict) - set(names))
+    if surplus:
+        raise InputError(f"the checkpoint has a tensor that this network has not: {surplus[0]!r}")
+    for name, (variable, convert) in names.items():
+        tensor = _tensor(state_dict, name)
+        wanted = np.prod(variable.shape)
+        if tensor.ndim not in (1, 4) or tensor.size != wanted or convert(tensor).shape != tuple(variable.shape):
+            raise InputError(f"the tensor {name!r} does not fit {tuple(variable.shape)}. Received: {tensor.shape}")
+        variable.assign(convert(tensor))

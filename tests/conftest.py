@@ -1,0 +1,80 @@
+"""What the tests share: recorded reference values, real photos, a small trained run and its exports."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOS = ROOT / "training" / "sample_photos"
+
+# Networks as small as they come, for tests in which only the way matters.
+SMALL = [
+    "model.image_size=64",
+    "model.depth=6",
+    "model.filters=4",
+    "discriminator.filters=4",
+    "data.short_side=96",
+    "training.epochs=2",
+    "training.steps_per_epoch=4",
+]
+
+
+def load_script(path):
+    """Imports a script of training/ or export/ by its path; its `main` takes the arguments."""
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / f"{path}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def with_settings(arguments, settings=SMALL):
+    return arguments + [word for setting in settings for word in ("--set", setting)]
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Recorded values of the authors' code: name of the file -> dict of arrays, images in NHWC."""
+
+    def load(name):
+        with np.load(ROOT / "tests" / "data" / f"{name}.npz") as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def train():
+    return load_script("training/train").main
+
+
+@pytest.fixture(scope="session")
+def small_run(train, tmp_path_factory):
+    """A run folder of a very small network."""
+    path = tmp_path_factory.mktemp("runs") / "small"
+    assert train(with_settings(["--run-dir", str(path)])) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_model(small_run, tmp_path_factory):
+    """A model folder with all three formats of that run, each with its shift map."""
+    out = tmp_path_factory.mktemp("models") / "small"
+    for script in ("export_onnx", "export_tflite", "export_saved_model"):
+        main = load_script(f"export/{script}").main
+        assert main([str(small_run), "--out", str(out), "--shift-map"]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
+    from shiftnet_tf import images
+
+    return images.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), images.read_mask(PHOTOS / "sheep_mask.png")

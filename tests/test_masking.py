@@ -1,0 +1,62 @@
+"""The feature mask both ways against slow numpy versions, and selection."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shiftnet_tf import masks
+from shiftnet_tf.layers import composite, downsample_mask, mask_image
+
+
+def slow_convolution_mask(mask, layers):
+    """4x4 windows of stride 2 on the mask with a border of 0, all weights 1/16, in exact arithmetic."""
+    mask = mask.astype(float)
+    for _ in range(layers):
+        padded = np.pad(mask, 1)
+        height, width = mask.shape[0] // 2, mask.shape[1] // 2
+        mask = np.array(
+            [[padded[2 * i : 2 * i + 4, 2 * j : 2 * j + 4].sum() / 16 for j in range(width)] for i in range(height)]
+        )
+    return (mask >= 5 / 16).astype(np.float32)
+
+
+def some_masks():
+    rng = np.random.default_rng(0)
+    return np.stack([masks.center(128), *(masks.freeform(128, rng) for _ in range(3)), masks.rectangle(128, rng)])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 5])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_convolution_equals_a_slow_loop(layers, jit_compile):
+    mask = some_masks()
+    run = tf.function(lambda x: downsample_mask(x, layers), jit_compile=jit_compile)
+    output = run(tf.constant(mask[..., np.newaxis], tf.float32))
+    for given, source in zip(output, mask):
+        np.testing.assert_array_equal(given[..., 0], slow_convolution_mask(source, layers))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_nearest_takes_every_eighth_pixel(jit_compile):
+    mask = some_masks()
+    run = tf.function(lambda x: downsample_mask(x, 3, "nearest"), jit_compile=jit_compile)
+    output = run(tf.constant(mask[..., np.newaxis], tf.float32))
+    np.testing.assert_array_equal(output[..., 0], mask[:, ::8, ::8])
+
+
+def test_the_papers_centre_hole_at_32():
+    mask = tf.constant(masks.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
+    rows = np.flatnonzero(downsample_mask(mask, 3)[0, :, :, 0].numpy().any(axis=1))
+    assert (rows[0], rows[-1]) == (8, 23)  # pixels 68 to 187: a position of 8 pixels counts from 5/16 on
+
+
+def test_unknown_method():
+    with pytest.raises(ValueError, match="`method` must be"):
+        downsample_mask(tf.zeros([1, 8, 8, 1]), 1, "bilinear")
+
+
+def test_selection_lets_nothing_through():
+    image = np.full((1, 2, 2, 3), np.nan, np.float32)
+    mask = np.ones((1, 2, 2, 1), np.float32)
+    assert not mask_image(image, mask).numpy().any()
+    assert not composite(tf.zeros_like(image), image, mask).numpy().any()
+    np.testing.assert_array_equal(composite(image, tf.ones_like(image), 1 - mask), tf.ones_like(image))
