@@ -1,0 +1,159 @@
+"""Reading, writing and scaling: orientation, bad files, and that hole and known never mix."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shiftnet_tf import images
+from shiftnet_tf.errors import InputError
+
+
+def random_image(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_png_round_trip(tmp_path):
+    image = random_image(13, 17)
+    images.write_image(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), image)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    image = random_image(16, 32)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), np.rot90(image, -1))
+
+
+def test_what_is_hole_in_a_mask_file(tmp_path):
+    levels = np.zeros((8, 8), np.uint8)
+    levels[2, 3], levels[4, 4] = 1, 255
+    Image.fromarray(levels).save(tmp_path / "grey.png")
+    assert images.read_mask(tmp_path / "grey.png").sum() == 2
+    Image.fromarray(levels > 0).save(tmp_path / "bits.png")
+    assert images.read_mask(tmp_path / "bits.png").sum() == 2
+    Image.fromarray(levels.astype(np.uint16) * 200).save(tmp_path / "deep.png")
+    assert images.read_mask(tmp_path / "deep.png").sum() == 2
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[1, 1, 0] = 9
+    Image.fromarray(red).save(tmp_path / "red.png")
+    assert images.read_mask(tmp_path / "red.png").sum() == 1
+
+
+def test_a_jpeg_mask_is_cut_in_the_middle(tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
+    np.testing.assert_array_equal(images.read_mask(tmp_path / "mask.jpg"), mask // 255)
+
+
+def test_files_that_are_no_photo(tmp_path):
+    (tmp_path / "text.jpg").write_text("no photo")
+    Image.fromarray(random_image(64, 64)).save(tmp_path / "whole.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:600])
+    Image.fromarray(np.full((8, 8, 4), 100, np.uint8)).save(tmp_path / "glass.png")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    for name, message in (
+        ("absent.jpg", "does not exist"),
+        (".", "must be a picture file, not a folder"),
+        ("text.jpg", "no picture that Pillow can read"),
+        ("cut.jpg", "damaged"),
+        ("glass.png", "transparent pixels"),
+        ("deep.png", "8 bits a channel"),
+    ):
+        with pytest.raises(InputError, match=message):
+            images.read_image(tmp_path / name)
+
+
+def test_an_opaque_alpha_channel_is_no_hindrance(tmp_path):
+    image = random_image(8, 8)
+    Image.fromarray(np.dstack([image, np.full((8, 8), 255, np.uint8)])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), image)
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    def fail(part):
+        part.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.txt").write_text("before")
+    with pytest.raises(InputError, match="cannot write .*a.txt: No space left on device"):
+        images.write_atomically(tmp_path / "a.txt", fail)
+    assert (tmp_path / "a.txt").read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["a", "a.xyz", "absent/a.png"])
+def test_output_names(tmp_path, name):
+    with pytest.raises(InputError, match="known suffix|does not exist"):
+        images.write_image(tmp_path / name, random_image(4, 4))
+
+
+def slow_touched(mask, height, width):
+    """Which scaled pixels a hole pixel touches, by the triangle filter that antialiasing takes, one axis at a time."""
+
+    def axis(old, new):
+        scale = old / new
+        reach = max(scale, 1.0)
+        centers = (np.arange(new) + 0.5) * scale
+        distance = np.abs(np.arange(old)[None] + 0.5 - centers[:, None]) / reach
+        return distance < 1 - 1e-9
+
+    return (axis(mask.shape[0], height) @ mask.astype(int) @ axis(mask.shape[1], width).T) > 0
+
+
+@pytest.mark.parametrize("old, new", [((100, 60), (64, 64)), ((20, 30), (64, 64)), ((501, 1000), (64, 64))])
+def test_every_touched_pixel_is_hole(old, new):
+    rng = np.random.default_rng(0)
+    mask = np.zeros(old, np.uint8)
+    for _ in range(5):
+        mask[rng.integers(old[0]), rng.integers(old[1])] = 1
+    given = images.resize_mask(mask, *new)
+    np.testing.assert_array_equal(given, slow_touched(mask, *new))
+
+
+@pytest.mark.parametrize("shape", [(100, 60), (64, 64), (30, 200), (667, 1000), (2, 2)])
+def test_what_lies_under_the_mask_is_gone(shape):
+    mask = np.zeros(shape, np.uint8)
+    mask[shape[0] // 3 : shape[0] // 2 + 1, shape[1] // 3 : shape[1] // 2 + 1] = 1
+    image, other = random_image(*shape), random_image(*shape, seed=1)
+    other = images.composite(image, other, mask)
+    for a, b in zip(images.resize_pair(image, mask, 64, 64), images.resize_pair(other, mask, 64, 64)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_known_pixels_are_those_of_the_plainly_scaled_photo():
+    image, mask = random_image(100, 130), np.zeros((100, 130), np.uint8)
+    mask[20:50, 30:90] = 1
+    small, small_mask = images.resize_pair(image, mask, 64, 64)
+    plain = images.resize_image(image, 64, 64, Image.Resampling.BILINEAR)
+    known = small_mask == 0
+    np.testing.assert_array_equal(small[known], plain[known])
+    assert not small[~known].any()
+
+
+def test_from_float():
+    np.testing.assert_array_equal(images.from_float(np.array([[[-1.0, 1.0, 0.0]]])), [[[0, 255, 128]]])
+
+
+def test_find_photos(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("b/z.JPG", "a.png", "c.webp", "notes.txt", "d.gif"):
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in images.find_photos(tmp_path)] == [
+        "a.png",
+        "b/z.JPG",
+        "c.webp",
+    ]
+
+
+def test_shift_map_picture_shows_the_colour_of_the_source():
+    image, mask = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    mask[8:24, 8:24] = 1
+    shift_map = np.full((4, 4), -1)
+    shift_map[1, 1] = 3  # filled from row 0, column 3
+    picture = images.shift_map_picture(image, mask, shift_map)
+    source = picture[0, 31].astype(float) / 0.35  # the known part is tinted with 35 % of its place's colour
+    np.testing.assert_allclose(picture[12, 12], source, atol=3)
+    np.testing.assert_array_equal(picture[20, 20], [128, 128, 128])

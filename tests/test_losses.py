@@ -1,0 +1,46 @@
+"""The losses against recorded values of the authors' code and against numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shiftnet_tf import losses
+
+
+@pytest.mark.parametrize("gan", ["vanilla", "lsgan"])
+def test_adversarial_losses_equal_the_authors(reference, gan):
+    values = reference("losses")
+    logits = tf.constant(values["logits"])
+    assert float(losses.adversarial_loss(logits, gan)) == pytest.approx(float(values[f"{gan}_real"]), abs=1e-5)
+    expected = 0.5 * (float(values[f"{gan}_real"]) + float(values[f"{gan}_fake"]))
+    assert float(losses.discriminator_loss(logits, logits, gan)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_vanilla_stays_finite():
+    logits = tf.constant([-1e4, 1e4])
+    assert float(losses.adversarial_loss(logits)) == pytest.approx(5e3)
+
+
+def test_reconstruction_and_hole():
+    rng = np.random.default_rng(0)
+    predicted_image, image = rng.uniform(-1, 1, size=(2, 2, 8, 8, 3)).astype(np.float32)
+    mask = (rng.uniform(size=(2, 8, 8, 1)) < 0.3).astype(np.float32)
+    difference = np.abs(predicted_image - image)
+    assert float(losses.reconstruction_loss(predicted_image, image)) == pytest.approx(difference.mean(), abs=1e-6)
+    expected = difference[mask[..., 0] == 1].mean()
+    assert float(losses.hole_loss(predicted_image, tf.constant(image), mask)) == pytest.approx(expected, abs=1e-6)
+    assert float(losses.hole_loss(predicted_image, tf.constant(image), 0 * mask)) == 0
+
+
+def test_guidance_is_of_the_hole_alone_and_its_target_a_constant():
+    rng = np.random.default_rng(1)
+    decoder, target = (tf.constant(x, tf.float32) for x in rng.normal(size=(2, 2, 4, 4, 3)))
+    mask = tf.constant(rng.uniform(size=(2, 4, 4, 1)) < 0.5, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch([decoder, target])
+        loss = losses.guidance_loss(decoder, target, mask)
+    grad_decoder, grad_target = tape.gradient(loss, [decoder, target])
+    expected = (((decoder - target) * mask).numpy() ** 2).mean()
+    assert float(loss) == pytest.approx(expected, abs=1e-6)
+    assert grad_target is None
+    np.testing.assert_allclose(grad_decoder, 2 * (decoder - target) * mask / decoder.numpy().size, atol=1e-7)
