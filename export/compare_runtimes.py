@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shiftnet_tf import images
+from shiftnet_tf import images, pictures
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError, command
 from shiftnet_tf.runtime import Inpainter
@@ -47,11 +47,11 @@ def fill(folder, image, mask):
 def draw(image, mask, answers):
     """All pictures, three in a row, each with its caption."""
     hole = images.composite(image, np.full_like(image, 255), mask)
-    pictures = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
+    panels = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
     shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
     if shift_maps:
-        pictures["filled from"] = images.shift_map_picture(image, mask, shift_maps[0])
-    return images.grid(_rows([_captioned(name, picture) for name, picture in pictures.items()]), gap=8)
+        panels["filled from"] = pictures.shift_map_picture(image, mask, shift_maps[0])
+    return pictures.grid(_rows([_captioned(name, picture) for name, picture in panels.items()]), gap=8)
 
 
 def _captioned(name, picture):
@@ -61,8 +61,8 @@ def _captioned(name, picture):
     return np.array(sheet)
 
 
-def _rows(pictures, columns=3):
-    return [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+def _rows(panels, columns=3):
+    return [panels[i : i + columns] for i in range(0, len(panels), columns)]
 
 
 @command

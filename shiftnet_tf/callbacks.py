@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import images
-from shiftnet_tf.errors import InputError
+from shiftnet_tf import images, pictures
+from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.layers.masking import composite, mask_image
 
 
@@ -66,7 +66,7 @@ class Pictures(keras.callbacks.Callback):
         self._draw(epoch + 1)
 
     def _draw(self, epoch):
-        sheet = images.grid([self._row(sample) for sample in self.samples])
+        sheet = pictures.grid([self._row(sample) for sample in self.samples])
         images.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
         with self.writer.as_default():
             tf.summary.image("masked, predicted, inpainted, true", sheet[np.newaxis], step=epoch)
@@ -76,7 +76,8 @@ class Pictures(keras.callbacks.Callback):
         image, mask = sample["image"], sample["mask"]
         predicted_image = self.model.generator(sample)
         inpainted_image = composite(predicted_image, image, mask)
-        return [images.from_float(x[0].numpy()) for x in (mask_image(image, mask), predicted_image, inpainted_image, image)]
+        row = (mask_image(image, mask), predicted_image, inpainted_image, image)
+        return [images.from_float(picture[0].numpy()) for picture in row]
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -133,7 +134,7 @@ class Checkpoints(keras.callbacks.Callback):
         try:
             self.manager.save(checkpoint_number=epoch + 1)
         except tf.errors.OpError as error:
-            raise InputError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
+            raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
@@ -141,7 +142,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise InputError(
+            raise ShiftNetError(
                 f"the loss is {logs['loss']} at step {batch + 1} of this epoch: try a smaller "
                 "`training.learning_rate` or `losses.adversarial`, then --resume from the last checkpoint"
             )

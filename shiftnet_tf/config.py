@@ -1,20 +1,27 @@
-"""The configuration of a run: frozen dataclasses read from TOML, each value checked when it is made.
+"""The configuration of a run: frozen dataclasses, each value checked when it is made; config_file.py reads them.
 
-One section of the file is one class; a key that is left out keeps its default, an unknown one is an error.
-The defaults are the paper's settings (section and table numbers refer to arXiv 1801.09392).
+One section of a config file is one class. The defaults are the paper's settings; section and table numbers are those
+of arXiv 1801.09392.
 """
 
-import dataclasses
-import json
-import tomllib
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import KINDS
 
 
-def _check(name, value, holds, must):
+def check(name, value, holds, must):
+    """Refuses a value.
+
+    Args:
+        name: str, as the person who gave it knows it.
+        value: what came.
+        holds: whether it is accepted.
+        must: str, what it must be.
+
+    Raises:
+        InputError: it is not.
+    """
     if not holds:
         raise InputError(f"`{name}` must be {must}. Received: {value!r}")
 
@@ -42,23 +49,23 @@ class ModelConfig:
     mask_channel: bool = True
 
     def __post_init__(self):
-        _check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
-        _check("model.filters", self.filters, self.filters >= 1, "at least 1")
+        check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
+        check("model.filters", self.filters, self.filters >= 1, "at least 1")
         multiple = 2**self.depth
-        _check(
+        check(
             "model.image_size",
             self.image_size,
             self.image_size >= multiple and self.image_size % multiple == 0,
             f"a multiple of {multiple} (2 to the `depth` of {self.depth})",
         )
-        _check(
+        check(
             "model.shift_layers",
             list(self.shift_layers),
             len(set(self.shift_layers)) == len(self.shift_layers)
             and all(1 <= layer < self.depth for layer in self.shift_layers),
             f"different whole numbers from 1 to {self.depth - 1}",
         )
-        _check(
+        check(
             "model.feature_mask",
             self.feature_mask,
             self.feature_mask in ("convolution", "nearest"),
@@ -82,9 +89,9 @@ class DiscriminatorConfig:
     input: str = "predicted_image"
 
     def __post_init__(self):
-        _check("discriminator.filters", self.filters, self.filters >= 1, "at least 1")
-        _check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
-        _check(
+        check("discriminator.filters", self.filters, self.filters >= 1, "at least 1")
+        check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
+        check(
             "discriminator.input",
             self.input,
             self.input in ("predicted_image", "inpainted_image"),
@@ -112,11 +119,10 @@ class LossConfig:
 
     def __post_init__(self):
         for name in ("reconstruction", "hole", "guidance", "adversarial"):
-            _check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "0 or more")
-        _check(
-            "losses.reconstruction", self.reconstruction, self.reconstruction + self.hole > 0, "above 0, or `losses.hole`"
-        )
-        _check("losses.gan", self.gan, self.gan in ("vanilla", "lsgan"), '"vanilla" or "lsgan"')
+            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "0 or more")
+        together = self.reconstruction + self.hole
+        check("losses.reconstruction", self.reconstruction, together > 0, "above 0, or `losses.hole` must be")
+        check("losses.gan", self.gan, self.gan in ("vanilla", "lsgan"), '"vanilla" or "lsgan"')
 
 
 @dataclass(frozen=True)
@@ -138,8 +144,8 @@ class DataConfig:
     cache_megabytes: int = 1024
 
     def __post_init__(self):
-        _check("data.short_side", self.short_side, self.short_side >= 1, "at least 1")
-        _check("data.cache_megabytes", self.cache_megabytes, self.cache_megabytes >= 0, "0 or more")
+        check("data.short_side", self.short_side, self.short_side >= 1, "at least 1")
+        check("data.cache_megabytes", self.cache_megabytes, self.cache_megabytes >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -166,12 +172,12 @@ class MaskConfig:
 
     def __post_init__(self):
         for kind in KINDS:
-            _check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) < 1e9, "0 or more")
-        _check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
-        _check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
-        _check("masks.validation", self.validation, self.validation in KINDS, f"one of {', '.join(KINDS)}")
+            check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) < 1e9, "0 or more")
+        check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
+        check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
+        check("masks.validation", self.validation, self.validation in KINDS, f"one of {', '.join(KINDS)}")
         uses_folder = self.folder > 0 or self.validation == "folder"
-        _check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
+        check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
 
     @property
     def weights(self):
@@ -190,7 +196,8 @@ class TrainingConfig:
         learning_rate: float, of Adam for both networks (paper: 2e-4).
         beta_1: float, of Adam (paper: 0.5).
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
-        deterministic: bool, whether to take only operations that give the same bits each time.
+        deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU, where Keras would then not compile
+            with XLA), `"on"` or `"off"`: whether to take only operations that give the same bits each time.
     """
 
     seed: int = 0
@@ -200,18 +207,20 @@ class TrainingConfig:
     learning_rate: float = 2e-4
     beta_1: float = 0.5
     jit_compile: str = "auto"
-    deterministic: bool = True
+    deterministic: str = "auto"
 
     def __post_init__(self):
-        _check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
+        check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         for name in ("batch_size", "epochs"):
-            _check(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _check("training.steps_per_epoch", self.steps_per_epoch, self.steps_per_epoch >= 0, "0 or more")
-        _check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
-        _check("training.beta_1", self.beta_1, 0 <= self.beta_1 < 1, "at least 0 and below 1")
-        _check(
-            "training.jit_compile", self.jit_compile, self.jit_compile in ("auto", "on", "off"), '"auto", "on" or "off"'
-        )
+            check(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        check("training.steps_per_epoch", self.steps_per_epoch, self.steps_per_epoch >= 0, "0 or more")
+        check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
+        check("training.beta_1", self.beta_1, 0 <= self.beta_1 < 1, "at least 0 and below 1")
+        for name in ("jit_compile", "deterministic"):
+            value = getattr(self, name)
+            check(f"training.{name}", value, value in ("auto", "on", "off"), '"auto", "on" or "off"')
+        both = self.jit_compile == self.deterministic == "on"
+        check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" where `deterministic` is "on"')
 
 
 @dataclass(frozen=True)
@@ -227,110 +236,7 @@ class Config:
 
     def __post_init__(self):
         size, overlap = self.model.image_size, self.masks.overlap
-        _check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
+        check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
         smallest = 3 * 2**self.discriminator.depth
-        _check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
-        _check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")
-
-
-def _convert(name, value, kind):
-    """A TOML value as the type of the field: whole numbers serve as floats, lists as tuples."""
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind == tuple[int, ...] and isinstance(value, list) and all(type(item) is int for item in value):
-        return tuple(value)
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    _check(name, value, type(value) is kind, words.get(kind, "a list of whole numbers"))
-    return value
-
-
-def from_dict(values):
-    """Makes a `Config`.
-
-    Args:
-        values: dict of section to dict of key to value, as `tomllib` gives it.
-
-    Returns:
-        Config.
-
-    Raises:
-        InputError: an unknown section or key, a value of the wrong type or out of range.
-    """
-    sections = {section.name: section.type for section in fields(Config)}
-    made = {}
-    for name, content in values.items():
-        _check("section", name, name in sections, f"one of {', '.join(sections)}")
-        _check(name, content, isinstance(content, dict), "a section of the config file")
-        types = {item.name: item.type for item in fields(sections[name])}
-        for key in content:
-            _check(f"key in [{name}]", key, key in types, f"one of {', '.join(types)}")
-        made[name] = sections[name](**{key: _convert(f"{name}.{key}", content[key], types[key]) for key in content})
-    return Config(**made)
-
-
-def read(path, overrides=()):
-    """Reads a config file and puts its folders' paths in absolute form.
-
-    Args:
-        path: str or Path of a TOML file.
-        overrides: list of str, `"section.key=value"`, value as in TOML (a bare word is taken as text).
-
-    Returns:
-        Config.
-
-    Raises:
-        InputError: the file is absent or no TOML, or see `from_dict`.
-    """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the config is no valid TOML ({error}): {path}") from error
-    except OSError as error:
-        raise InputError(f"the config cannot be read ({error.strerror}): {path}") from error
-    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
-        for key in keys:
-            _anchor(values, section, key, path.resolve().parent)
-    for override in overrides:
-        _override(values, override)
-    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
-        for key in keys:
-            _anchor(values, section, key, Path.cwd())
-    return from_dict(values)
-
-
-def _anchor(values, section, key, folder):
-    content = values.get(section)
-    if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
-        content[key] = str(folder / Path(content[key]).expanduser())
-
-
-def _override(values, override):
-    name, equals, text = override.partition("=")
-    section, dot, key = name.strip().partition(".")
-    _check("--set", override, equals and dot and key, "of the form section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    content = values.setdefault(section, {})
-    _check(section, content, isinstance(content, dict), "a section of the config file")
-    content[key] = value
-
-
-def write_toml(config):
-    """The config as the text of a TOML file that `read` gives back.
-
-    Args:
-        config: Config.
-
-    Returns:
-        str.
-    """
-    lines = []
-    for section, content in dataclasses.asdict(config).items():
-        lines.append(f"[{section}]")
-        # A JSON text, number, list or truth value is also one of TOML.
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
-        lines.append("")
-    return "\n".join(lines)
+        check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
+        check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")

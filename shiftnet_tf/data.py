@@ -68,7 +68,8 @@ class PhotoFolder:
             else:
                 usable.append(path)
         if not usable:
-            raise InputError(f"none of the {len(found)} photos below {folder} can be used; the first: {self.skipped[0]}")
+            first = self.skipped[0]
+            raise InputError(f"none of the {len(found)} photos below {folder} can be used; the first: {first}")
         return usable
 
     def __len__(self):

@@ -1,12 +1,12 @@
 """The run folder: all that a training run leaves, and all that exporting and evaluating need.
 
-    config.toml               the whole config, folders in absolute form
-    versions.json             packages that it ran with
-    log.txt, metrics.csv      what was said; a row an epoch
-    events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
-    checkpoints/              both networks, both optimizers, the epoch and the best score
-    generator.weights.h5      the best by validation: what export and evaluation load
-    discriminator.weights.h5  of the same epoch
+config.toml               the whole config, folders in absolute form
+versions.json             packages that it ran with
+log.txt, metrics.csv      what was said; a row an epoch
+events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
+checkpoints/              both networks, both optimizers, the epoch and the best score
+generator.weights.h5      the best by validation: what export and evaluation load
+discriminator.weights.h5  of the same epoch
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import __version__, config, images
+from shiftnet_tf import __version__, config, config_file, images
 from shiftnet_tf.errors import InputError
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -79,10 +79,10 @@ class Run:
         path = Path(path)
         if not (path / "config.toml").is_file():
             raise InputError(f"no run folder (it has no config.toml): {path}")
-        return cls(path, config.read(path / "config.toml"))
+        return cls(path, config_file.read(path / "config.toml"))
 
     def write_config(self):
-        self._write_text("config.toml", config.write_toml(self.config))
+        self._write_text("config.toml", config_file.write_toml(self.config))
 
     def _write_text(self, name, text):
         images.write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))

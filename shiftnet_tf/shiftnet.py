@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from shiftnet_tf import config as configuration
-from shiftnet_tf import losses, metrics
+from shiftnet_tf import config_file, losses, metrics
 from shiftnet_tf.layers.masking import composite
 from shiftnet_tf.networks import Discriminator, Generator
 
@@ -51,7 +51,8 @@ class ShiftNet(keras.Model):
         self.built = True
 
     def _used_losses(self):
-        weights = {name: getattr(self.config.losses, name) for name in ("reconstruction", "hole", "guidance", "adversarial")}
+        names = ("reconstruction", "hole", "guidance", "adversarial")
+        weights = {name: getattr(self.config.losses, name) for name in names}
         if not self.config.model.shift_layers:
             weights["guidance"] = 0.0
         return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}
@@ -65,10 +66,10 @@ class ShiftNet(keras.Model):
 
         Args:
             generator_optimizer, discriminator_optimizer: keras.optimizers.Optimizer, not shared.
-            jit_compile: `"auto"`, `"on"` or `"off"`, see `resolve_jit_compile`.
+            jit_compile: `"auto"` (XLA on a GPU; on a CPU it costs time), `"on"` or `"off"`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
-        super().compile(optimizer=generator_optimizer, jit_compile=resolve_jit_compile(jit_compile), **kwargs)
+        super().compile(optimizer=generator_optimizer, jit_compile=resolve_by_device(jit_compile, gpu=True), **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -139,7 +140,7 @@ class ShiftNet(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(configuration.from_dict(config.pop("config")), **config)
+        return cls(config_file.from_dict(config.pop("config")), **config)
 
 
 def _total_guidance(features, targets):
@@ -148,15 +149,16 @@ def _total_guidance(features, targets):
     return tf.add_n([losses.guidance_loss(*part) for part in parts])
 
 
-def resolve_jit_compile(setting):
-    """Whether to compile the training step with XLA.
+def resolve_by_device(setting, gpu):
+    """What `"auto"` means here.
 
     Args:
-        setting: `"on"`, `"off"` or `"auto"`: on with a GPU, off on a CPU, where it costs time.
+        setting: `"auto"`, `"on"` or `"off"`.
+        gpu: bool, what `"auto"` is on a machine with a GPU; on one without it is the opposite.
 
     Returns:
         bool.
     """
     if setting == "auto":
-        return bool(tf.config.list_logical_devices("GPU"))
+        return bool(tf.config.list_logical_devices("GPU")) == gpu
     return setting == "on"

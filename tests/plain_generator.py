@@ -56,6 +56,9 @@ class PlainGenerator(keras.Model):
         plain.set_weights(layer.get_weights())
         return plain
 
+    def build(self, input_shape=None):
+        self.built = True  # each layer was built with its weights
+
     def call(self, inputs, return_features=False):
         image, mask = inputs["image"], inputs["mask"]
         x = tf.concat([tf.where(mask > 0.5, 0.0, image), 1.0 - mask], axis=-1)

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from conftest import ROOT
 
-from shiftnet_tf import config
+from shiftnet_tf import config, config_file
 from shiftnet_tf.errors import InputError
 
 CONFIGS = sorted((ROOT / "training" / "configs").glob("*.toml"))
@@ -14,12 +14,12 @@ CONFIGS = sorted((ROOT / "training" / "configs").glob("*.toml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_of_the_repository_is_valid_and_survives_a_round_trip(path):
-    read = config.read(path)
-    assert config.from_dict(tomllib.loads(config.write_toml(read))) == read
+    read = config_file.read(path)
+    assert config_file.from_dict(tomllib.loads(config_file.write_toml(read))) == read
 
 
 def test_paper_paris_is_the_paper():
-    paper = config.read(ROOT / "training" / "configs" / "paper_paris.toml")
+    paper = config_file.read(ROOT / "training" / "configs" / "paper_paris.toml")
     assert paper.model == config.ModelConfig(256, 64, 8, (3,), "convolution", mask_channel=False)
     assert (paper.losses.reconstruction, paper.losses.guidance, paper.losses.adversarial) == (100, 1, 0.2)
     assert (paper.training.learning_rate, paper.training.beta_1, paper.training.batch_size) == (2e-4, 0.5, 1)
@@ -31,20 +31,20 @@ def test_folders_are_taken_from_the_config_files_folder(tmp_path, monkeypatch):
     (tmp_path / "my.toml").write_text('[data]\nphotos = "photos"\n')
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert config.read(tmp_path / "my.toml").data.photos == str(tmp_path / "photos")
-    given = config.read(tmp_path / "my.toml", ["data.photos=here"])
+    assert config_file.read(tmp_path / "my.toml").data.photos == str(tmp_path / "photos")
+    given = config_file.read(tmp_path / "my.toml", ["data.photos=here"])
     assert given.data.photos == str(tmp_path / "elsewhere" / "here")
 
 
 def test_overrides(tmp_path):
     (tmp_path / "my.toml").write_text("[model]\nfilters = 8\n")
-    read = config.read(
+    read = config_file.read(
         tmp_path / "my.toml", ["model.filters=16", "losses.gan=lsgan", "model.shift_layers=[2, 3]", "data.flip=false"]
     )
     assert read.model.filters == 16 and read.losses.gan == "lsgan" and not read.data.flip
     assert read.model.shift_layers == (2, 3)
     with pytest.raises(InputError, match=r"`--set` must be of the form section.key=value. Received: 'filters=3'"):
-        config.read(tmp_path / "my.toml", ["filters=3"])
+        config_file.read(tmp_path / "my.toml", ["filters=3"])
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,19 @@ def test_overrides(tmp_path):
         ("[data]\nshort_side = 100", "`data.short_side` must be at least `image_size`, 256"),
         ("[training]\nlearning_rate = 0", "`training.learning_rate` must be between 0 and 1"),
         ('[training]\njit_compile = "yes"', '"auto", "on" or "off"'),
+        ('[training]\njit_compile = "on"\ndeterministic = "on"', '"auto" or "off" where'),
         ("[model\n", "no valid TOML"),
     ],
 )
 def test_what_is_refused(tmp_path, text, message):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(InputError, match=message):
-        config.read(tmp_path / "bad.toml")
+        config_file.read(tmp_path / "bad.toml")
 
 
 def test_an_absent_file(tmp_path):
     with pytest.raises(InputError, match="the config cannot be read"):
-        config.read(tmp_path / "absent.toml")
+        config_file.read(tmp_path / "absent.toml")
 
 
 def test_configs_are_frozen():

@@ -11,7 +11,8 @@ from shiftnet_tf import metrics
 def pictures():
     rng = np.random.default_rng(0)
     image, inpainted_image = rng.uniform(-1, 1, size=(2, 3, 16, 16, 3)).astype(np.float32)
-    return tf.constant(image), tf.constant(inpainted_image), tf.constant(rng.uniform(size=(3, 16, 16, 1)) < 0.4, tf.float32)
+    mask = rng.uniform(size=(3, 16, 16, 1)) < 0.4
+    return tf.constant(image), tf.constant(inpainted_image), tf.constant(mask, tf.float32)
 
 
 def test_psnr_of_the_whole_and_of_the_hole(pictures):

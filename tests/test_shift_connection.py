@@ -99,7 +99,9 @@ def test_refuses_what_does_not_fit():
     features, mask = tf.zeros([1, 8, 8, 4]), tf.zeros([1, 8, 8, 1])
     with pytest.raises(ValueError, match=r"same static shape.*\(1, 8, 8, 4\) and \(1, 8, 8, 3\)"):
         ShiftConnection()(features, features[..., :3], mask)
-    with pytest.raises(ValueError, match=r"`feature_mask` must have the shape \[B, 8, 8, 1\]. Received: \(1, 4, 4, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"`feature_mask` must have the shape \[B, 8, 8, 1\]. Received: \(1, 4, 4, 1\)"
+    ):
         ShiftConnection()(features, features, mask[:, :4, :4])
 
 

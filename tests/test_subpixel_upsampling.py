@@ -10,7 +10,7 @@ from shiftnet_tf.layers.subpixel_upsampling import subpixel_kernel
 
 
 def slow_transposed_convolution(x, kernel, bias):
-    """Each input pixel stamps its 4x4 kernel on the output, stride 2; a border of 1 is cut: [H, W, C] -> [2H, 2W, F]."""
+    """Each pixel stamps its 4x4 kernel on the output, stride 2; a border of 1 is cut: [H, W, C] -> [2H, 2W, F]."""
     height, width, _ = x.shape
     output = np.zeros((2 * height + 2, 2 * width + 2, kernel.shape[2]))
     for row in range(height):

@@ -17,10 +17,10 @@ tf = import_tensorflow()
 
 import keras
 
-from shiftnet_tf import callbacks, config, data
+from shiftnet_tf import callbacks, config_file, data
 from shiftnet_tf.errors import InputError, MissingGpuError, command
 from shiftnet_tf.runs import Run
-from shiftnet_tf.shiftnet import ShiftNet
+from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,12 +45,12 @@ def read_settings(options):
         if wrong:
             raise InputError(f"--resume lets only training.epochs be set anew. Received: {wrong[0]}")
         run = Run.open(options.run_dir)
-        return config.read(run.path / "config.toml", options.set), run.path
+        return config_file.read(run.path / "config.toml", options.set), run.path
     source = Path(options.config or ROOT / "training" / "configs" / "demo.toml")
-    settings = config.read(source, options.set)
+    settings = config_file.read(source, options.set)
     if not settings.data.photos:
         raise InputError(f"{source} names no photos: give --set data.photos=FOLDER")
-    time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     return settings, Path(options.run_dir or ROOT / "runs" / f"{source.stem}-{time}")
 
 
@@ -77,7 +77,7 @@ def open_photos(settings):
 def build(settings):
     """The compiled model, its weights drawn by the seed."""
     keras.utils.set_random_seed(settings.training.seed)
-    if settings.training.deterministic:
+    if resolve_by_device(settings.training.deterministic, gpu=False):
         tf.config.experimental.enable_op_determinism()
     # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
     tf.config.optimizer.set_experimental_options({"remapping": False})
@@ -97,7 +97,8 @@ def describe(device, photos, validation, model, log):
         log(f"skipped: {sentence}")
     log(f"photos: {len(photos)} to train on, {len(validation)} to validate with, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
-    log(f"XLA (jit_compile): {'on' if model.jit_compile else 'off'}")
+    deterministic = resolve_by_device(model.config.training.deterministic, gpu=False)
+    log(f"XLA: {'on' if model.jit_compile else 'off'}, deterministic operations: {'on' if deterministic else 'off'}")
 
 
 def fit(model, run, photos, validation, resume, log):
@@ -145,7 +146,7 @@ def main(arguments=None):
     def log(line):
         print(line, flush=True)
         with open(run.path / "log.txt", "a", encoding="utf-8") as file:
-            file.write(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M:%S} {line}\n")
+            file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
 
     model = build(settings)
     describe(device, photos, validation, model, log)

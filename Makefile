@@ -1,0 +1,44 @@
+# make demo        train for a few minutes, export, fill a photo's hole with each runtime; prints the picture's path
+# make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
+# make lint        ruff
+# make wheel       dist/*.whl
+# Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
+SAMPLES := training/sample_photos
+
+.PHONY: demo test test-quick test-long lint wheel
+.DELETE_ON_ERROR:
+
+$(INSTALLED): setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("shiftnet_tf needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python training/train.py training/configs/demo.toml --run-dir $(RUN)
+	$(BIN)/python export/export_saved_model.py $(RUN) --shift-map
+	$(BIN)/python export/export_onnx.py $(RUN) --shift-map
+	$(BIN)/python export/export_tflite.py $(RUN) --shift-map
+	@$(BIN)/python export/compare_runtimes.py $(RUN)/export $(SAMPLES)/test/gc_farm_sheep.jpg \
+		--mask $(SAMPLES)/sheep_mask.png --out $(RUN)/demo.png
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not long"
+
+test-quick: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not long and not slow"
+
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -m long
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m build --wheel

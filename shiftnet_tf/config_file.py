@@ -1,0 +1,113 @@
+"""Config files: TOML to `Config` and back. A key that is left out keeps its default, an unknown one is an error."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+
+from shiftnet_tf import config
+from shiftnet_tf.config import check
+from shiftnet_tf.errors import InputError
+
+
+def _convert(name, value, kind):
+    """A TOML value as the type of the field: whole numbers serve as floats, lists as tuples."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind == tuple[int, ...] and isinstance(value, list | tuple) and all(type(item) is int for item in value):
+        return tuple(value)
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    check(name, value, type(value) is kind, words.get(kind, "a list of whole numbers"))
+    return value
+
+
+def from_dict(values):
+    """Makes a `Config`.
+
+    Args:
+        values: dict of section to dict of key to value, as `tomllib` gives it.
+
+    Returns:
+        Config.
+
+    Raises:
+        InputError: an unknown section or key, a value of the wrong type or out of range.
+    """
+    sections = {section.name: section.type for section in dataclasses.fields(config.Config)}
+    made = {}
+    for name, content in values.items():
+        check("section", name, name in sections, f"one of {', '.join(sections)}")
+        check(name, content, isinstance(content, dict), "a section of the config file")
+        types = {item.name: item.type for item in dataclasses.fields(sections[name])}
+        for key in content:
+            check(f"key in [{name}]", key, key in types, f"one of {', '.join(types)}")
+        made[name] = sections[name](**{key: _convert(f"{name}.{key}", content[key], types[key]) for key in content})
+    return config.Config(**made)
+
+
+def read(path, overrides=()):
+    """Reads a config file and puts its folders' paths in absolute form.
+
+    Args:
+        path: str or Path of a TOML file.
+        overrides: list of str, `"section.key=value"`, value as in TOML (a bare word is taken as text).
+
+    Returns:
+        Config.
+
+    Raises:
+        InputError: the file is absent or no TOML, or see `from_dict`.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the config is no valid TOML ({error}): {path}") from error
+    except OSError as error:
+        raise InputError(f"the config cannot be read ({error.strerror}): {path}") from error
+    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
+        for key in keys:
+            _anchor(values, section, key, path.resolve().parent)
+    for override in overrides:
+        _override(values, override)
+    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
+        for key in keys:
+            _anchor(values, section, key, Path.cwd())
+    return from_dict(values)
+
+
+def _anchor(values, section, key, folder):
+    content = values.get(section)
+    if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
+        content[key] = str(folder / Path(content[key]).expanduser())
+
+
+def _override(values, override):
+    name, equals, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    check("--set", override, equals and dot and key, "of the form section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    content = values.setdefault(section, {})
+    check(section, content, isinstance(content, dict), "a section of the config file")
+    content[key] = value
+
+
+def write_toml(settings):
+    """The config as the text of a TOML file that `read` gives back.
+
+    Args:
+        settings: Config.
+
+    Returns:
+        str.
+    """
+    lines = []
+    for section, content in dataclasses.asdict(settings).items():
+        lines.append(f"[{section}]")
+        # A JSON text, number, list or truth value is also one of TOML.
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
+        lines.append("")
+    return "\n".join(lines)

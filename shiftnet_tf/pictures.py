@@ -1,0 +1,50 @@
+"""Pictures for people: sheets of several, and where each hole position was filled from."""
+
+import numpy as np
+from PIL import Image
+
+from shiftnet_tf import images
+
+
+def grid(rows, gap=4):
+    """Pictures of one size in rows, on white.
+
+    Args:
+        rows: list of lists of uint8 [H, W, 3].
+        gap: int, pixels between pictures.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = i * (height + gap), j * (width + gap)
+            sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def shift_map_picture(image, mask, shift_map):
+    """Shows where each hole position was filled from: places have colours, the hole has those of its sources.
+
+    The known part of the photo is tinted by place (red grows to the right, green downward, blue toward the upper
+    left); each filled position carries the full colour of the place that filled it. What was not filled is grey.
+
+    Args:
+        image: uint8 [H, W, 3].
+        mask: [H, W], nonzero = hole.
+        shift_map: int [h, w], row * w + column of the source, -1 elsewhere.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    height, width = image.shape[:2]
+    rows, columns = shift_map.shape
+    row, column = np.mgrid[0:rows, 0:columns]
+    place = np.stack([column / columns, row / rows, 1 - (row / rows + column / columns) / 2], axis=-1)
+    place = (place * 255).astype(np.uint8)  # [h, w, 3]
+    source = np.where((shift_map >= 0)[..., None], place.reshape(-1, 3)[np.maximum(shift_map, 0)], np.uint8(128))
+    tint, filled = (images.resize_image(x, height, width, Image.Resampling.NEAREST) for x in (place, source))
+    return images.composite((0.65 * image + 0.35 * tint).astype(np.uint8), filled, mask)

@@ -1,0 +1,76 @@
+"""The command `shiftnet`: exit codes, one sentence for bad input, nothing half-written."""
+
+import numpy as np
+import pytest
+from conftest import PHOTOS
+from PIL import Image
+
+from shiftnet_tf import Inpainter, __version__, images
+from shiftnet_tf.cli import main
+
+PHOTO, MASK = str(PHOTOS / "test" / "gc_farm_sheep.jpg"), str(PHOTOS / "sheep_mask.png")
+
+
+def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
+    return main(["inpaint", str(photo), "--mask", str(mask), "-o", str(out), "--model", str(model), *more])
+
+
+def test_inpaint(small_model, tmp_path, capsys, photo):
+    assert inpaint(small_model, tmp_path / "out.png") == 0
+    assert "filled with" in capsys.readouterr().out
+    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), Inpainter(small_model)(*photo))
+
+
+def test_runtime_and_threads(small_model, tmp_path, capsys):
+    assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--runtime", "litert", "--threads", "1") == 0
+    assert "model.tflite on litert" in capsys.readouterr().out
+
+
+def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
+    Image.new("L", (530, 384)).save(tmp_path / "empty.png")
+    assert inpaint(small_model, tmp_path / "out.jpg", mask=tmp_path / "empty.png") == 0
+    assert capsys.readouterr().err.startswith("note: the mask has no hole")
+    assert (tmp_path / "out.jpg").read_bytes() == (PHOTOS / "test" / "gc_farm_sheep.jpg").read_bytes()
+    assert inpaint(small_model, tmp_path / "out.png", mask=tmp_path / "empty.png") == 0
+    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), images.read_image(PHOTO))
+
+
+def test_bad_input_is_one_sentence_and_writes_nothing(small_model, tmp_path, capsys):
+    Image.new("L", (530, 384), 255).save(tmp_path / "full.png")
+    Image.new("L", (384, 530), 255).save(tmp_path / "turned.png")
+    (tmp_path / "broken.jpg").write_bytes((PHOTOS / "test" / "gc_farm_sheep.jpg").read_bytes()[:9000])
+    (tmp_path / "bare").mkdir()
+    out = tmp_path / "out.png"
+    cases = [
+        ((small_model, out, tmp_path / "absent.jpg"), "the photo does not exist"),
+        ((small_model, out, tmp_path / "broken.jpg"), "the photo is damaged"),
+        ((small_model, out, PHOTO, tmp_path / "absent.png"), "the mask does not exist"),
+        ((small_model, out, PHOTO, tmp_path / "turned.png"), "must have the photo's size, 530x384. Received: 384x530"),
+        ((small_model, out, PHOTO, tmp_path / "full.png"), "covers the whole photo"),
+        ((tmp_path / "bare", out), "no model folder (it has no spec.json)"),
+        ((tmp_path / "nowhere", out), "the model does not exist"),
+        ((small_model, tmp_path / "out.xyz"), "known suffix"),
+        ((small_model, tmp_path / "nowhere" / "out.png"), "the output folder does not exist"),
+    ]
+    before = sorted(tmp_path.iterdir())
+    for arguments, message in cases:
+        assert inpaint(*arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error and error.count("\n") == 1, error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_info(small_model, tmp_path, capsys):
+    assert main(["info", str(small_model)]) == 0
+    text = capsys.readouterr().out
+    assert "trained at: 64x64, masks: center 1, rectangle 1, freeform 1" in text
+    assert "model.tflite: tflite, float32, 64x64, batch 1" in text and "taken here: model.onnx on onnxruntime" in text
+    assert main(["info", str(tmp_path)]) == 2
+
+
+def test_usage(capsys):
+    for arguments, code in ((["--version"], 0), ([], 2), (["inpaint"], 2), (["inpaint", "--help"], 0)):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == code
+    assert __version__ in capsys.readouterr().out

@@ -1,0 +1,141 @@
+"""The stream of samples: each a pure function of (seed, k), photos of every kind, damaged and small ones."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import PHOTOS
+from PIL import Image
+
+from shiftnet_tf import config_file, data, images
+from shiftnet_tf.errors import InputError
+
+SETTINGS = config_file.from_dict(
+    {
+        "model": {"image_size": 64, "depth": 6},
+        "data": {"short_side": 96},
+        "masks": {"center": 1, "rectangle": 1, "freeform": 2},
+        "training": {"batch_size": 2, "seed": 5},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return data.PhotoFolder(PHOTOS / "test", 64, 96, cache_megabytes=64)
+
+
+def take(photos, settings, count, first_sample=0):
+    return list(data.training_dataset(photos, settings, first_sample).take(count).as_numpy_iterator())
+
+
+def test_shapes_and_ranges(photos):
+    for batch in take(photos, SETTINGS, 5):
+        assert batch["image"].shape == (2, 64, 64, 3) and batch["image"].dtype == np.float32
+        assert batch["mask"].shape == (2, 64, 64, 1) and set(np.unique(batch["mask"])) == {0, 1}
+        assert -1 <= batch["image"].min() < -0.1 and 0.1 < batch["image"].max() <= 1
+        assert not np.array_equal(batch["mask"][0], batch["mask"][1])
+
+
+def test_a_stream_repeats_itself_and_starts_anywhere(photos):
+    whole = take(photos, SETTINGS, 12)
+    later = take(photos, SETTINGS, 5, first_sample=2 * 7)
+    for expected, given in zip(whole[7:], later):
+        np.testing.assert_array_equal(expected["image"], given["image"])
+        np.testing.assert_array_equal(expected["mask"], given["mask"])
+    uncached = data.PhotoFolder(PHOTOS / "test", 64, 96)
+    np.testing.assert_array_equal(take(uncached, SETTINGS, 1)[0]["image"], whole[0]["image"])
+
+
+def test_another_seed_gives_other_samples(photos):
+    other = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=6))
+    assert not np.array_equal(take(photos, SETTINGS, 1)[0]["image"], take(photos, other, 1)[0]["image"])
+
+
+def test_each_pass_shows_each_photo_once_in_another_order(photos, tmp_path):
+    for level in range(7):  # a photo of one grey level each: its level tells which it is
+        images.write_image(tmp_path / f"{level}.png", np.full((80, 90, 3), 30 * level, np.uint8))
+    settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
+    folder = data.PhotoFolder(tmp_path, 64, 96)
+    levels = [round((sample["image"][0, 0, 0, 0] + 1) * 127.5 / 30) for sample in take(folder, settings, 28)]
+    turns = [tuple(levels[i : i + 7]) for i in range(0, 28, 7)]
+    assert all(sorted(turn) == list(range(7)) for turn in turns)
+    assert len(set(turns)) > 1
+
+
+def test_crops_and_flips_are_parts_of_the_photo(tmp_path):
+    ramp = np.zeros((64, 96, 3), np.uint8)
+    ramp[..., 0] = np.arange(96)
+    images.write_image(tmp_path / "ramp.png", ramp)
+    settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
+    folder = data.PhotoFolder(tmp_path, 64, 96)
+    rows = [np.round((s["image"][0, 0, :, 0] + 1) * 127.5) for s in take(folder, settings, 60)]
+    steps = {int(row[1] - row[0]) for row in rows}
+    starts = {int(row.min()) for row in rows}
+    assert steps == {1, -1} and min(starts) == 0 and max(starts) == 32 and len(starts) > 15
+    never = dataclasses.replace(settings, data=dataclasses.replace(settings.data, flip=False))
+    assert all(s["image"][0, 0, 1, 0] > s["image"][0, 0, 0, 0] for s in take(folder, never, 20))
+
+
+def test_formats_and_nested_folders(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    image = images.read_image(PHOTOS / "test" / "gc_petra.jpg")
+    for name in ("one.jpg", "a/two.png", "a/b/three.WEBP"):
+        Image.fromarray(image).save(tmp_path / name)
+    folder = data.PhotoFolder(tmp_path, 64, 96)
+    assert len(folder) == 3
+    assert all(folder.load(i).shape == (96, 136, 3) for i in range(3))
+
+
+def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
+    shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
+    images.write_image(tmp_path / "small.png", np.zeros((63, 200, 3), np.uint8))
+    (tmp_path / "text.jpg").write_text("no photo")
+    folder = data.PhotoFolder(tmp_path, 64, 96)
+    assert [path.name for path in folder.paths] == ["good.jpg"]
+    assert any("small.png is too small: short side 63, at least 64 needed" in line for line in folder.skipped)
+    assert any("text.jpg is damaged" in line for line in folder.skipped)
+
+
+def test_folders_without_a_usable_photo(tmp_path):
+    with pytest.raises(InputError, match="no photo .* below the folder"):
+        data.PhotoFolder(tmp_path, 64, 96)
+    with pytest.raises(InputError, match="no photo .* below the folder"):
+        data.PhotoFolder(tmp_path / "absent", 64, 96)
+    images.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(InputError, match="none of the 1 photos .* can be used; the first: .*too small"):
+        data.PhotoFolder(tmp_path, 64, 96)
+
+
+def test_a_photo_cut_short_is_passed_over_and_many_of_them_stop_the_stream(tmp_path, capsys):
+    whole = (PHOTOS / "test" / "gc_petra.jpg").read_bytes()
+    for i in range(30):
+        (tmp_path / f"{i:02}.jpg").write_bytes(whole)
+    (tmp_path / "05.jpg").write_bytes(whole[:20000])
+    folder = data.PhotoFolder(tmp_path, 64, 96)
+    assert folder.load(5).shape == folder.load(6).shape
+    assert "05.jpg" in capsys.readouterr().err
+    for i in (10, 20):
+        (tmp_path / f"{i}.jpg").write_bytes(whole[:20000])
+    with pytest.raises(tf.errors.OpError, match="photos are damaged"):
+        take(folder, SETTINGS, 30)
+    assert "of 30 photos are damaged" in str(folder.failure)
+
+
+def test_validation_is_the_same_on_each_pass(photos):
+    dataset = data.validation_dataset(photos, SETTINGS)
+    passes = [list(dataset.as_numpy_iterator()) for _ in range(2)]
+    assert len(passes[0]) == len(photos) == dataset.cardinality()
+    for first, second in zip(*passes):
+        np.testing.assert_array_equal(first["image"], second["image"])
+        np.testing.assert_array_equal(first["mask"], second["mask"])
+
+
+def test_hold_out_shares_no_photo():
+    folder = data.PhotoFolder(PHOTOS / "train", 64, 96)
+    count = len(folder)
+    held = folder.hold_out()
+    assert len(held) == -(-count // 10) and len(held) + len(folder) == count
+    assert not set(held.paths) & set(folder.paths)

@@ -1,0 +1,179 @@
+"""The exporters: parity with Keras, what spec.json says, and that a bad file is not left behind."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+from conftest import PHOTOS, load_script
+
+from shiftnet_tf import artifact, exporting, serving
+from shiftnet_tf.errors import ExportError
+from shiftnet_tf.runs import Run
+from shiftnet_tf.runtime import backends
+
+
+@pytest.fixture(scope="module")
+def generator(small_run):
+    return Run.open(small_run).load_generator()
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return exporting.sample_pairs(PHOTOS / "train", 64)
+
+
+def test_all_formats_agree_with_keras(small_model):
+    """Shows 5: over the hole's pixels of 20 photos."""
+    spec = artifact.ArtifactSpec.read(small_model)
+    assert {entry.format for entry in spec.files.values()} == {"onnx", "tflite", "saved_model"}
+    for entry in spec.files.values():
+        assert entry.parity["pairs"] == 20 and entry.parity["compared_pairs"] >= 18
+        assert entry.parity["equal_shifts"] >= 0.99
+        assert entry.parity["mean_difference"] <= 0.05 and entry.parity["pixels_off"] <= 0.001
+
+
+def test_the_parity_in_the_spec_is_that_of_the_file(small_model, generator, pairs):
+    spec = artifact.ArtifactSpec.read(small_model)
+    for name, entry in spec.files.items():
+        backend = backends.open_file(entry.format, small_model / name)
+        measured = exporting.measure_parity(generator, backend, pairs)
+        assert measured["equal_shifts"] == pytest.approx(entry.parity["equal_shifts"], abs=1e-3)
+        assert measured["mean_difference"] == pytest.approx(entry.parity["mean_difference"], abs=1e-3)
+
+
+def test_spec_json_is_the_contract(small_model, small_run):
+    spec = json.loads((small_model / "spec.json").read_text())
+    assert spec["format_version"] == 1 and spec["image_size"] == 64
+    assert spec["inputs"]["mask"] == {
+        "shape": ["batch", "image_size", "image_size", 1],
+        "dtype": "uint8",
+        "meaning": "nonzero = hole",
+    }
+    assert spec["outputs"]["inpainted_image"]["dtype"] == "uint8" and spec["outputs"]["shift_map"]["dtype"] == "int32"
+    assert spec["masks"] == {"center": 1.0, "rectangle": 1.0, "freeform": 1.0, "folder": 0.0}
+    assert spec["weights_sha256"] == Run.open(small_run).weights_sha256()
+    assert set(spec["files"]) == {"model.onnx", "model.tflite", "saved_model"}
+    for name, entry in spec["files"].items():
+        assert entry["sha256"] == artifact.sha256(small_model / name)
+        assert entry["precision"] == "float32" and entry["batch"] == (1 if name == "model.tflite" else None)
+    assert {path.name for path in small_model.iterdir()} == {*spec["files"], "spec.json"}
+
+
+def test_onnx_opset_inputs_and_batch(small_model, pairs):
+    model = onnx.load(small_model / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert next(item.version for item in model.opset_import if item.domain == "") >= 17
+    shapes = {
+        value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
+        for value in [*model.graph.input, *model.graph.output]
+    }
+    assert shapes["image"][1:] == [64, 64, 3] and shapes["mask"][1:] == [64, 64, 1]
+    assert all(isinstance(shape[0], str) for shape in shapes.values())  # a named, open dimension
+    backend = backends.open_file("onnx", small_model / "model.onnx")
+    together = backend(pairs[0][:5], pairs[1][:5])
+    apart = [backend(pairs[0][i : i + 1], pairs[1][i : i + 1]) for i in range(5)]
+    for name in backend.outputs:
+        np.testing.assert_array_equal(together[name], np.concatenate([one[name] for one in apart]))
+
+
+def test_tflite_holds_builtins_alone(small_model):
+    from ai_edge_litert.interpreter import Interpreter
+
+    operations = {op["op_name"] for op in Interpreter(str(small_model / "model.tflite"))._get_ops_details()}
+    assert operations and not any(name.startswith("Flex") or name == "CUSTOM" for name in operations)
+
+
+def test_the_shift_map_points_at_known_positions(small_model, pairs):
+    backend = backends.open_file("onnx", small_model / "model.onnx")
+    shift_map = backend(*pairs)["shift_map"]
+    assert shift_map.dtype == np.int32 and shift_map.shape == (20, 8, 8)
+    for mask, one in zip(pairs[1], shift_map):
+        filled = one >= 0
+        sources = one[filled]
+        assert (one[~filled] == -1).all() and (sources < 64).all()
+        assert not filled.reshape(-1)[sources].any()  # a source is never itself a hole position
+        assert filled.any() == (mask.mean() > 0)
+
+
+@pytest.mark.parametrize("name", ["image", "mask"])
+def test_the_graph_takes_any_nonzero_mask_value_and_any_image(generator, name, pairs):
+    image, mask = pairs[0][:2], pairs[1][:2]
+    plain = serving.serve(generator, image, mask)["inpainted_image"].numpy()
+    if name == "mask":
+        other = serving.serve(generator, image, mask * 255)["inpainted_image"].numpy()
+    else:
+        noise = np.random.default_rng(0).integers(0, 256, image.shape, dtype=np.uint8)
+        other = serving.serve(generator, np.where(mask, noise, image), mask)["inpainted_image"].numpy()
+    np.testing.assert_array_equal(plain, other)
+    np.testing.assert_array_equal(plain[mask[..., 0] == 0], image[mask[..., 0] == 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["export_onnx", "export_tflite", "export_saved_model"])
+def test_another_image_size_and_no_shift_map(small_run, tmp_path, script):
+    main = load_script(f"export/{script}").main
+    assert main([str(small_run), "--out", str(tmp_path), "--image-size", "128"]) == 0
+    ((name, entry),) = artifact.ArtifactSpec.read(tmp_path).files.items()
+    assert "-128" in name and entry.image_size == 128 and entry.outputs == ["inpainted_image"]
+    assert entry.parity["equal_shifts"] is None
+
+
+def says(capsys, code, message, result):
+    error = capsys.readouterr().err
+    assert result == code and error.startswith("error: ") and message in error and error.count("\n") == 1, error
+
+
+def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, train):
+    main = load_script("export/export_saved_model").main
+    says(capsys, 2, "no run folder", main([str(tmp_path)]))
+    says(capsys, 2, "multiple of 64", main([str(small_run), "--out", str(tmp_path / "a"), "--image-size", "100"]))
+    (tmp_path / "file").touch()
+    says(capsys, 2, "cannot make the folder", main([str(small_run), "--out", str(tmp_path / "file" / "a")]))
+    (tmp_path / "none").mkdir()
+    result = main([str(small_run), "--out", str(tmp_path / "a"), "--photos", str(tmp_path / "none")])
+    says(capsys, 2, "no photo", result)
+    assert not list((tmp_path / "a").iterdir())
+
+
+def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp_path, capsys):
+    spec = artifact.ArtifactSpec.read(small_model)
+    dataclasses.replace(spec, weights_sha256="0" * 64).write(tmp_path)
+    main = load_script("export/export_saved_model").main
+    says(capsys, 2, "holds the export of other weights", main([str(small_run), "--out", str(tmp_path)]))
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
+
+
+def test_a_file_that_computes_something_else_is_not_kept(small_run, tmp_path, capsys, monkeypatch):
+    script = load_script("export/export_saved_model")
+
+    def spoiled(generator, path, with_shift_map):
+        generator.decoder_ups[0].bias.assign(generator.decoder_ups[0].bias + 0.1)
+        serving.write_saved_model(generator, path, with_shift_map=with_shift_map)
+        generator.decoder_ups[0].bias.assign(generator.decoder_ups[0].bias - 0.1)
+
+    monkeypatch.setattr(script, "convert", spoiled)
+    says(capsys, 1, "does not compute what Keras computes", script.main([str(small_run), "--out", str(tmp_path)]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_limits_of_parity():
+    good = {"pairs": 20, "equal_shifts": 0.995, "compared_pairs": 15, "mean_difference": 0.01, "pixels_off": 0.0005}
+    exporting.check_parity(good, "model")
+    bad = ({"equal_shifts": 0.98}, {"compared_pairs": 0}, {"mean_difference": 0.06}, {"pixels_off": 0.002})
+    for change in (*bad, {"mean_difference": float("nan")}):
+        with pytest.raises(ExportError, match="does not compute what Keras computes"):
+            exporting.check_parity(good | change, "model")
+
+
+def test_a_file_that_changes_known_pixels_is_refused(generator, pairs):
+    class Careless:
+        outputs = ("inpainted_image",)
+
+        def __call__(self, image, mask):
+            answer = serving.serve(generator, image, mask)["inpainted_image"].numpy()
+            return {"inpainted_image": answer ^ np.uint8(1)}
+
+    with pytest.raises(ExportError, match="changes known pixels"):
+        exporting.measure_parity(generator, Careless(), pairs)

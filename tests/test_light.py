@@ -1,0 +1,131 @@
+"""The runtime side needs no TensorFlow: not to import, not to inpaint."""
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import PHOTOS, ROOT
+
+BLOCKED = """
+import sys
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.split(".")[0] in {blocked} else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+"""
+
+
+def run(code, blocked=("tensorflow", "keras")):
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(blocked=set(blocked)) + code], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
+def test_an_inpainting_without_tensorflow(small_model, tmp_path, runtime):
+    other = "ai_edge_litert" if runtime == "onnxruntime" else "onnxruntime"
+    arguments = ["inpaint", str(PHOTOS / "test" / "gc_farm_sheep.jpg"), "--mask", str(PHOTOS / "sheep_mask.png")]
+    arguments += ["-o", str(tmp_path / "out.png"), "--model", str(small_model)]
+    code = f"from shiftnet_tf.cli import main\nraise SystemExit(main({arguments!r}))"
+    result = run(code, blocked=("tensorflow", "keras", other))
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    assert f"on {runtime}" in result.stdout and (tmp_path / "out.png").is_file()
+
+
+def test_a_missing_runtime_is_one_sentence_with_the_pip_line(small_model, tmp_path):
+    (tmp_path / "one").mkdir()
+    for name in ("spec.json", "model.onnx"):
+        (tmp_path / "one" / name).write_bytes((small_model / name).read_bytes())
+    arguments = ["info", str(tmp_path / "one" / "model.onnx")]
+    code = f"from shiftnet_tf.cli import main\nraise SystemExit(main({arguments!r}))"
+    result = run(code, blocked=("onnxruntime", "ai_edge_litert", "tensorflow"))
+    assert result.returncode == 2 and "pip install onnxruntime" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_what_training_needs_is_said_in_one_sentence():
+    result = run("from shiftnet_tf.quiet import import_tensorflow\nimport_tensorflow()")
+    assert "which is not installed: pip install tensorflow" in result.stderr.splitlines()[-1]
+
+
+def test_importing_the_package_takes_no_time():
+    """Shows 4: under 0.3 s more than numpy alone."""
+
+    def seconds(module):
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", f"import {module}"], check=True, env={**os.environ})
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    assert seconds("shiftnet_tf") - seconds("numpy") < 0.3
+
+
+LIGHT = [
+    "__init__",
+    "cli",
+    "config",
+    "config_file",
+    "pictures",
+    "artifact",
+    "images",
+    "masks",
+    "errors",
+    "quiet",
+    "runs",
+]
+ALLOWED = {
+    "cli": {"errors", "artifact", "runtime"},
+    "runtime": {"artifact", "images", "errors", "quiet", "runtime"},
+    "masks": {"images", "errors"},
+    "artifact": {"images", "errors"},
+    "config": {"errors", "masks"},
+    "config_file": {"config", "errors"},
+    "pictures": {"images"},
+    "images": {"errors"},
+    "layers": {"layers"},
+    "networks": {"layers", "networks", "config"},
+    "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_file"},
+    "conversion": {"networks", "layers", "errors"},
+    "data": {"masks", "images", "errors"},
+}
+
+
+def imports(path):
+    """Names that a module imports when it is itself imported: ours below shiftnet_tf, and top-level others."""
+    ours, others = set(), set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            first, _, rest = node.module.partition(".")
+            if first != "shiftnet_tf":
+                others.add(first)
+            elif rest:
+                ours.add(rest.split(".")[0])
+            else:
+                ours |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            others |= {alias.name.split(".")[0] for alias in node.names}
+    return ours, others
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shiftnet_tf").rglob("*.py")), ids=lambda path: path.stem)
+def test_who_imports_whom(path):
+    ours, others = imports(path)
+    part = path.relative_to(ROOT / "shiftnet_tf").parts[0].removesuffix(".py")
+    if part in ALLOWED:
+        assert ours <= ALLOWED[part] | {"__version__"}
+    if part in LIGHT or part == "runtime":
+        assert not others & {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
+
+
+@pytest.mark.parametrize("folder", ["training", "export"])
+def test_scripts_import_no_sibling(folder):
+    siblings = {path.stem for path in (ROOT / folder).glob("*.py")}
+    for path in (ROOT / folder).glob("*.py"):
+        assert not imports(path)[1] & (siblings | {"training", "export"})

@@ -1,0 +1,16 @@
+"""The shift map as a picture."""
+
+import numpy as np
+
+from shiftnet_tf import pictures
+
+
+def test_shift_map_picture_shows_the_colour_of_the_source():
+    image, mask = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    mask[8:24, 8:24] = 1
+    shift_map = np.full((4, 4), -1)
+    shift_map[1, 1] = 3  # filled from row 0, column 3
+    picture = pictures.shift_map_picture(image, mask, shift_map)
+    source = picture[0, 31].astype(float) / 0.35  # the known part is tinted with 35 % of its place's colour
+    np.testing.assert_allclose(picture[12, 12], source, atol=3)
+    np.testing.assert_array_equal(picture[20, 20], [128, 128, 128])

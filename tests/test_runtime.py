@@ -1,0 +1,171 @@
+"""Inpainter on each runtime, any photo size, and what it refuses."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from shiftnet_tf import Inpainter, artifact, images
+from shiftnet_tf.errors import InputError, MissingPackageError
+from shiftnet_tf.runtime import backends, inpaint_file
+
+RUNTIMES = list(backends.RUNTIMES)
+
+
+@pytest.fixture(scope="module")
+def inpainter(small_model):
+    return Inpainter(small_model)
+
+
+@pytest.fixture
+def model_copy(small_model, tmp_path):
+    return shutil.copytree(small_model, tmp_path / "model")
+
+
+def random_photo(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 1
+    return images.resize_image(coarse, height, width), mask
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("size", [(64, 64), (667, 1000), (64, 40), (3, 3), (1, 300)])
+def test_known_pixels_are_bit_for_bit_those_of_the_photo(small_model, runtime, size):
+    image, mask = random_photo(*size)
+    inpainted = Inpainter(small_model, runtime)(image, mask)
+    assert inpainted.shape == image.shape and inpainted.dtype == np.uint8
+    np.testing.assert_array_equal(inpainted[mask == 0], image[mask == 0])
+    if min(size) > 3:
+        assert (inpainted[mask == 1] != image[mask == 1]).any()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_lies_under_the_mask_changes_no_byte(small_model, runtime):
+    """Shows 7, at 1000x667."""
+    image, mask = random_photo(667, 1000)
+    noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
+    run = Inpainter(small_model, runtime)
+    np.testing.assert_array_equal(run(image, mask), run(images.composite(image, noise, mask), mask))
+
+
+def test_the_runtimes_give_the_same_picture(small_model, photo):
+    answers = [Inpainter(small_model, runtime)(*photo).astype(int) for runtime in RUNTIMES]
+    for answer in answers[1:]:
+        assert (np.abs(answer - answers[0]) > 1).mean() < 0.001
+
+
+def test_bool_and_255_masks_are_the_same(inpainter):
+    image, mask = random_photo(80, 90)
+    expected = inpainter(image, mask)
+    for other in (mask.astype(bool), mask * 255, mask * 0.5):
+        np.testing.assert_array_equal(inpainter(image, other), expected)
+
+
+def test_an_empty_mask_gives_a_copy(inpainter):
+    image, mask = random_photo(50, 60)
+    answer = inpainter(image, mask * 0)
+    np.testing.assert_array_equal(answer, image)
+    assert answer is not image
+
+
+def test_shift_map(inpainter, photo):
+    _, shift_map = inpainter(*photo, return_shift_map=True)
+    assert shift_map.shape == (8, 8) and shift_map.dtype == np.int32 and (shift_map >= 0).any()
+
+
+@pytest.mark.parametrize(
+    "image, mask, message",
+    [
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8)), "covers the whole photo"),
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 9)), "photo's size, 8x8. Received: 9x8"),
+        (np.zeros((8, 8, 3), np.float32), np.ones((8, 8)), "uint8 .H, W, 3.. Received: float32"),
+        (np.zeros((8, 8), np.uint8), np.ones((8, 8)), "uint8 .H, W, 3.. Received: uint8 .8, 8."),
+        (np.zeros((0, 8, 3), np.uint8), np.ones((0, 8)), "Received: uint8 .0, 8, 3."),
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8, 1)), "numbers .H, W.. Received: float64 .8, 8, 1."),
+        (np.zeros((8, 8, 3), np.uint8), np.full((8, 8), "x"), "numbers .H, W."),
+    ],
+)
+def test_arrays_that_are_refused(inpainter, image, mask, message):
+    with pytest.raises(InputError, match=message):
+        inpainter(image, mask)
+
+
+def test_the_first_installed_runtime_is_taken(small_model, monkeypatch):
+    assert Inpainter(small_model).runtime == "onnxruntime"
+    monkeypatch.setattr(backends, "installed", lambda: ["litert", "tensorflow"])
+    assert Inpainter(small_model).runtime == "litert"
+    monkeypatch.setattr(backends, "installed", lambda: [])
+    message = "no installed runtime .*pip install onnxruntime or pip install ai-edge-litert or pip install tensorflow"
+    with pytest.raises(MissingPackageError, match=message):
+        Inpainter(small_model)
+
+
+def test_one_file_of_a_folder(small_model):
+    assert Inpainter(small_model / "model.tflite").runtime == "litert"
+    assert Inpainter(small_model / "saved_model").runtime == "tensorflow"
+    with pytest.raises(InputError, match="the model has no onnx file for onnxruntime, only tflite"):
+        Inpainter(small_model / "model.tflite", runtime="onnxruntime")
+
+
+def test_choices_that_cannot_be(small_model, tmp_path):
+    with pytest.raises(InputError, match="`runtime` must be one of onnxruntime, litert, tensorflow. Received: 'tpu'"):
+        Inpainter(small_model, runtime="tpu")
+    with pytest.raises(InputError, match="lists no file of precision int4, only"):
+        Inpainter(small_model, precision="int4")
+    with pytest.raises(InputError, match="the model does not exist"):
+        Inpainter(tmp_path / "absent")
+    with pytest.raises(InputError, match="no model folder .it has no spec.json."):
+        Inpainter(tmp_path)
+
+
+def test_a_file_that_is_not_the_one_exported(model_copy):
+    with open(model_copy / "model.onnx", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(InputError, match="is not the file that was exported"):
+        Inpainter(model_copy)
+    (model_copy / "model.onnx").unlink()
+    with pytest.raises(InputError, match="lists model.onnx, which is not there"):
+        Inpainter(model_copy)
+    (model_copy / "saved_model" / "more").touch()
+    with pytest.raises(InputError, match="is not the file that was exported"):
+        Inpainter(model_copy, runtime="tensorflow")
+
+
+def test_a_file_that_is_not_listed(model_copy):
+    shutil.copy(model_copy / "model.onnx", model_copy / "other.onnx")
+    with pytest.raises(InputError, match="lists no other.onnx, only"):
+        Inpainter(model_copy / "other.onnx")
+
+
+@pytest.mark.parametrize("runtime, name", [("onnxruntime", "model.onnx"), ("litert", "model.tflite")])
+def test_a_damaged_file_with_a_matching_spec(model_copy, runtime, name):
+    (model_copy / name).write_bytes(b"no model at all")
+    spec = artifact.ArtifactSpec.read(model_copy)
+    entry = dataclasses.replace(spec.files[name], sha256=artifact.sha256(model_copy / name))
+    dataclasses.replace(spec, files={name: entry}).write(model_copy)
+    with pytest.raises(InputError, match="cannot load"):
+        Inpainter(model_copy)
+
+
+def test_a_newer_or_damaged_spec(model_copy):
+    path = model_copy / "spec.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"format_version": 2}))
+    with pytest.raises(InputError, match="format version 2, newer than the 1"):
+        Inpainter(model_copy)
+    for text in ("{", "[]", "{}", json.dumps(values | {"files": 3}), json.dumps(values | {"surplus": 3})):
+        path.write_text(text)
+        with pytest.raises(InputError, match="is damaged"):
+            Inpainter(model_copy)
+
+
+def test_inpaint_file_is_the_same_as_arrays(inpainter, photo, tmp_path):
+    image, mask = photo
+    images.write_image(tmp_path / "photo.png", image)
+    images.write_image(tmp_path / "mask.png", np.repeat(mask[..., None] * 255, 3, -1).astype(np.uint8))
+    assert inpaint_file(inpainter, tmp_path / "photo.png", tmp_path / "mask.png", tmp_path / "out.png")
+    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), inpainter(image, mask))

@@ -1,0 +1,103 @@
+"""The training step: what is logged, what learns, what each loss reaches."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import PHOTOS
+from tensorflow.python.framework import config as tensorflow_config
+
+from shiftnet_tf import config_file, data
+from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
+
+
+def settings_with(**sections):
+    base = {
+        "model": {"image_size": 64, "depth": 6, "filters": 8},
+        "discriminator": {"filters": 8},
+        "data": {"short_side": 96},
+    }
+    return config_file.from_dict({name: base.get(name, {}) | sections.get(name, {}) for name in {**base, **sections}})
+
+
+def compiled(settings, jit_compile="off"):
+    keras.utils.set_random_seed(0)
+    model = ShiftNet(settings)
+    model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), jit_compile=jit_compile)
+    return model
+
+
+@pytest.fixture(scope="module")
+def batch():
+    photos = data.PhotoFolder(PHOTOS / "test", 64, 96)
+    return next(iter(data.training_dataset(photos, settings_with(training={"batch_size": 2}))))
+
+
+def changed(before, network):
+    return [not np.array_equal(a, b) for a, b in zip(before, network.get_weights())]
+
+
+def test_every_loss_is_a_logged_metric_and_the_loss_their_weighted_sum(batch):
+    model = compiled(settings_with(losses={"hole": 50.0}))
+    logs = {name: float(value) for name, value in model.train_step(batch).items()}
+    names = {"reconstruction_loss", "hole_loss", "guidance_loss", "adversarial_loss"}
+    assert set(logs) == names | {"loss", "discriminator_loss"} == set(model.train_step(batch))
+    weights = {"reconstruction_loss": 100, "hole_loss": 50, "guidance_loss": 1, "adversarial_loss": 0.2}
+    assert logs["loss"] == pytest.approx(sum(weights[name] * logs[name] for name in names), rel=1e-5)
+    assert set(model.test_step(batch)) == {"psnr", "hole_psnr"}
+
+
+@pytest.mark.parametrize("jit_compile", ["off", "on"])
+def test_both_networks_learn(batch, jit_compile):
+    tensorflow_config.disable_op_determinism()  # another test's train.py may have left it on, and Keras then drops XLA
+    model = compiled(settings_with(), jit_compile)
+    assert model.jit_compile is (jit_compile == "on")
+    before = model.generator.get_weights(), model.discriminator.get_weights()
+    history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0)
+    assert all(changed(before[0], model.generator)) and all(changed(before[1], model.discriminator))
+    losses = history.history["reconstruction_loss"]
+    assert losses[1] < 0.8 * losses[0] and np.isfinite(losses).all()
+
+
+def test_without_a_gan_the_discriminator_rests(batch):
+    model = compiled(settings_with(losses={"adversarial": 0}))
+    before = model.discriminator.get_weights()
+    assert set(model.train_step(batch)) == {"loss", "reconstruction_loss", "guidance_loss"}
+    assert not any(changed(before, model.discriminator))
+
+
+def test_without_a_shift_there_is_no_guidance(batch):
+    assert "guidance_loss" not in compiled(settings_with(model={"shift_layers": []})).train_step(batch)
+
+
+def test_guidance_alone_reaches_what_lies_before_the_shift(batch):
+    """Only the encoder and the decoder below 16x16 (layer 2 of 64x64) make the decoder feature there."""
+    settings = settings_with(
+        model={"shift_layers": [2]}, losses={"reconstruction": 1e-30, "guidance": 1.0, "adversarial": 0}
+    )
+    model = compiled(settings)
+    before = [layer.kernel.numpy() for layer in model.generator.decoder_ups]
+    model.train_step(batch)
+    moved = [not np.allclose(a, layer.kernel, atol=1e-8) for a, layer in zip(before, model.generator.decoder_ups)]
+    assert moved == [False, False, True, True, True, True]
+
+
+def test_the_discriminator_may_see_the_inpainted_image(batch):
+    settings = settings_with(discriminator={"input": "inpainted_image"})
+    model = compiled(settings)
+    assert np.isfinite(float(model.train_step(batch)["adversarial_loss"]))
+    image, mask = batch["image"], batch["mask"]
+    _, same = model._logits(image + 10 * mask, image, mask)
+    _, other = model._logits(image + 10 * mask + (1 - mask), image, mask)  # known pixels are those of the photo
+    np.testing.assert_allclose(same, other, atol=1e-5)
+
+
+def test_settings_are_resolved_by_device():
+    gpu = bool(tf.config.list_logical_devices("GPU"))
+    assert resolve_by_device("auto", gpu=True) is gpu and resolve_by_device("auto", gpu=False) is not gpu
+    assert resolve_by_device("on", gpu=False) is True and resolve_by_device("off", gpu=True) is False
+
+
+def test_round_trip_through_its_config():
+    model = ShiftNet(settings_with(model={"shift_layers": [2, 3]}))
+    assert ShiftNet.from_config(model.get_config()).config == model.config

@@ -1,0 +1,152 @@
+"""train.py as a person runs it: the run folder, repetition, resumption, and what is said of bad input."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, ROOT, SMALL, with_settings
+from PIL import Image
+
+from shiftnet_tf import images
+from shiftnet_tf.runs import Run
+
+
+def rows(run):
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_folder_holds_all_of_the_run(small_run):
+    names = {path.name for path in small_run.iterdir()}
+    assert names == {
+        "config.toml",
+        "versions.json",
+        "log.txt",
+        "metrics.csv",
+        "events",
+        "pictures",
+        "checkpoints",
+        "generator.weights.h5",
+        "discriminator.weights.h5",
+    }
+    versions = json.loads((small_run / "versions.json").read_text())
+    assert {"tensorflow", "keras", "python", "shiftnet_tf"} <= set(versions)
+    log = (small_run / "log.txt").read_text()
+    assert "photos: 32 to train on, 7 to validate with, 0 skipped" in log and "XLA: o" in log
+    assert "device: " in log and "epoch 2/2" in log
+    assert [path.name for path in sorted((small_run / "pictures").iterdir())] == [
+        f"epoch-{epoch:04}.png" for epoch in range(3)
+    ]
+    assert Image.open(small_run / "pictures" / "epoch-0000.png").size == (4 * 68 - 4, 4 * 68 - 4)
+    assert {"train", "validation", "pictures"} <= {path.name for path in (small_run / "events").iterdir()}
+    assert {"guidance_loss", "val_psnr", "val_hole_psnr", "discriminator_loss"} <= set(rows(small_run)[0])
+
+
+def test_one_seed_gives_the_same_losses_and_another_does_not(train, small_run, tmp_path):
+    assert train(with_settings(["--run-dir", str(tmp_path / "again")])) == 0
+    assert rows(tmp_path / "again") == rows(small_run)
+    assert train(with_settings(["--run-dir", str(tmp_path / "other")], [*SMALL, "training.seed=1"])) == 0
+    assert rows(tmp_path / "other") != rows(small_run)
+
+
+def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tmp_path):
+    longer = [*SMALL, "training.epochs=4"]
+    assert train(with_settings(["--run-dir", str(tmp_path / "whole")], longer)) == 0
+    resumed = tmp_path / "resumed"
+    shutil.copytree(small_run, resumed)
+    with open(resumed / "metrics.csv", "a") as file:
+        file.write("2" + ",0" * 9 + "\n")  # a row past the last checkpoint, as a kill leaves it
+    assert train(["--resume", "--run-dir", str(resumed), "--set", "training.epochs=4"]) == 0
+    assert rows(resumed) == rows(tmp_path / "whole")
+    assert "resumed after epoch 2" in (resumed / "log.txt").read_text()
+    for a, b in zip(
+        Run.open(resumed).load_generator().get_weights(), Run.open(tmp_path / "whole").load_generator().get_weights()
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_weights_are_the_best_by_validation(small_run):
+    from shiftnet_tf import data
+    from shiftnet_tf.shiftnet import ShiftNet
+
+    run = Run.open(small_run)
+    model = ShiftNet(run.config)
+    model.generator.load_weights(run.generator_weights)
+    photos = data.PhotoFolder(run.config.data.validation_photos, 64, 96)
+    scores = [model.test_step(batch)["hole_psnr"] for batch in data.validation_dataset(photos, run.config)]
+    best = max(float(row["val_hole_psnr"]) for row in rows(small_run))
+    assert float(scores[-1]) == pytest.approx(best, abs=1e-3)  # the tracker holds the mean so far
+
+
+def says(capsys, code, message, result):
+    error = capsys.readouterr().err
+    assert result == code and error.startswith("error: ") and message in error and error.count("\n") == 1, error
+
+
+def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path, capsys):
+    run_dir = ["--run-dir", str(tmp_path / "run")]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bare.toml").write_text("[model]\nfilters = 4\n")
+    cases = [
+        ([str(tmp_path / "absent.toml"), *run_dir], "the config cannot be read"),
+        ([str(tmp_path / "bare.toml"), *run_dir], "names no photos"),
+        ([*run_dir, "--set", "model.fliters=3"], "`key in [model]` must be one of"),
+        ([*run_dir, "--set", f"data.photos={tmp_path / 'empty'}"], "no photo (JPEG, PNG, WebP) below"),
+        (["--run-dir", str(small_run)], "already holds something"),
+        (["--resume"], "give --run-dir"),
+        (["--resume", "--run-dir", str(tmp_path / "absent")], "no run folder"),
+        (["--resume", "--run-dir", str(small_run), "--set", "model.filters=8"], "only training.epochs"),
+    ]
+    for arguments, message in cases:
+        says(capsys, 2, message, train(arguments))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_gpu_is_refused_on_request(train, tmp_path, capsys):
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    result = train(with_settings(["--run-dir", str(tmp_path / "run"), "--require-gpu"]))
+    says(capsys, 3, "TensorFlow finds no GPU", result)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photos_that_break_while_training_end_it_with_a_sentence(train, tmp_path, capsys):
+    whole = (PHOTOS / "test" / "gc_petra.jpg").read_bytes()
+    for i in range(10):
+        (tmp_path / f"{i}.jpg").write_bytes(whole[: 20000 if i == 5 else None])
+    settings = [*SMALL, f"data.photos={tmp_path}", "training.steps_per_epoch=20", "data.cache_megabytes=0"]
+    result = train(with_settings(["--run-dir", str(tmp_path / "run")], settings))
+    error = capsys.readouterr().err
+    assert result == 2 and "1 of 10 photos are damaged" in error and "Traceback" not in error
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(train, tmp_path, capsys, monkeypatch):
+    from shiftnet_tf import losses
+
+    monkeypatch.setattr(losses, "reconstruction_loss", lambda predicted_image, image: 1e38 * 1e38)
+    result = train(with_settings(["--run-dir", str(tmp_path / "run")]))
+    says(capsys, 1, "the loss is inf at step 1", result)
+    assert not any((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_any_working_directory_in_its_own_process(tmp_path):
+    command = [sys.executable, str(ROOT / "training" / "train.py"), *with_settings(["--run-dir", "here"])]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ})
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "here" / "generator.weights.h5").is_file()
+    assert result.stderr == "" and "device: " in result.stdout  # not a line of TensorFlow's own
+
+
+def test_own_photos_without_validation_photos(train, tmp_path):
+    settings = [*SMALL, f"data.photos={PHOTOS / 'train'}", "data.validation_photos="]
+    assert train(with_settings(["--run-dir", str(tmp_path / "run")], settings)) == 0
+    assert "photos: 28 to train on, 4 to validate with" in (tmp_path / "run" / "log.txt").read_text()
+    assert images.read_image(tmp_path / "run" / "pictures" / "epoch-0002.png").std() > 10
