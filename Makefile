@@ -41,4 +41,5 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 wheel: $(INSTALLED)
+	rm -rf build
 	$(BIN)/python -m build --wheel

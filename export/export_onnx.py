@@ -19,7 +19,10 @@ def convert(generator, path, with_shift_map):
     tf2onnx = import_optional("tf2onnx.convert", "tf2onnx", "exporting to ONNX")
     graph = tf.function(lambda image, mask: serving.serve(generator, image, mask, with_shift_map))
     signature = serving.input_signature(generator.image_size)
-    tf2onnx.from_function(graph, input_signature=signature, opset=OPSET, output_path=str(path))
+    model, _ = tf2onnx.from_function(graph, input_signature=signature, opset=OPSET)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx gives it a name made of numbers
+    path.write_bytes(model.SerializeToString())
     return {"opset": OPSET}
 
 

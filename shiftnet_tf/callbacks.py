@@ -1,9 +1,11 @@
 """What `train.py` does beside the steps: progress, pictures, checkpoints. Keras callbacks, each for one thing."""
 
 import csv
+import datetime
 import io
 import math
 import sys
+import time
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ from shiftnet_tf.layers.masking import composite, mask_image
 
 
 class Progress(keras.callbacks.Callback):
-    """One bar for the whole run, with the time left: at most a line a second, a line a minute where no one watches.
+    """A bar for the whole run with the time left, at most once a second; where no one watches, a line a minute.
 
     Args:
         steps: int, training steps from now to the end.
@@ -24,17 +26,27 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, steps, log):
         super().__init__()
+        self.steps = steps
         self.log = log
         self.done = 0
-        self.bar = keras.utils.Progbar(steps, interval=1 if sys.stdout.isatty() else 60, stateful_metrics=["loss"])
+        self.watched = sys.stdout.isatty()
+        self.bar = keras.utils.Progbar(steps, interval=1, stateful_metrics=["loss"]) if self.watched else None
 
     def on_train_batch_end(self, batch, logs=None):
         self.done += 1
-        self.bar.update(self.done, [("loss", logs["loss"])], finalize=False)
+        now = time.monotonic()
+        if self.watched:
+            self.bar.update(self.done, [("loss", logs["loss"])], finalize=False)
+        elif self.done == 1:  # it takes seconds to compile, so the time left is told from the second on
+            self.start = self.told = now
+        elif now - self.told >= 60:
+            self.told = now
+            left = datetime.timedelta(seconds=round((now - self.start) / (self.done - 1) * (self.steps - self.done)))
+            print(f"step {self.done}/{self.steps}, {left} left, loss {logs['loss']:.4g}", flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         values = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
-        if sys.stdout.isatty():
+        if self.watched:
             print()
         self.log(f"epoch {epoch + 1}/{self.params['epochs']}: {values}")
 

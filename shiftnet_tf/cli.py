@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shiftnet_tf import __version__
 from shiftnet_tf.artifact import ArtifactSpec
-from shiftnet_tf.errors import command
+from shiftnet_tf.errors import MissingPackageError, command
 from shiftnet_tf.runtime import Inpainter, inpaint_file
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 
@@ -34,8 +34,12 @@ def _info(options):
             f"{entry.parity['mean_difference']:.2g} grey levels, at most {entry.parity['max_difference']}"
         )
     print(f"runtimes installed: {', '.join(installed()) or 'none'}")
-    inpainter = Inpainter(path)
-    print(f"taken here: {inpainter.path.name} on {inpainter.runtime}")
+    try:
+        inpainter = Inpainter(path)
+    except MissingPackageError as error:
+        print(f"taken here: nothing, {error}")
+    else:
+        print(f"taken here: {inpainter.path.name} on {inpainter.runtime}")
 
 
 def _parser():

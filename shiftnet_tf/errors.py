@@ -56,7 +56,7 @@ def import_optional(module, package, needed_for):
 
 
 def command(main):
-    """Makes a script's `main` end with one sentence on stderr and the error's exit code.
+    """Makes a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
 
     Args:
         main: function of the argument list that returns None or an exit code.
@@ -72,5 +72,8 @@ def command(main):
         except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130
 
     return run

@@ -30,9 +30,10 @@ class ShiftNet(keras.Model):
 
     Example:
 
-    >>> model = ShiftNet(Config())                                                     # doctest: +SKIP
+    >>> from shiftnet_tf.config import Config, ModelConfig
+    >>> model = ShiftNet(Config(model=ModelConfig(filters=8)))
     >>> model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
-    >>> model.fit(dataset, epochs=30)
+    >>> model.fit(dataset, epochs=30)  # doctest: +SKIP
 
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392).
     """

@@ -42,8 +42,8 @@ def test_a_missing_runtime_is_one_sentence_with_the_pip_line(small_model, tmp_pa
     (tmp_path / "one").mkdir()
     for name in ("spec.json", "model.onnx"):
         (tmp_path / "one" / name).write_bytes((small_model / name).read_bytes())
-    arguments = ["info", str(tmp_path / "one" / "model.onnx")]
-    code = f"from shiftnet_tf.cli import main\nraise SystemExit(main({arguments!r}))"
+    code = "from shiftnet_tf import Inpainter\nfrom shiftnet_tf.errors import command\n"
+    code += f"raise SystemExit(command(lambda arguments: Inpainter({str(tmp_path / 'one')!r}) and 0)())"
     result = run(code, blocked=("onnxruntime", "ai_edge_litert", "tensorflow"))
     assert result.returncode == 2 and "pip install onnxruntime" in result.stderr and result.stderr.count("\n") == 1
 

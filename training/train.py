@@ -110,6 +110,9 @@ def fit(model, run, photos, validation, resume, log):
         callbacks.cut_metrics(run.metrics, checkpoints.epoch)
         log(f"resumed after epoch {checkpoints.epoch}")
     first_epoch, batch, epochs = checkpoints.epoch, settings.training.batch_size, settings.training.epochs
+    if first_epoch >= epochs:
+        log(f"all {epochs} epochs are done; --resume --set training.epochs=N goes on to N")
+        return
     steps = settings.training.steps_per_epoch or max(1, len(photos) // batch)
     validation_data = data.validation_dataset(validation, settings)
     model.fit(

@@ -49,9 +49,6 @@ class ShiftConnection(keras.layers.Layer):
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), section 3.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-
     def call(self, decoder_features, encoder_features, feature_mask, return_shift_map=False):
         height, width, channels = _static_shape(decoder_features, encoder_features, feature_mask)
         positions = height * width
@@ -77,9 +74,6 @@ class ShiftConnection(keras.layers.Layer):
         filled = tf.cast(filled, tf.int32)
         shift_map = nearest * filled + filled - 1  # the nearest known position where filled, -1 elsewhere
         return joined, tf.reshape(shift_map, [-1, height, width])
-
-    def get_config(self):
-        return super().get_config()
 
 
 def _static_shape(decoder_features, encoder_features, feature_mask):

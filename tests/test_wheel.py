@@ -1,0 +1,70 @@
+"""The wheel as its users get it: alone in a new environment with one runtime, without TensorFlow."""
+
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, ROOT
+
+from shiftnet_tf import images
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command, cwd):
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=cwd)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, ROOT, cwd=out)
+    (path,) = out.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def holiday(tmp_path_factory):
+    """A photo of 1000x667 and its mask, as files."""
+    folder = tmp_path_factory.mktemp("holiday")
+    photo = images.read_image(PHOTOS / "test" / "gc_pontdugard.jpg")
+    images.write_image(folder / "photo.png", images.resize_image(photo, 667, 1000))
+    mask = np.zeros((667, 1000, 3), np.uint8)
+    mask[200:420, 350:620] = 255
+    images.write_image(folder / "mask.png", mask)
+    return folder
+
+
+def test_one_package_and_two_requirements(wheel):
+    with zipfile.ZipFile(wheel) as content:
+        names = content.namelist()
+        metadata = message_from_bytes(content.read(next(name for name in names if name.endswith("METADATA"))))
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"shiftnet_tf"}
+    bare = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow"]
+    extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == extras
+    assert metadata["License"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("extra, name", [("onnx", "model.onnx"), ("tflite", "model.tflite")])
+def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tmp_path, extra, name):
+    """Shows 4."""
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "-c", ROOT / "constraints.txt", f"{wheel}[{extra}]", cwd=tmp_path)
+    packages = run(python, "-m", "pip", "list", cwd=tmp_path).lower()
+    assert "tensorflow" not in packages and "keras" not in packages
+
+    arguments = ["inpaint", holiday / "photo.png", "--mask", holiday / "mask.png", "--model", small_model]
+    answer = run(tmp_path / "venv" / "bin" / "shiftnet", *arguments, "-o", "out.png", cwd=tmp_path)
+    assert name in answer
+    photo, out = images.read_image(holiday / "photo.png"), images.read_image(tmp_path / "out.png")
+    hole = images.read_mask(holiday / "mask.png") != 0
+    np.testing.assert_array_equal(out[~hole], photo[~hole])
+    assert (out[hole] != photo[hole]).mean() > 0.9
