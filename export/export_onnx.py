@@ -5,8 +5,8 @@
 uint8 image and mask in, uint8 inpainted image out, any batch; opset 18.
 
 tf2onnx copies all weights some seventy times while it optimizes a graph: 14 GB and over a minute for the paper's
-network. So the kernels are inputs of the graph while it is converted, and become constants afterwards: 2 GB and seconds, and
-the same file.
+network. So the kernels are inputs of the graph while it is converted and become constants afterwards: the same file
+with 2 GB, in seconds.
 """
 
 from shiftnet_tf.errors import command, import_optional
