@@ -25,7 +25,7 @@ demo: $(INSTALLED)
 	$(BIN)/python export/export_onnx.py $(RUN) --shift-map
 	$(BIN)/python export/export_tflite.py $(RUN) --shift-map
 	@$(BIN)/python export/compare_runtimes.py $(RUN)/export $(SAMPLES)/test/gc_farm_sheep.jpg \
-		--mask $(SAMPLES)/sheep_mask.png --out $(RUN)/demo.png
+		--mask training/sample_masks/gc_farm_sheep.png --out $(RUN)/demo.png
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not long"

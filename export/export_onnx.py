@@ -9,6 +9,8 @@ network. So the kernels are inputs of the graph while it is converted and become
 with 2 GB, in seconds.
 """
 
+from pathlib import Path
+
 from shiftnet_tf.errors import command, import_optional
 from shiftnet_tf.quiet import import_tensorflow
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from shiftnet_tf import exporting, serving
 
+PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 OPSET = 18
 
 
@@ -70,7 +73,8 @@ def make_constant(graph, values):
 
 @command
 def main(arguments=None):
-    exporting.export(arguments, __doc__, "onnx", ".onnx", convert, ["tensorflow", "keras", "onnx", "tf2onnx"])
+    options = exporting.parser(__doc__, PHOTOS).parse_args(arguments)
+    exporting.export(options, "onnx", ".onnx", convert, ["tensorflow", "keras", "onnx", "tf2onnx"])
 
 
 if __name__ == "__main__":

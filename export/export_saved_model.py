@@ -5,12 +5,16 @@
 uint8 image and mask in, uint8 inpainted image out, any batch; signature `serving_default`.
 """
 
+from pathlib import Path
+
 from shiftnet_tf.errors import command
 from shiftnet_tf.quiet import import_tensorflow
 
 import_tensorflow()
 
 from shiftnet_tf import exporting, serving
+
+PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 
 
 def convert(generator, path, with_shift_map):
@@ -19,7 +23,8 @@ def convert(generator, path, with_shift_map):
 
 @command
 def main(arguments=None):
-    exporting.export(arguments, __doc__, "saved_model", "", convert, ["tensorflow", "keras"])
+    options = exporting.parser(__doc__, PHOTOS).parse_args(arguments)
+    exporting.export(options, "saved_model", "", convert, ["tensorflow", "keras"])
 
 
 if __name__ == "__main__":

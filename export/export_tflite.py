@@ -6,13 +6,16 @@ uint8 image and mask in, uint8 inpainted image out, batch 1; builtin operations 
 """
 
 import tempfile
+from pathlib import Path
 
-from shiftnet_tf.errors import ExportError, command
+from shiftnet_tf.errors import ExportError, command, first_line
 from shiftnet_tf.quiet import import_tensorflow, quiet_stderr
 
 tf = import_tensorflow()
 
 from shiftnet_tf import exporting, serving
+
+PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 
 
 def convert(generator, path, with_shift_map):
@@ -24,13 +27,14 @@ def convert(generator, path, with_shift_map):
             with quiet_stderr():
                 content = converter.convert()
         except Exception as error:  # the converter raises what its C++ code throws
-            raise ExportError(f"the TFLite converter refuses the network: {error}") from error
+            raise ExportError(f"the TFLite converter refuses the network: {first_line(error)}") from error
     path.write_bytes(content)
 
 
 @command
 def main(arguments=None):
-    exporting.export(arguments, __doc__, "tflite", ".tflite", convert, ["tensorflow", "keras"], batch=1)
+    options = exporting.parser(__doc__, PHOTOS).parse_args(arguments)
+    exporting.export(options, "tflite", ".tflite", convert, ["tensorflow", "keras"], batch=1)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import os
 
 __version__ = "0.1.0"
 
-# The layers call TensorFlow operations directly, so Keras must run on TensorFlow
-# whatever the user's keras.json says.
+# The layers call TensorFlow operations directly, so Keras must run on TensorFlow whatever keras.json says.
+# (The environment's own KERAS_BACKEND stands; layers/ refuses another.)
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 _MODULE_OF = {

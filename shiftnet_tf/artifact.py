@@ -6,16 +6,21 @@ position that filled a hole position, -1 elsewhere. The exporters write the spec
 it and refuses a file that is not listed or does not match.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shiftnet_tf import images
-from shiftnet_tf.errors import InputError
+from shiftnet_tf import __version__, images
+from shiftnet_tf.errors import InputError, first_line
 
 FORMAT_VERSION = 1
+FORMATS = ("onnx", "tflite", "saved_model")
+PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
 SPEC_NAME = "spec.json"
 
 INPUTS = {
@@ -35,6 +40,10 @@ OUTPUTS = {
         "only in files that list it",
     },
 }
+
+
+class NewerSpecError(InputError):
+    """A spec.json of a later version than this one reads."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,20 @@ class FileEntry:
     precision: str = "float32"
     profile: str = "default"
     details: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        numbers = ("pairs", "mean_difference", "max_difference")
+        right = (
+            self.format in FORMATS,
+            type(self.image_size) is int and self.image_size > 0,
+            self.batch is None or type(self.batch) is int,
+            isinstance(self.outputs, list) and "inpainted_image" in self.outputs,
+            isinstance(self.sha256, str),
+            isinstance(self.parity, dict) and all(type(self.parity.get(name)) in (int, float) for name in numbers),
+            self.precision in PRECISIONS,
+        )
+        if not all(right):
+            raise InputError(f"a file's entry is not as it should be: {dataclasses.asdict(self)}")
 
 
 @dataclass(frozen=True)
@@ -107,14 +130,20 @@ class ArtifactSpec:
             values = json.loads(path.read_text(encoding="utf-8"))
             version = values.pop("format_version")
             if version > FORMAT_VERSION:
-                raise InputError(
+                raise NewerSpecError(
                     f"{path} has format version {version}, newer than the {FORMAT_VERSION} that this shiftnet_tf "
                     "reads: pip install --upgrade shiftnet-tf"
                 )
             files = {name: FileEntry(**entry) for name, entry in values.pop("files").items()}
-            return cls(**values, files=files, format_version=version)
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged ({error!r}): export the model again") from error
+            spec = cls(**values, files=files, format_version=version)
+            spec.image_size + sum(spec.masks.values()) + len(spec.versions) + len(spec.weights_sha256)  # or TypeError
+        except NewerSpecError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged ({first_line(error)}): export the model again") from error
+        if not spec.files:
+            raise InputError(f"{path} lists no model file: export the model again")
+        return spec
 
     def write(self, folder):
         """Writes spec.json whole or not at all.
@@ -139,13 +168,49 @@ class ArtifactSpec:
         Raises:
             InputError: the folder holds the export of other weights.
         """
-        files = {}
+        files, versions = {}, {}
         if (Path(folder) / SPEC_NAME).exists():
             there = ArtifactSpec.read(folder)
             if there.weights_sha256 != self.weights_sha256:
                 raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
-            files = there.files
-        return dataclasses.replace(self, files={**files, name: entry})
+            files, versions = there.files, there.versions
+        return dataclasses.replace(self, files={**files, name: entry}, versions={**versions, **self.versions})
+
+
+def locate(path):
+    """The model folder and, if `path` is one model file in it, the file's name.
+
+    Args:
+        path: str or Path of a model folder, or of a file or a SavedModel in one.
+
+    Returns:
+        (Path of the folder, str or None).
+
+    Raises:
+        InputError: there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"the model does not exist: {path}")
+    if not (path / SPEC_NAME).is_file() and (path.parent / SPEC_NAME).is_file():
+        return path.parent, path.name
+    return path, None
+
+
+def versions_of(packages):
+    """What a run or an export was made with.
+
+    Args:
+        packages: iterable of package names.
+
+    Returns:
+        dict of package to version; a package that is not installed under its own name is left out.
+    """
+    versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def sha256(path):

@@ -1,9 +1,8 @@
 """What `train.py` does beside the steps: progress, pictures, checkpoints. Keras callbacks, each for one thing."""
 
-import csv
 import datetime
-import io
 import math
+import shutil
 import sys
 import time
 
@@ -12,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf import images, pictures
-from shiftnet_tf.errors import InputError, ShiftNetError
+from shiftnet_tf.errors import ShiftNetError, first_line
 from shiftnet_tf.layers.masking import composite, mask_image
 
 
@@ -36,7 +35,7 @@ class Progress(keras.callbacks.Callback):
         self.done += 1
         now = time.monotonic()
         if self.watched:
-            self.bar.update(self.done, [("loss", logs["loss"])], finalize=False)
+            self.bar.update(self.done, [("loss", logs["loss"])])
         elif self.done == 1:  # it takes seconds to compile, so the time left is told from the second on
             self.start = self.told = now
         elif now - self.told >= 60:
@@ -46,7 +45,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
-        if self.watched:
+        if self.watched and self.done < self.steps:
             print()
         self.log(f"epoch {epoch + 1}/{self.params['epochs']}: {values}")
 
@@ -107,6 +106,7 @@ class Checkpoints(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.state = {"epoch": tf.Variable(0, dtype=tf.int64), "best": tf.Variable(-math.inf, dtype=tf.float32)}
+        tf.get_logger().setLevel("ERROR")  # it would explain a damaged checkpoint at length
         self.checkpoint = tf.train.Checkpoint(
             generator=model.generator,
             discriminator=model.discriminator,
@@ -114,28 +114,42 @@ class Checkpoints(keras.callbacks.Callback):
             discriminator_optimizer=model.discriminator_optimizer,
             **self.state,
         )
-        self.manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), max_to_keep=3)
+        try:
+            self.manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), max_to_keep=3)
+        except ValueError as error:
+            raise ShiftNetError(f"the list of checkpoints in {run.checkpoints} is damaged: {error}") from error
 
     @property
     def epoch(self):
         return int(self.state["epoch"])
 
-    def restore(self):
-        """Goes back to the last checkpoint, all of it.
+    def restore(self, log):
+        """Goes back to the last checkpoint that can be read, all of it; without any to the first step.
+
+        Args:
+            log: function of str.
 
         Raises:
-            InputError: there is none, or it does not fit the model.
+            ShiftNetError: none of the checkpoints can be read, or they do not fit the model.
         """
-        if not self.manager.latest_checkpoint:
-            raise InputError(f"no checkpoint to resume from in {self.run.checkpoints}")
-        try:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise InputError(f"the checkpoint {self.manager.latest_checkpoint} cannot be restored: {error}") from error
+        for path in reversed(self.manager.checkpoints):
+            try:
+                self.checkpoint.restore(path).assert_consumed()
+            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+                log(f"passed over: the checkpoint {path} cannot be restored ({first_line(error)})")
+            else:
+                log(f"resumed after epoch {self.epoch}, from {path}")
+                return
+        if self.manager.checkpoints:
+            raise ShiftNetError(f"no checkpoint in {self.run.checkpoints} can be restored: start a new run")
+        log("the run was stopped before its first checkpoint: it starts from the beginning")
 
     def on_epoch_end(self, epoch, logs=None):
         self.state["epoch"].assign(epoch + 1)
         score = logs["val_hole_psnr"]
+        if not math.isfinite(score):
+            raise ShiftNetError(f"the validation score is {score} after epoch {epoch + 1}: {_WHAT_TO_TRY}")
+        self._check_room()
         if score > float(self.state["best"]):
             self.state["best"].assign(score)
             for network, path in (
@@ -148,16 +162,28 @@ class Checkpoints(keras.callbacks.Callback):
         except tf.errors.OpError as error:
             raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
 
+    def _check_room(self):
+        """h5py, which writes the weights, brings the process down on a full disk."""
+        values = [self.model.generator, self.model.discriminator, self.model.optimizer]
+        values = [v for holder in [*values, self.model.discriminator_optimizer] for v in holder.variables]
+        needed = 2 * sum(math.prod(v.shape) * 4 for v in values)  # a checkpoint, and the weights once more
+        free = shutil.disk_usage(self.run.path).free
+        if free < needed:
+            raise ShiftNetError(
+                f"{self.run.path} has room for {free / 1e6:.0f} MB, a checkpoint needs up to {needed / 1e6:.0f}: "
+                "make room, then --resume"
+            )
+
+
+_WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller one, or a new run with other losses"
+
 
 class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run at the step whose loss is NaN or infinite, before a checkpoint can hold it."""
+    """Ends the run at the step whose loss is NaN or infinite; no checkpoint is written then."""
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise ShiftNetError(
-                f"the loss is {logs['loss']} at step {batch + 1} of this epoch: try a smaller "
-                "`training.learning_rate` or `losses.adversarial`, then --resume from the last checkpoint"
-            )
+            raise ShiftNetError(f"the loss is {logs['loss']} at step {batch + 1} of this epoch: {_WHAT_TO_TRY}")
 
 
 def cut_metrics(path, epochs):
@@ -169,7 +195,5 @@ def cut_metrics(path, epochs):
     """
     if not path.is_file():
         return
-    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows[: epochs + 1])
-    images.write_atomically(path, lambda part: part.write_text(text.getvalue(), encoding="utf-8"))
+    rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1 if epochs else 0]
+    images.write_atomically(path, lambda part: part.write_bytes(b"".join(rows)))

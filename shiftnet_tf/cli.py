@@ -2,32 +2,36 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from shiftnet_tf import __version__
-from shiftnet_tf.artifact import ArtifactSpec
+from shiftnet_tf.artifact import ArtifactSpec, locate
 from shiftnet_tf.errors import MissingPackageError, command
+from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runtime import Inpainter, inpaint_file
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 
 
 def _inpaint(options):
-    inpainter = Inpainter(options.model, options.runtime, options.precision, options.threads)
+    with quiet_stderr():
+        inpainter = Inpainter(options.model, options.runtime, options.precision, options.threads)
     if inpaint_file(inpainter, options.photo, options.mask, options.output):
-        print(f"{options.output}: filled with {inpainter.path} on {inpainter.runtime}")
+        print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}")
     else:
         print(f"note: the mask has no hole, {options.output} is the photo unchanged", file=sys.stderr)
 
 
 def _info(options):
-    path = Path(options.model)
-    spec = ArtifactSpec.read(path if path.is_dir() else path.parent)
+    path = options.model
+    folder, name = locate(path)
+    spec = ArtifactSpec.read(folder)
     masks = ", ".join(f"{kind} {weight:g}" for kind, weight in spec.masks.items() if weight)
-    print(f"model folder: {path}\ntrained at: {spec.image_size}x{spec.image_size}, masks: {masks}")
+    print(f"model folder: {folder}\ntrained at: {spec.image_size}x{spec.image_size}, masks: {masks}")
     print(f"weights: sha256 {spec.weights_sha256}")
-    for name, entry in sorted(spec.files.items()):
+    for file, entry in sorted(spec.files.items()):
+        if name not in (None, file):
+            continue
         batch = "any batch" if entry.batch is None else f"batch {entry.batch}"
-        print(f"{name}: {entry.format}, {entry.precision}, {entry.image_size}x{entry.image_size}, {batch}")
+        print(f"{file}: {entry.format}, {entry.precision}, {entry.image_size}x{entry.image_size}, {batch}")
         print(f"    outputs: {', '.join(entry.outputs)}")
         print(
             f"    against Keras on {entry.parity['pairs']} photos: mean difference "
@@ -35,11 +39,16 @@ def _info(options):
         )
     print(f"runtimes installed: {', '.join(installed()) or 'none'}")
     try:
-        inpainter = Inpainter(path)
+        with quiet_stderr():
+            inpainter = Inpainter(path)
     except MissingPackageError as error:
         print(f"taken here: nothing, {error}")
     else:
-        print(f"taken here: {inpainter.path.name} on {inpainter.runtime}")
+        print(f"taken here: {inpainter.path.name} on {_where(inpainter)}")
+
+
+def _where(inpainter):
+    return f"{inpainter.runtime} ({inpainter.device})"
 
 
 def _parser():

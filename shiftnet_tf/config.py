@@ -159,7 +159,7 @@ class MaskConfig:
         center, rectangle, freeform, folder: float, weights.
         overlap: int, pixels by which the centre hole is smaller than half the image at each side (paper: 4).
         folder_path: str, folder of mask files for `folder`; a relative path is taken from the config file's folder.
-        validation: str, the kind that validation uses: one of those four.
+        validation: str, the kind that validation uses: one of those four, or `"mix"`, the mix of training.
     """
 
     center: float = 1.0
@@ -175,7 +175,8 @@ class MaskConfig:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) < 1e9, "0 or more")
         check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
-        check("masks.validation", self.validation, self.validation in KINDS, f"one of {', '.join(KINDS)}")
+        kinds = (*KINDS, "mix")
+        check("masks.validation", self.validation, self.validation in kinds, f"one of {', '.join(kinds)}")
         uses_folder = self.folder > 0 or self.validation == "folder"
         check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
 
@@ -196,8 +197,9 @@ class TrainingConfig:
         learning_rate: float, of Adam for both networks (paper: 2e-4).
         beta_1: float, of Adam (paper: 0.5).
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
-        deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU, where Keras would then not compile
-            with XLA), `"on"` or `"off"`: whether to take only operations that give the same bits each time.
+        deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU nor with `jit_compile` on, since Keras
+            does not compile such operations), `"on"` or `"off"`: whether to take only operations that give the same
+            bits each time.
     """
 
     seed: int = 0

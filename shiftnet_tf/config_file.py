@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shiftnet_tf import config
 from shiftnet_tf.config import check
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, first_line
 
 
 def _convert(name, value, kind):
@@ -61,25 +61,27 @@ def read(path, overrides=()):
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the config is no valid TOML ({error}): {path}") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise InputError(f"the config is no valid TOML ({first_line(error)}): {path}") from error
     except OSError as error:
         raise InputError(f"the config cannot be read ({error.strerror}): {path}") from error
-    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
-        for key in keys:
-            _anchor(values, section, key, path.resolve().parent)
+    _anchor(values, path.resolve().parent)
     for override in overrides:
         _override(values, override)
-    for section, keys in (("data", ("photos", "validation_photos")), ("masks", ("folder_path",))):
-        for key in keys:
-            _anchor(values, section, key, Path.cwd())
+    _anchor(values, Path.cwd())
     return from_dict(values)
 
 
-def _anchor(values, section, key, folder):
-    content = values.get(section)
-    if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
-        content[key] = str(folder / Path(content[key]).expanduser())
+def _anchor(values, folder):
+    """Puts the relative paths in absolute form, in place."""
+    for section, key in (("data", "photos"), ("data", "validation_photos"), ("masks", "folder_path")):
+        content = values.get(section)
+        if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
+            try:
+                content[key] = str(folder / Path(content[key]).expanduser())
+                content[key].encode("utf-8")
+            except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
+                raise InputError(f"`{section}.{key}` must be a path in UTF-8. Received: {content[key]!r}") from error
 
 
 def _override(values, override):
@@ -88,7 +90,7 @@ def _override(values, override):
     check("--set", override, equals and dot and key, "of the form section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     content = values.setdefault(section, {})
     check(section, content, isinstance(content, dict), "a section of the config file")

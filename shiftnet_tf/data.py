@@ -16,7 +16,7 @@ from PIL import Image
 from shiftnet_tf import images, masks
 from shiftnet_tf.errors import InputError
 
-_BROKEN_SHARE = 0.05  # more damaged photos than this stop a run
+_BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
 
 # Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
 _CROP, _FLIP, _MASK = range(3)
@@ -46,6 +46,7 @@ class PhotoFolder:
         self.skipped = []
         self.failure = None
         self.paths = self._usable(folder)
+        self._total = len(self.paths)
         self._cache = {}
         self._cache_room = cache_megabytes * 2**20
         self._broken = set()
@@ -57,13 +58,11 @@ class PhotoFolder:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
         usable = []
         for path in found:
-            try:
-                with Image.open(path) as photo:  # reads the header alone
-                    smallest = min(photo.size)
-            except OSError:
-                self.skipped.append(f"{path} is damaged or no picture")
-                continue
-            if smallest < self.image_size:
+            size = images.image_size(path)
+            smallest = min(size) if size else 0
+            if not size:
+                self.skipped.append(f"{path} is damaged, too large or no picture")
+            elif smallest < self.image_size:
                 self.skipped.append(f"{path} is too small: short side {smallest}, at least {self.image_size} needed")
             else:
                 usable.append(path)
@@ -86,13 +85,27 @@ class PhotoFolder:
         """
         if len(self) < 2:
             raise InputError(f"training needs at least 2 photos, one of them for validation. Received: {self.paths[0]}")
-        held = copy.copy(self)
-        held.paths, held.skipped, held._cache, held._broken = self.paths[::10], [], {}, set()
-        self.paths = [path for path in self.paths if path not in set(held.paths)]
+        held = copy.copy(self)  # counts damaged photos together with this one, but caches none
+        held.paths, held.skipped, held._cache, held._cache_room = self.paths[::10], [], {}, 0
+        self.exclude(held)
         return held
 
+    def exclude(self, others):
+        """Takes out the photos that another folder holds too.
+
+        Args:
+            others: PhotoFolder.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        taken = {path.resolve() for path in others.paths}
+        self.paths = [path for path in self.paths if path.resolve() not in taken]
+        if not self.paths:
+            raise InputError("all photos to train on are also photos to validate with: name different folders")
+
     def load(self, index):
-        """One photo, its short side scaled down to `short_side`; for a damaged one the next in the list.
+        """One photo, its short side scaled down to `short_side`; for one that cannot be read the next in the list.
 
         Args:
             index: int in [0, len).
@@ -101,15 +114,17 @@ class PhotoFolder:
             uint8 [H, W, 3].
 
         Raises:
-            InputError: more than 5 % of the photos are damaged.
+            InputError: more than 5 % of the photos cannot be read.
         """
-        if index in self._cache:
+        while index not in self._cache:
+            try:
+                photo = self._scale(images.read_image(self.paths[index]))
+                break
+            except InputError as error:
+                self._count_broken(self.paths[index], error)
+                index = (index + 1) % len(self.paths)
+        else:
             return self._cache[index]
-        try:
-            photo = self._scale(images.read_image(self.paths[index]))
-        except InputError as error:
-            self._count_broken(index, error)
-            return self.load((index + 1) % len(self.paths))
         with self._lock:
             if photo.nbytes <= self._cache_room and index not in self._cache:
                 self._cache_room -= photo.nbytes
@@ -123,15 +138,14 @@ class PhotoFolder:
             return photo
         return images.resize_image(photo, round(height * factor), round(width * factor), Image.Resampling.LANCZOS)
 
-    def _count_broken(self, index, error):
+    def _count_broken(self, path, error):
         with self._lock:
-            if index not in self._broken:
-                self._broken.add(index)
+            if path not in self._broken:
+                self._broken.add(path)
                 print(f"skipped: {error}", file=sys.stderr)
-            if len(self._broken) > _BROKEN_SHARE * len(self.paths):
-                self.failure = InputError(
-                    f"{len(self._broken)} of {len(self.paths)} photos are damaged; the last: {error}"
-                )
+            if len(self._broken) > _BROKEN_SHARE * self._total:
+                count = len(self._broken)
+                self.failure = InputError(f"{count} of {self._total} photos cannot be used; the last: {error}")
                 raise self.failure
 
 
@@ -147,14 +161,7 @@ def training_dataset(photos, config, first_sample=0):
         tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1].
     """
     seed, size, count = config.training.seed, config.model.image_size, len(photos)
-    sampler = _sampler(config, config.masks.weights)
-
-    def draw_mask(mask_seed):
-        try:
-            return sampler(np.random.default_rng(mask_seed))
-        except InputError as error:
-            photos.failure = error
-            raise
+    draw_mask = _keeping_failure(photos, mask_sampler(config))
 
     def sample(k):
         turn = tf.cast(k // count, tf.int32)
@@ -189,13 +196,13 @@ def validation_dataset(photos, config):
         tf.data.Dataset of batches of one, as those of `training_dataset`.
     """
     size = config.model.image_size
-    sampler = _sampler(config, {config.masks.validation: 1.0})
+    draw_mask = _keeping_failure(photos, mask_sampler(config, validation=True))
 
     def samples():
         for index in range(len(photos)):
             photo = photos.load(index)
             top, left = (photo.shape[0] - size) // 2, (photo.shape[1] - size) // 2
-            yield photo[top : top + size, left : left + size], sampler(np.random.default_rng([0, index]))
+            yield photo[top : top + size, left : left + size], draw_mask([0, index])
 
     kinds = (tf.TensorSpec([size, size, 3], tf.uint8), tf.TensorSpec([size, size], tf.uint8))
     dataset = tf.data.Dataset.from_generator(samples, output_signature=kinds)
@@ -203,8 +210,35 @@ def validation_dataset(photos, config):
     return dataset.map(lambda image, mask: _as_sample(image, mask, size)).batch(1).prefetch(2)
 
 
-def _sampler(config, weights):
+def mask_sampler(config, validation=False):
+    """What draws the masks of training or of validation.
+
+    Args:
+        config: Config.
+        validation: bool.
+
+    Returns:
+        MaskSampler.
+
+    Raises:
+        InputError: the folder of mask files is absent or empty.
+    """
+    kind = config.masks.validation
+    weights = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
     return masks.MaskSampler(config.model.image_size, weights, config.masks.overlap, config.masks.folder_path)
+
+
+def _keeping_failure(photos, sampler):
+    """seed -> mask; an error is kept in `photos.failure`, since tf.data passes on only its text."""
+
+    def draw_mask(seed):
+        try:
+            return sampler(np.random.default_rng(seed))
+        except InputError as error:
+            photos.failure = error
+            raise
+
+    return draw_mask
 
 
 def _number(k, purpose):
@@ -215,6 +249,6 @@ def _as_sample(image, mask, size):
     image = tf.ensure_shape(image, [size, size, 3])
     mask = tf.ensure_shape(mask, [size, size])
     return {
-        "image": tf.cast(image, tf.float32) / 127.5 - 1.0,
+        "image": images.to_unit(tf.cast(image, tf.float32)),
         "mask": tf.cast(mask, tf.float32)[..., tf.newaxis],
     }

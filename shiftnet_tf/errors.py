@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 import sys
 
 
@@ -55,8 +56,22 @@ def import_optional(module, package, needed_for):
         ) from error
 
 
+def first_line(error):
+    """The first line of an error's text: libraries go on for many.
+
+    Args:
+        error: Exception.
+
+    Returns:
+        str.
+    """
+    return (str(error).strip() or repr(error)).splitlines()[0]
+
+
 def command(main):
     """Makes a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
+
+    What the system refuses (OSError: a name too long, a full disk, no permission) is such a sentence too.
 
     Args:
         main: function of the argument list that returns None or an exit code.
@@ -67,11 +82,20 @@ def command(main):
 
     @functools.wraps(main)
     def run(arguments=None):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
         try:
             return main(arguments) or 0
         except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone: `| head`
+            return 0
+        except OSError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return InputError.exit_code
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130

@@ -4,15 +4,19 @@ The file is run in its own runtime on real photos and compared with Keras; a fil
 """
 
 import argparse
-import importlib.metadata
+import contextlib
+import fcntl
+import os
 import secrets
 import shutil
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from shiftnet_tf import __version__, artifact, images, masks, serving
-from shiftnet_tf.errors import ExportError, InputError
+from shiftnet_tf import artifact, images, masks, serving
+from shiftnet_tf.errors import ExportError, InputError, first_line
+from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import backends
 
@@ -51,145 +55,183 @@ def sample_pairs(folder, image_size, count=20):
     return np.stack(photos), np.stack(holes)
 
 
-def measure_parity(generator, backend, pairs):
+def measure_parity(generator, backend, pairs, twin=None):
     """How far a model file is from its Keras model, over the hole's pixels.
 
     Args:
         generator: Generator.
         backend: of `runtime.backends`, running the file.
         pairs: (images, masks), see `sample_pairs`.
+        twin: a backend of the same conversion whose file gives the shift map too, for a file that gives none.
 
     Returns:
         dict: `pairs`, their number; `equal_shifts`, the share of hole positions whose shift map is equal (None where
-        the file gives no shift map); `compared_pairs`, those whose shift map is equal throughout; and of them the
+        no file gives a shift map); `compared_pairs`, those whose shift map is equal throughout; and of them the
         largest `mean_difference` and `max_difference` in grey levels and the largest share `pixels_off` of pixels
         that differ by more than 1.
+
+    Raises:
+        ExportError: the file changes a known pixel.
     """
-    with_shift_map = "shift_map" in backend.outputs
-    equal = positions = compared = 0
-    means, largest, off = [0.0], [0], [0.0]
+    mapping = next((b for b in (backend, twin) if b is not None and "shift_map" in b.outputs), None)
+    equal, differences = [], []
     for image, mask in zip(*pairs):
-        expected = serving.serve(generator, image[np.newaxis], mask[np.newaxis], with_shift_map)
-        expected = {name: value.numpy() for name, value in expected.items()}
-        given = backend(image[np.newaxis], mask[np.newaxis])
-        known = mask[..., 0] == 0
-        if not np.array_equal(given["inpainted_image"][0][known], image[known]):
+        inputs = image[np.newaxis], mask[np.newaxis]
+        with tf.device("CPU"):  # a GPU multiplies in less than float32 unless told otherwise
+            expected = serving.serve(generator, *inputs, with_shift_map=mapping is not None)
+        given = backend(*inputs)["inpainted_image"][0]
+        hole = mask[..., 0] != 0
+        if not np.array_equal(given[~hole], image[~hole]):
             raise ExportError("the file changes known pixels")
-        if with_shift_map:
-            filled = (expected["shift_map"] >= 0) | (given["shift_map"] >= 0)
-            same = (expected["shift_map"] == given["shift_map"])[filled]
-            equal, positions = equal + int(same.sum()), positions + same.size
-            if not same.all():
-                continue
-        compared += 1
-        difference = np.abs(expected["inpainted_image"][0].astype(int) - given["inpainted_image"][0])[~known]
-        means.append(float(difference.mean()))
-        largest.append(int(difference.max()))
-        off.append(float((difference > 1).mean()))
+        if mapping is not None:
+            shift_map = expected["shift_map"].numpy()
+            given_map = mapping(*inputs)["shift_map"]
+            equal.append((shift_map == given_map)[(shift_map >= 0) | (given_map >= 0)])
+        if mapping is None or equal[-1].all():
+            difference = np.abs(expected["inpainted_image"][0].numpy().astype(int) - given)[hole]
+            differences.append((float(difference.mean()), int(difference.max()), float((difference > 1).mean())))
+    means, largest, off = zip(*differences) if differences else ((0.0,), (0,), (0.0,))
+    positions = np.concatenate(equal) if equal else np.array([])
     return {
         "pairs": len(pairs[0]),
-        "equal_shifts": equal / positions if positions else None,
-        "compared_pairs": compared,
+        "equal_shifts": float(positions.mean()) if positions.size else None,
+        "compared_pairs": len(differences),
         "mean_difference": max(means),
         "max_difference": max(largest),
         "pixels_off": max(off),
     }
 
 
-def check_parity(parity, name):
-    """Refuses a file that is not the Keras model.
+def within_limits(parity):
+    """Whether a file computes what Keras computes.
 
     Args:
         parity: dict of `measure_parity`.
-        name: str, of the file, for the message.
 
-    Raises:
-        ExportError: past a tolerance.
+    Returns:
+        bool.
     """
-    shifts = parity["equal_shifts"]
-    if (
-        (shifts is not None and shifts < LEAST_EQUAL_SHIFTS)
-        or parity["compared_pairs"] == 0
-        or not parity["mean_difference"] <= MOST_MEAN_DIFFERENCE
-        or not parity["pixels_off"] <= MOST_PIXELS_OFF
-    ):
-        hint = "" if shifts is not None else "; --shift-map would tell near ties of the shift from errors"
-        raise ExportError(f"{name} does not compute what Keras computes, and was not kept: {parity}{hint}")
+    return (
+        (parity["equal_shifts"] is None or parity["equal_shifts"] >= LEAST_EQUAL_SHIFTS)
+        and parity["compared_pairs"] > 0
+        and parity["mean_difference"] <= MOST_MEAN_DIFFERENCE
+        and parity["pixels_off"] <= MOST_PIXELS_OFF
+    )
 
 
-def export(arguments, description, file_format, suffix, convert, packages, batch=None):
-    """The body of an exporter's `main`.
+def parser(description, photos):
+    """The arguments that all exporters take.
 
     Args:
-        arguments: list of str, or None for the command line's.
         description: str, for --help.
+        photos: Path, the default folder of photos to compare with Keras on.
+
+    Returns:
+        argparse.ArgumentParser.
+    """
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("run", help="run folder of training/train.py")
+    arguments.add_argument("--out", help="model folder to write to; default: export/ in the run folder")
+    arguments.add_argument("--image-size", type=int, help="pixels, a multiple of 2**depth; default: the training's")
+    arguments.add_argument("--shift-map", action="store_true", help="a second output: where each hole part came from")
+    arguments.add_argument("--photos", default=photos, help="photos to compare with Keras on; default: the samples")
+    return arguments
+
+
+def export(options, file_format, suffix, convert, packages, batch=None):
+    """The body of an exporter: open the run, convert, prove the file, put it in place with its entry in spec.json.
+
+    Args:
+        options: what `parser` parsed.
         file_format: str, `"onnx"`, `"tflite"` or `"saved_model"`.
         suffix: str, of the file name, `""` for a folder.
         convert: function (generator, path, with_shift_map) -> dict of details; writes the file or folder `path`.
         packages: list of str, whose versions are noted.
         batch: int, what the file takes, or None for any.
+
+    Raises:
+        InputError: the run, the photos, the size or the folder cannot be used.
+        ExportError: the conversion fails, or its file is not within the limits of parity; nothing is left then.
     """
-    options = _parse(arguments, description)
     run = Run.open(options.run)
     generator = run.load_generator(options.image_size)
     if options.shift_map and not generator.shift_layers:
         raise InputError(f"--shift-map: the network of {options.run} has no shift connection")
+    pairs = sample_pairs(options.photos, generator.image_size)
+    size = "" if generator.image_size == run.config.model.image_size else f"-{generator.image_size}"
+    name = f"{'saved_model' if file_format == 'saved_model' else 'model'}{size}{suffix}"
     out = Path(options.out or run.path / "export")
     spec = artifact.ArtifactSpec(
         image_size=run.config.model.image_size,
         masks=run.config.masks.weights,
-        weights_sha256=run.weights_sha256(),
-        versions={"shiftnet_tf": __version__} | {name: importlib.metadata.version(name) for name in packages},
+        weights_sha256=artifact.sha256(run.generator_weights),
+        versions=artifact.versions_of(packages),
     )
-    stem = "saved_model" if file_format == "saved_model" else "model"
-    size = "" if generator.image_size == spec.image_size else f"-{generator.image_size}"
-    name = f"{stem}{size}{suffix}"
     spec.merged_into(out, name, None)  # refuses a folder of other weights before the work, not after it
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-
-    part = out / f".{secrets.token_hex(4)}-{name}"
-    try:
+    with _temporary(out) as folder:
         print(f"converting {options.run} ({generator.count_params():,} weights) to {out / name}", flush=True)
-        details = convert(generator, part, options.shift_map) or {}
-        backend = backends.open_file(file_format, part)
-        print("comparing with Keras on real photos", flush=True)
-        parity = measure_parity(generator, backend, sample_pairs(options.photos, generator.image_size))
-        check_parity(parity, name)
-        entry = artifact.FileEntry(
-            file_format, generator.image_size, batch, backend.outputs, artifact.sha256(part), parity, details=details
-        )
-        _replace(part, out / name)
-        spec.merged_into(out, name, entry).write(out)
-    finally:
-        _remove(part)
+        details = convert(generator, folder / name, options.shift_map) or {}
+        print(f"comparing with Keras on {len(pairs[0])} photos", flush=True)
+        outputs, parity = _prove(generator, file_format, folder / name, convert, pairs)
+        digest = artifact.sha256(folder / name)
+        entry = artifact.FileEntry(file_format, generator.image_size, batch, outputs, digest, parity, details=details)
+        with _locked(out):
+            _replace(folder / name, out / name)
+            spec.merged_into(out, name, entry).write(out)
     print(f"{out / name}: {_megabytes(out / name):.1f} MB, parity {parity}")
 
 
-def _parse(arguments, description):
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder of training/train.py")
-    parser.add_argument("--out", help="model folder to write to; default: export/ in the run folder")
-    parser.add_argument("--image-size", type=int, help="pixels, a multiple of 2 to the depth; default: the training's")
-    parser.add_argument("--shift-map", action="store_true", help="a second output: where each hole position came from")
-    default = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
-    parser.add_argument("--photos", default=default, help="photos to compare with Keras on; default: the sample photos")
-    return parser.parse_args(arguments)
+def _prove(generator, file_format, path, convert, pairs):
+    """The outputs of a file and its parity; refuses one that is past the limits."""
+    with quiet_stderr():
+        backend = backends.open_file(file_format, path, cpu=True)
+    parity = measure_parity(generator, backend, pairs)
+    if not within_limits(parity) and parity["equal_shifts"] is None and generator.shift_layers:
+        # The file does not tell whether it only decided near ties otherwise; a twin with the shift map does.
+        twin = path.with_name(f"twin-{path.name}")
+        convert(generator, twin, True)
+        parity = measure_parity(generator, backend, pairs, backends.open_file(file_format, twin, cpu=True))
+    if not within_limits(parity):
+        raise ExportError(f"{path.name} does not compute what Keras computes, and was not kept: {parity}")
+    return backend.outputs, parity
 
 
-def _remove(path):
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+@contextlib.contextmanager
+def _temporary(out):
+    """A folder inside `out` for unfinished work; what the system refuses there is said in a sentence."""
+    folder = out / f".{secrets.token_hex(4)}"
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    kept = False
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        kept = True
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(f"cannot write to {out}: {first_line(error)}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            for path in made:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
 
 
-def _replace(part, path):
-    if path.is_dir():
-        shutil.rmtree(path)  # a folder is not replaced by a rename
-    part.rename(path)
+@contextlib.contextmanager
+def _locked(folder):
+    """One exporter at a time: spec.json is read, merged and written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(new, path):
+    """Puts a file or folder in the place of another; the old one goes to the temporary folder that `new` is in."""
+    if path.exists():
+        path.rename(new.with_name(f"old-{path.name}"))
+    new.rename(path)
 
 
 def _megabytes(path):

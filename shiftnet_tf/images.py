@@ -7,15 +7,19 @@ Scaling never mixes hole and known pixels: what lies under the mask cannot reach
 
 import os
 import secrets
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, first_line
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA")
+_DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError, struct.error, Image.DecompressionBombError)
+_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 
 
 def find_photos(folder):
@@ -33,7 +37,7 @@ def find_photos(folder):
 
 
 def _open(path, what):
-    """Opens and decodes a picture file, turned upright by its EXIF orientation."""
+    """Opens and decodes a picture file: the picture, turned upright by its EXIF orientation, and its format."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"the {what} does not exist: {path}")
@@ -41,16 +45,61 @@ def _open(path, what):
         raise InputError(f"the {what} must be a picture file, not a folder: {path}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Pillow refuses the real bombs
-            picture = Image.open(path)
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+            warnings.simplefilter("ignore")  # Pillow refuses the real bombs, and odd EXIF is no harm
+            with Image.open(path) as picture:
+                deep = any(str(tile[3]).find(";16") >= 0 for tile in picture.tile)  # Pillow would cut the low bytes off
+                if deep and not picture.mode.startswith("I"):
+                    raise InputError(f"the {what} must have 8 bits a channel. Received 16: {path}")
+                picture.load()
+                return ImageOps.exif_transpose(picture), picture.format
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"the {what} is no picture that Pillow can read: {path}") from error
     except PermissionError as error:
         raise InputError(f"the {what} may not be read (permission denied): {path}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"the {what} is damaged or too large ({error}): {path}") from error
+    except _DAMAGED as error:
+        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {path}") from error
+
+
+def picture_format(path):
+    """What a picture file is, whatever its name says.
+
+    Args:
+        path: str or Path of a file that Pillow can read.
+
+    Returns:
+        str, Pillow's name of the format, such as `"PNG"`.
+    """
+    with Image.open(path) as picture:
+        return picture.format
+
+
+def _opaque(picture, what, path):
+    """The pixels uint8 [H, W, 3]; refuses transparent ones, whose colour means nothing."""
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema()[0] < 255:
+            raise InputError(f"a {what} with transparent pixels is not supported, save it without alpha: {path}")
+    return np.array(picture.convert("RGB"))
+
+
+def image_size(path):
+    """Width and height of a picture file, from its header alone.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        (int, int), or None for a file that Pillow cannot read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                return picture.size
+    except _DAMAGED:
+        return None
 
 
 def read_image(path):
@@ -65,18 +114,14 @@ def read_image(path):
     Raises:
         InputError: absent, damaged, more than 8 bits a channel, or with transparent pixels.
     """
-    picture = _open(path, "photo")
+    picture, _ = _open(path, "photo")
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema()[0] < 255:
-            raise InputError(f"a photo with transparent pixels is not supported, save it without alpha: {path}")
-    return np.array(picture.convert("RGB"))
+    return _opaque(picture, "photo", path)
 
 
 def read_mask(path):
-    """Reads a mask file: every pixel that is not black is hole.
+    """Reads a mask file: every pixel that is not black is hole; in a lossy format, that is lighter than middle grey.
 
     Args:
         path: str or Path of a file that Pillow can read.
@@ -85,17 +130,17 @@ def read_mask(path):
         uint8 [H, W] of 0 and 1, 1 = hole.
 
     Raises:
-        InputError: absent or damaged.
+        InputError: absent, damaged, or with transparent pixels.
     """
-    picture = _open(path, "mask")
+    picture, file_format = _open(path, "mask")
     if picture.mode.startswith(("I", "F")):
         pixels = np.array(picture)
     elif picture.mode == "1":
         pixels = np.array(picture.convert("L"))
     else:
-        pixels = np.array(picture.convert("RGB")).max(axis=-1)
-    if Path(path).suffix.lower() in (".jpg", ".jpeg", ".webp"):
-        return (pixels > 127).astype(np.uint8)  # lossy: black is seldom 0
+        pixels = _opaque(picture, "mask", path).max(axis=-1)
+    if file_format in _LOSSY_FORMATS:
+        return (pixels > 127).astype(np.uint8)  # black is seldom 0 there
     return (pixels != 0).astype(np.uint8)
 
 
@@ -112,7 +157,7 @@ def check_output(path):
         InputError: unknown suffix, no such folder, or a folder.
     """
     format_name = Image.registered_extensions().get(path.suffix.lower())
-    if format_name not in Image.SAVE:
+    if format_name not in OUTPUT_FORMATS or format_name not in Image.SAVE:
         raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
     if not path.parent.is_dir():
         raise InputError(f"the output folder does not exist: {path.parent}")
@@ -148,12 +193,12 @@ def write_atomically(path, write):
         InputError: the folder is absent or may not be written, or the disk is full.
     """
     path = Path(path)
-    part = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    part = path.with_name(f".{secrets.token_hex(4)}{''.join(path.suffixes[-2:])}")
     try:
         write(part)
         os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or first_line(error)}") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -213,16 +258,40 @@ def resize_pair(image, mask, height, width):
     return np.where(small_mask[..., None], np.uint8(0), small), small_mask
 
 
-def from_float(image):
-    """From the networks' range to grey levels.
+def to_unit(levels):
+    """From grey levels to the networks' range: 0 .. 255 to -1 .. 1.
 
     Args:
-        image: float [H, W, 3] in [-1, 1].
+        levels: float array or tensor.
+
+    Returns:
+        The same kind.
+    """
+    return levels / 127.5 - 1.0
+
+
+def to_levels(image):
+    """From the networks' range to grey levels, neither rounded nor clipped: -1 .. 1 to 0 .. 255.
+
+    Args:
+        image: float array or tensor.
+
+    Returns:
+        The same kind.
+    """
+    return (image + 1.0) * 127.5
+
+
+def from_float(image):
+    """From the networks' range to a picture.
+
+    Args:
+        image: float array [H, W, 3] in [-1, 1].
 
     Returns:
         uint8 [H, W, 3].
     """
-    return np.clip(np.round((image + 1.0) * 127.5), 0, 255).astype(np.uint8)
+    return np.clip(np.round(to_levels(image)), 0, 255).astype(np.uint8)
 
 
 def composite(image, filled, mask):

@@ -16,20 +16,6 @@ def _mean(values, weights):
     return tf.math.divide_no_nan(total, count)
 
 
-def l1(image, inpainted_image, mask=None):
-    """Mean absolute difference.
-
-    Args:
-        image, inpainted_image: float32 [B, H, W, 3] in [-1, 1].
-        mask: float32 [B, H, W, 1]; only its hole counts. None: the whole image.
-
-    Returns:
-        float32 [B], in units of the range [-1, 1].
-    """
-    weights = tf.ones_like(image[..., :1]) if mask is None else mask
-    return _mean(tf.abs(image - inpainted_image), weights)
-
-
 def psnr(image, inpainted_image, mask=None):
     """Peak signal-to-noise ratio.
 

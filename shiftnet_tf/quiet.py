@@ -9,6 +9,8 @@ import os
 import sys
 import tempfile
 
+from shiftnet_tf.errors import command, import_optional
+
 
 @contextlib.contextmanager
 def quiet_stderr():
@@ -33,18 +35,22 @@ def quiet_stderr():
 
 
 def import_tensorflow():
-    """TensorFlow, imported and its devices found, without a word.
+    """TensorFlow for a script, imported and its devices found, without a word.
+
+    Ends the process with one sentence where TensorFlow is not installed, and on Ctrl-C (an import takes seconds).
 
     Returns:
         The module tensorflow.
-
-    Raises:
-        MissingPackageError: TensorFlow is not installed.
     """
-    from shiftnet_tf.errors import import_optional
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_stderr():
-        tensorflow = import_optional("tensorflow", "tensorflow", "this")
-        tensorflow.config.list_physical_devices()
-    return tensorflow
+
+    def imported(arguments):
+        with quiet_stderr():
+            tensorflow = import_optional("tensorflow", "tensorflow", "this")
+            tensorflow.config.list_physical_devices()
+        return 0
+
+    exit_code = command(imported)()
+    if exit_code:
+        raise SystemExit(exit_code)
+    return sys.modules["tensorflow"]

@@ -10,14 +10,12 @@ discriminator.weights.h5  of the same epoch
 """
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import __version__, config, config_file, images
-from shiftnet_tf.errors import InputError
+from shiftnet_tf import artifact, config, config_file, images
+from shiftnet_tf.errors import InputError, first_line
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
@@ -58,8 +56,7 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from error
         run.write_config()
-        versions = {"shiftnet_tf": __version__, "python": platform.python_version(), "platform": platform.platform()}
-        versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+        versions = artifact.versions_of(_PACKAGES) | {"platform": platform.platform()}
         run._write_text("versions.json", json.dumps(versions, indent=2) + "\n")
         return run
 
@@ -127,15 +124,13 @@ class Run:
 
         if not self.generator_weights.is_file():
             raise InputError(f"the run has no {self.generator_weights.name} yet: {self.path}")
-        model = dataclasses.replace(self.config.model, image_size=image_size or self.config.model.image_size)
+        model = self.config.model
+        if image_size is not None:
+            model = dataclasses.replace(model, image_size=image_size)
         generator = Generator(**dataclasses.asdict(model))
         generator.build()
         try:
             generator.load_weights(self.generator_weights)
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{self.generator_weights} does not fit the run's config.toml: {error}") from error
+            raise InputError(f"{self.generator_weights} does not fit config.toml: {first_line(error)}") from error
         return generator
-
-    def weights_sha256(self):
-        """The SHA-256 of generator.weights.h5, in hexadecimal: tells which weights an export holds."""
-        return hashlib.sha256(self.generator_weights.read_bytes()).hexdigest()

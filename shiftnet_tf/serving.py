@@ -7,6 +7,7 @@ and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit
 import keras
 import tensorflow as tf
 
+from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.layers.masking import composite
 
@@ -30,9 +31,9 @@ def serve(generator, image, mask, with_shift_map=False):
     # A comparison of uint8 is no TFLite builtin; casting and clipping are.
     hole = tf.minimum(tf.cast(mask, tf.float32), 1.0)
     levels = tf.cast(image, tf.float32)
-    inputs = {"image": levels / 127.5 - 1.0, "mask": hole}
+    inputs = {"image": images.to_unit(levels), "mask": hole}
     predicted_image, features = generator(inputs, return_features=True)
-    predicted_levels = tf.clip_by_value(tf.round((predicted_image + 1.0) * 127.5), 0.0, 255.0)
+    predicted_levels = tf.clip_by_value(tf.round(images.to_levels(predicted_image)), 0.0, 255.0)
     outputs = {"inpainted_image": tf.cast(composite(predicted_levels, levels, hole), tf.uint8)}
     if with_shift_map:
         if not generator.shift_layers:

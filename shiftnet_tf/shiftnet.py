@@ -70,6 +70,8 @@ class ShiftNet(keras.Model):
             jit_compile: `"auto"` (XLA on a GPU; on a CPU it costs time), `"on"` or `"off"`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
+        # auto_scale_loss would wrap one of the two optimizers alone under mixed_float16.
+        kwargs = {"auto_scale_loss": False, **kwargs}
         super().compile(optimizer=generator_optimizer, jit_compile=resolve_by_device(jit_compile, gpu=True), **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
         generator_optimizer.build(self.generator.trainable_variables)

@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT / "training" / "sample_photos"
+MASK = ROOT / "training" / "sample_masks" / "gc_farm_sheep.png"  # around the sheep
 
 # Networks as small as they come, for tests in which only the way matters.
 SMALL = [
@@ -36,6 +37,12 @@ def load_script(path):
 
 def with_settings(arguments, settings=SMALL):
     return arguments + [word for setting in settings for word in ("--set", setting)]
+
+
+def says(capsys, code, message, result):
+    """A command ended with that exit code and one sentence on stderr."""
+    error = capsys.readouterr().err
+    assert result == code and error.startswith("error: ") and message in error and error.count("\n") == 1, error
 
 
 @pytest.fixture(scope="session")
@@ -77,4 +84,4 @@ def photo():
     """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
     from shiftnet_tf import images
 
-    return images.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), images.read_mask(PHOTOS / "sheep_mask.png")
+    return images.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), images.read_mask(MASK)

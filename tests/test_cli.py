@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import PHOTOS
+from conftest import PHOTOS, says
 from PIL import Image
 
 from shiftnet_tf import Inpainter, __version__, images
 from shiftnet_tf.cli import main
 
-PHOTO, MASK = str(PHOTOS / "test" / "gc_farm_sheep.jpg"), str(PHOTOS / "sheep_mask.png")
+PHOTO, MASK = str(PHOTOS / "test" / "gc_farm_sheep.jpg"), str(MASK)
 
 
 def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
@@ -23,7 +23,7 @@ def test_inpaint(small_model, tmp_path, capsys, photo):
 
 def test_runtime_and_threads(small_model, tmp_path, capsys):
     assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--runtime", "litert", "--threads", "1") == 0
-    assert "model.tflite on litert" in capsys.readouterr().out
+    assert "model.tflite on litert (CPU)" in capsys.readouterr().out
 
 
 def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
@@ -51,12 +51,11 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, tmp_path, cap
         ((tmp_path / "nowhere", out), "the model does not exist"),
         ((small_model, tmp_path / "out.xyz"), "known suffix"),
         ((small_model, tmp_path / "nowhere" / "out.png"), "the output folder does not exist"),
+        ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]
     before = sorted(tmp_path.iterdir())
     for arguments, message in cases:
-        assert inpaint(*arguments) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("error: ") and message in error and error.count("\n") == 1, error
+        says(capsys, 2, message, inpaint(*arguments))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -64,8 +63,14 @@ def test_info(small_model, tmp_path, capsys):
     assert main(["info", str(small_model)]) == 0
     text = capsys.readouterr().out
     assert "trained at: 64x64, masks: center 1, rectangle 1, freeform 1" in text
-    assert "model.tflite: tflite, float32, 64x64, batch 1" in text and "taken here: model.onnx on onnxruntime" in text
-    assert main(["info", str(tmp_path)]) == 2
+    assert (
+        "model.tflite: tflite, float32, 64x64, batch 1" in text and "taken here: model.onnx on onnxruntime (CPU" in text
+    )
+    assert main(["info", str(small_model / "saved_model")]) == 0
+    text = capsys.readouterr().out
+    assert "model.onnx" not in text and "taken here: saved_model on tensorflow" in text
+    for path, message in ((tmp_path, "no model folder"), (tmp_path / "absent", "does not exist")):
+        says(capsys, 2, message, main(["info", str(path)]))
 
 
 def test_usage(capsys):

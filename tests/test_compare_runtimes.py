@@ -6,7 +6,7 @@ from PIL import Image
 
 def test_the_picture_and_the_differences(small_model, tmp_path, capsys):
     main = load_script("export/compare_runtimes").main
-    arguments = [str(small_model), str(PHOTOS / "test" / "gc_farm_sheep.jpg"), "--mask", str(PHOTOS / "sheep_mask.png")]
+    arguments = [str(small_model), str(PHOTOS / "test" / "gc_farm_sheep.jpg"), "--mask", str(MASK)]
     assert main([*arguments, "--out", str(tmp_path / "picture.png")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(tmp_path / "picture.png") and len(lines) == 3

@@ -119,9 +119,48 @@ def test_a_photo_cut_short_is_passed_over_and_many_of_them_stop_the_stream(tmp_p
     assert "05.jpg" in capsys.readouterr().err
     for i in (10, 20):
         (tmp_path / f"{i}.jpg").write_bytes(whole[:20000])
-    with pytest.raises(tf.errors.OpError, match="photos are damaged"):
+    with pytest.raises(tf.errors.OpError, match="photos cannot be used"):
         take(folder, SETTINGS, 30)
-    assert "of 30 photos are damaged" in str(folder.failure)
+    assert "of 30 photos cannot be used" in str(folder.failure)
+
+
+def test_photos_and_masks_that_cannot_be_read_at_all(tmp_path, monkeypatch):
+    shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
+    images.write_image(tmp_path / "bomb.png", np.zeros((80, 80, 3), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)  # Pillow refuses more than twice as many
+    with pytest.raises(InputError, match="damaged, too large or no picture"):
+        data.PhotoFolder(tmp_path, 64, 96)
+
+
+def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
+    images.write_image(tmp_path / "black.png", np.zeros((64, 64, 3), np.uint8))
+    masks = dataclasses.replace(SETTINGS.masks, folder_path=str(tmp_path), validation="folder")
+    dataset = data.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
+    with pytest.raises(tf.errors.OpError):
+        list(dataset)
+    assert "must cover a part of the image" in str(photos.failure)
+
+
+def test_the_cache_keeps_to_its_room():
+    small = data.PhotoFolder(PHOTOS / "test", 64, 128, cache_megabytes=0)
+    small._cache_room = 2 * 128 * 200 * 3  # about two photos
+    for index in range(len(small)):
+        small.load(index)
+    assert 1 <= len(small._cache) <= 2 and small._cache_room >= 0
+
+
+def test_training_photos_are_not_those_of_validation():
+    folder, held = data.PhotoFolder(PHOTOS, 64, 96), data.PhotoFolder(PHOTOS / "test", 64, 96)
+    folder.exclude(held)
+    assert {path.parent.name for path in folder.paths} == {"train"}
+    with pytest.raises(InputError, match="all photos to train on are also"):
+        held.exclude(data.PhotoFolder(PHOTOS / "test", 64, 96))
+
+
+def test_validation_with_the_mix_of_training(photos):
+    masks = dataclasses.replace(SETTINGS.masks, validation="mix")
+    dataset = data.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
+    assert len({sample["mask"].tobytes() for sample in dataset.as_numpy_iterator()}) > 3
 
 
 def test_validation_is_the_same_on_each_pass(photos):

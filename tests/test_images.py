@@ -1,5 +1,8 @@
 """Reading, writing and scaling: orientation, bad files, and that hole and known never mix."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,7 +49,21 @@ def test_a_jpeg_mask_is_cut_in_the_middle(tmp_path):
     mask = np.zeros((64, 64), np.uint8)
     mask[16:48, 16:48] = 255
     Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
+    (tmp_path / "jpeg.png").write_bytes((tmp_path / "mask.jpg").read_bytes())  # a name says nothing
+    np.testing.assert_array_equal(images.read_mask(tmp_path / "jpeg.png"), mask // 255)
     np.testing.assert_array_equal(images.read_mask(tmp_path / "mask.jpg"), mask // 255)
+
+
+def deep_rgb_png():
+    """A PNG of 2x1 pixels with 16 bits a channel, which Pillow cannot write."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    rows = zlib.compress(b"\0" + struct.pack(">6H", *range(0, 1200, 200)))
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def test_files_that_are_no_photo(tmp_path):
@@ -55,6 +72,9 @@ def test_files_that_are_no_photo(tmp_path):
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:600])
     Image.fromarray(np.full((8, 8, 4), 100, np.uint8)).save(tmp_path / "glass.png")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "deep_rgb.png").write_bytes(deep_rgb_png())
+    with pytest.raises(InputError, match="a mask with transparent pixels"):
+        images.read_mask(tmp_path / "glass.png")
     for name, message in (
         ("absent.jpg", "does not exist"),
         (".", "must be a picture file, not a folder"),
@@ -62,6 +82,7 @@ def test_files_that_are_no_photo(tmp_path):
         ("cut.jpg", "damaged"),
         ("glass.png", "transparent pixels"),
         ("deep.png", "8 bits a channel"),
+        ("deep_rgb.png", "8 bits a channel. Received 16"),
     ):
         with pytest.raises(InputError, match=message):
             images.read_image(tmp_path / name)
@@ -84,7 +105,7 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "before" and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["a", "a.xyz", "absent/a.png"])
+@pytest.mark.parametrize("name", ["a", "a.xyz", "a.ico", "a.pdf", "absent/a.png"])
 def test_output_names(tmp_path, name):
     with pytest.raises(InputError, match="known suffix|does not exist"):
         images.write_image(tmp_path / name, random_image(4, 4))

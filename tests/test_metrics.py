@@ -27,11 +27,3 @@ def test_psnr_of_the_whole_and_of_the_hole(pictures):
 
 def test_equal_images_have_a_finite_psnr(pictures):
     np.testing.assert_allclose(metrics.psnr(pictures[0], pictures[0]), 100.0, atol=1e-3)
-
-
-def test_l1(pictures):
-    image, inpainted_image, mask = pictures
-    difference = np.abs(image - inpainted_image)
-    np.testing.assert_allclose(metrics.l1(image, inpainted_image), difference.mean((1, 2, 3)), atol=1e-5)
-    hole = [difference[i][mask[i, ..., 0] == 1].mean() for i in range(3)]
-    np.testing.assert_allclose(metrics.l1(image, inpainted_image, mask), hole, atol=1e-5)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -161,6 +162,64 @@ def test_a_newer_or_damaged_spec(model_copy):
         path.write_text(text)
         with pytest.raises(InputError, match="is damaged"):
             Inpainter(model_copy)
+
+
+def test_a_spec_with_values_of_another_kind(model_copy):
+    path = model_copy / "spec.json"
+    values = json.loads(path.read_text())
+    entry = values["files"]["model.onnx"]
+    wrong = [
+        {"precision": "x"},
+        {"parity": {}},
+        {"parity": None},
+        {"image_size": "x"},
+        {"sha256": None},
+        {"outputs": 3},
+    ]
+    for change in wrong:
+        path.write_text(json.dumps(values | {"files": {"model.onnx": entry | change}}))
+        with pytest.raises(InputError, match="is damaged"):
+            Inpainter(model_copy)
+    for change in ({"masks": []}, {"image_size": None}, {"versions": 3}, {"weights_sha256": None}):
+        path.write_text(json.dumps(values | change))
+        with pytest.raises(InputError, match="is damaged"):
+            Inpainter(model_copy)
+    path.write_text(json.dumps(values | {"files": {}}))
+    with pytest.raises(InputError, match="lists no model file"):
+        Inpainter(model_copy)
+
+
+def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
+    spec = artifact.ArtifactSpec.read(model_copy)
+    entry = spec.files["model.onnx"]
+    for name, change in (("a.onnx", {"image_size": 128}), ("b.onnx", {"precision": "int8"})):
+        shutil.copy(model_copy / "model.onnx", model_copy / name)
+        spec.files[name] = dataclasses.replace(entry, **change)
+    files = dict(sorted(spec.files.items()))  # a.onnx and b.onnx before model.onnx
+    dataclasses.replace(spec, files=files).write(model_copy)
+    assert Inpainter(model_copy).path.name == "model.onnx"
+    assert Inpainter(model_copy, precision="int8").path.name == "b.onnx"
+
+
+def test_a_mask_that_touches_every_pixel_of_the_model_is_refused(inpainter):
+    image, mask = np.zeros((640, 640, 3), np.uint8), np.zeros((640, 640), np.uint8)
+    mask[::8, ::8] = 1
+    with pytest.raises(InputError, match="scaled to the model's 64x64, the mask touches every pixel"):
+        inpainter(image, mask)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**9])
+def test_threads_out_of_range(small_model, threads):
+    with pytest.raises(InputError, match="`threads` must be from 1 to 256"):
+        Inpainter(small_model, threads=threads)
+
+
+def test_many_threads_make_and_use_inpainters(small_model, photo):
+    expected = Inpainter(small_model, "litert")(*photo)
+    shared = Inpainter(small_model, "litert")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: (shared if i % 2 else Inpainter(small_model, "litert"))(*photo), range(24)))
+    assert all(np.array_equal(answer, expected) for answer in answers)
 
 
 def test_inpaint_file_is_the_same_as_arrays(inpainter, photo, tmp_path):

@@ -7,7 +7,8 @@ import tensorflow as tf
 from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
-from shiftnet_tf import config_file, data
+from shiftnet_tf import config_file, data, losses, metrics
+from shiftnet_tf.layers import composite
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 
@@ -55,8 +56,57 @@ def test_both_networks_learn(batch, jit_compile):
     before = model.generator.get_weights(), model.discriminator.get_weights()
     history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0)
     assert all(changed(before[0], model.generator)) and all(changed(before[1], model.discriminator))
-    losses = history.history["reconstruction_loss"]
-    assert losses[1] < 0.8 * losses[0] and np.isfinite(losses).all()
+    values = history.history["reconstruction_loss"]
+    assert values[1] < 0.8 * values[0] and np.isfinite(values).all()
+
+
+def test_the_logged_losses_are_those_of_their_definitions(batch):
+    """Each tensor in its place: the guidance target from the complete image, real from the photo."""
+    model = compiled(settings_with(losses={"hole": 50.0, "guidance": 2.0}))
+    image, mask = batch["image"], batch["mask"]
+    predicted_image, features = model.generator(batch, return_features=True)
+    targets = model.generator.encode(image, mask)
+    real_logits, generated_logits = model.discriminator(image), model.discriminator(predicted_image)
+    expected = {
+        "reconstruction_loss": losses.reconstruction_loss(predicted_image, image),
+        "hole_loss": losses.hole_loss(predicted_image, image, mask),
+        "guidance_loss": losses.guidance_loss(features["decoder_features"][0], targets[0], features["feature_mask"][0]),
+        "adversarial_loss": losses.adversarial_loss(generated_logits),
+        "discriminator_loss": losses.discriminator_loss(real_logits, generated_logits),
+    }
+    assert abs(float(real_logits[0, 0, 0, 0] - generated_logits[0, 0, 0, 0])) > 1e-4
+    logs = model.train_step(batch)
+    for name, value in expected.items():
+        assert float(logs[name]) == pytest.approx(float(value), rel=1e-4), name
+
+
+def test_several_shift_connections_each_have_their_guidance(batch):
+    model = compiled(settings_with(model={"shift_layers": [2, 3]}))
+    _, features = model.generator(batch, return_features=True)
+    targets = model.generator.encode(batch["image"], batch["mask"])
+    parts = zip(features["decoder_features"], targets, features["feature_mask"])
+    expected = sum(float(losses.guidance_loss(*part)) for part in parts)
+    assert float(model.train_step(batch)["guidance_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_validation_scores_the_inpainted_image(batch):
+    model = compiled(settings_with())
+    image, mask = batch["image"], batch["mask"]
+    inpainted_image = composite(model.generator(batch), image, mask)
+    logs = model.test_step(batch)
+    assert float(logs["psnr"]) == pytest.approx(float(tf.reduce_mean(metrics.psnr(image, inpainted_image))), abs=1e-3)
+    hole = metrics.psnr(image, inpainted_image, mask)
+    assert float(logs["hole_psnr"]) == pytest.approx(float(tf.reduce_mean(hole)), abs=1e-3)
+
+
+def test_mixed_precision_scales_neither_optimizer(batch):
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        model = compiled(settings_with())
+        assert type(model.optimizer) is type(model.discriminator_optimizer) is keras.optimizers.Adam
+        assert np.isfinite(float(model.train_step(batch)["loss"]))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
 
 
 def test_without_a_gan_the_discriminator_rests(batch):

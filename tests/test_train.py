@@ -1,19 +1,24 @@
 """train.py as a person runs it: the run folder, repetition, resumption, and what is said of bad input."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
-from conftest import PHOTOS, ROOT, SMALL, with_settings
+from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import images
+from shiftnet_tf import callbacks, images
+from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runs import Run
+from shiftnet_tf.shiftnet import ShiftNet
 
 
 def rows(run):
@@ -70,22 +75,89 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tm
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_weights_are_the_best_by_validation(small_run):
-    from shiftnet_tf import data
-    from shiftnet_tf.shiftnet import ShiftNet
-
-    run = Run.open(small_run)
+def test_the_weights_are_the_best_by_validation(train, small_run, tmp_path):
+    run = Run(tmp_path, Run.open(small_run).config)
+    keras.utils.set_random_seed(0)
     model = ShiftNet(run.config)
-    model.generator.load_weights(run.generator_weights)
-    photos = data.PhotoFolder(run.config.data.validation_photos, 64, 96)
-    scores = [model.test_step(batch)["hole_psnr"] for batch in data.validation_dataset(photos, run.config)]
-    best = max(float(row["val_hole_psnr"]) for row in rows(small_run))
-    assert float(scores[-1]) == pytest.approx(best, abs=1e-3)  # the tracker holds the mean so far
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    checkpoints = callbacks.Checkpoints(run, model)
+    checkpoints.set_model(model)
+    bias = model.generator.decoder_ups[0].bias
+    for epoch, score in enumerate([10.0, 12.0, 11.0]):
+        bias.assign([epoch, epoch, epoch])
+        checkpoints.on_epoch_end(epoch, {"val_hole_psnr": score})
+    np.testing.assert_array_equal(run.load_generator().decoder_ups[0].bias, [1, 1, 1])
+    with pytest.raises(ShiftNetError, match="the validation score is nan"):
+        checkpoints.on_epoch_end(3, {"val_hole_psnr": float("nan")})
+    assert sorted(path.name for path in run.checkpoints.glob("*.index")) == [f"ckpt-{i}.index" for i in (1, 2, 3)]
 
 
-def says(capsys, code, message, result):
-    error = capsys.readouterr().err
-    assert result == code and error.startswith("error: ") and message in error and error.count("\n") == 1, error
+def test_no_room_for_a_checkpoint_is_said_before_it_is_written(small_run, tmp_path, monkeypatch):
+    run = Run(tmp_path, Run.open(small_run).config)
+    model = ShiftNet(run.config)
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    checkpoints = callbacks.Checkpoints(run, model)
+    checkpoints.set_model(model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ShiftNetError, match="has room for 0 MB, a checkpoint needs up to"):
+        checkpoints.on_epoch_end(0, {"val_hole_psnr": 1.0})
+    assert not run.generator_weights.exists()
+
+
+def test_the_optimizers_take_the_configs_values(small_run):
+    script = load_script("training/train")
+    settings = Run.open(small_run).config
+    training = dataclasses.replace(settings.training, learning_rate=0.125, beta_1=0.25)
+    model = script.build(dataclasses.replace(settings, training=training))
+    for optimizer in (model.optimizer, model.discriminator_optimizer):
+        assert float(optimizer.learning_rate) == 0.125 and optimizer.beta_1 == 0.25
+
+
+def test_a_truncated_checkpoint_is_passed_over(train, small_run, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "checkpoints" / "ckpt-2.data-00000-of-00001").write_bytes(b"short")
+    assert train(["--resume", "--run-dir", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "passed over: the checkpoint" in out and "resumed after epoch 1" in out
+    assert rows(run) == rows(small_run)
+    for path in (run / "checkpoints").glob("*.index"):
+        path.write_bytes(b"no index")
+    says(capsys, 1, "can be restored: start a new run", train(["--resume", "--run-dir", str(run)]))
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint(train, small_run, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    assert train(["--resume", "--run-dir", str(run)]) == 0
+    assert "it starts from the beginning" in capsys.readouterr().out and rows(run) == rows(small_run)
+
+
+def test_a_resumed_run_takes_a_new_learning_rate_and_no_fewer_epochs(train, small_run, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    assert train(["--resume", "--run-dir", str(run), "--set", "training.epochs=1"]) == 0
+    assert "2 epochs are done" in capsys.readouterr().out and Run.open(run).config.training.epochs == 2
+    settings = ["--set", "training.epochs=3", "--set", "training.learning_rate=0"]
+    says(capsys, 2, "between 0 and 1", train(["--resume", "--run-dir", str(run), *settings]))
+    settings[-1] = "training.learning_rate=1e-30"
+    before = Run.open(run).load_generator().get_weights()
+    assert train(["--resume", "--run-dir", str(run), *settings]) == 0
+    for a, b in zip(before, Run.open(run).load_generator().get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
+    clock = iter(range(0, 10000, 70))
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: watched, raising=False)
+    progress = callbacks.Progress(10, print)
+    progress.set_params({"epochs": 1})
+    for step in range(10):
+        progress.on_train_batch_end(step, {"loss": 1.0})
+    progress.on_epoch_end(0, {"loss": 1.0})
+    out = capsys.readouterr().out
+    assert "epoch 1/1: loss 1" in out
+    assert ("10/10" in out) if watched else ("step 5/10, 0:05:50 left, loss 1" in out)
 
 
 def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path, capsys):
@@ -97,10 +169,20 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path
         ([str(tmp_path / "bare.toml"), *run_dir], "names no photos"),
         ([*run_dir, "--set", "model.fliters=3"], "`key in [model]` must be one of"),
         ([*run_dir, "--set", f"data.photos={tmp_path / 'empty'}"], "no photo (JPEG, PNG, WebP) below"),
+        ([*run_dir, "--set", "data.photos=~nobody-here/photos"], "must be a path in UTF-8"),
+        (
+            [*run_dir, "--set", "masks.folder=1", "--set", "masks.folder_path=/nowhere"],
+            "must be a folder of mask files",
+        ),
+        (["--run-dir", ""], "--run-dir is empty"),
+        (["--run-dir", str(tmp_path / ("x" * 300))], "File name too long"),
         (["--run-dir", str(small_run)], "already holds something"),
         (["--resume"], "give --run-dir"),
         (["--resume", "--run-dir", str(tmp_path / "absent")], "no run folder"),
-        (["--resume", "--run-dir", str(small_run), "--set", "model.filters=8"], "only training.epochs"),
+        (
+            ["--resume", "--run-dir", str(small_run), "--set", "model.filters=8"],
+            "only training.epochs and training.learning_rate",
+        ),
     ]
     for arguments, message in cases:
         says(capsys, 2, message, train(arguments))
@@ -124,7 +206,7 @@ def test_photos_that_break_while_training_end_it_with_a_sentence(train, tmp_path
     settings = [*SMALL, f"data.photos={tmp_path}", "training.steps_per_epoch=20", "data.cache_megabytes=0"]
     result = train(with_settings(["--run-dir", str(tmp_path / "run")], settings))
     error = capsys.readouterr().err
-    assert result == 2 and "1 of 10 photos are damaged" in error and "Traceback" not in error
+    assert result == 2 and "1 of 10 photos cannot be used" in error and "Traceback" not in error
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(train, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """The wheel as its users get it: alone in a new environment with one runtime, without TensorFlow."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,8 +23,11 @@ def run(*command, cwd):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, ROOT, cwd=out)
+    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):  # a copy: a build leaves its folder behind
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "shiftnet_tf", source / "shiftnet_tf")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     (path,) = out.glob("*.whl")
     return path
 

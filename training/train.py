@@ -23,6 +23,7 @@ from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 ROOT = Path(__file__).resolve().parent.parent
+RESUMABLE = ("training.epochs", "training.learning_rate")
 
 
 def parse(arguments):
@@ -33,6 +34,8 @@ def parse(arguments):
     parser.add_argument("--resume", action="store_true", help="go on with --run-dir from its last checkpoint")
     parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 where there is no GPU")
     options = parser.parse_args(arguments)
+    if options.run_dir == "":
+        raise InputError("--run-dir is empty")
     if options.resume and (options.config or not options.run_dir):
         raise InputError("--resume takes the config from the run folder: give --run-dir and no config")
     return options
@@ -41,9 +44,9 @@ def parse(arguments):
 def read_settings(options):
     """The config of this run and where its folder is; nothing is written yet."""
     if options.resume:
-        wrong = [item for item in options.set if not item.startswith("training.epochs=")]
+        wrong = [item for item in options.set if item.partition("=")[0] not in RESUMABLE]
         if wrong:
-            raise InputError(f"--resume lets only training.epochs be set anew. Received: {wrong[0]}")
+            raise InputError(f"--resume lets only {' and '.join(RESUMABLE)} be set anew. Received: {wrong[0]}")
         run = Run.open(options.run_dir)
         return config_file.read(run.path / "config.toml", options.set), run.path
     source = Path(options.config or ROOT / "training" / "configs" / "demo.toml")
@@ -66,18 +69,28 @@ def choose_device(require_gpu):
 
 
 def open_photos(settings):
-    """Training and validation photos."""
-    arguments = settings.model.image_size, settings.data.short_side, settings.data.cache_megabytes
-    photos = data.PhotoFolder(settings.data.photos, *arguments)
-    if settings.data.validation_photos:
-        return photos, data.PhotoFolder(settings.data.validation_photos, *arguments)
-    return photos, photos.hold_out()
+    """Training and validation photos; what is wrong with a folder of masks is said now too."""
+    for validation in (False, True):
+        data.mask_sampler(settings, validation)
+    sizes = settings.model.image_size, settings.data.short_side
+    photos = data.PhotoFolder(settings.data.photos, *sizes, settings.data.cache_megabytes)
+    if not settings.data.validation_photos:
+        return photos, photos.hold_out()
+    held = data.PhotoFolder(settings.data.validation_photos, *sizes)
+    photos.exclude(held)
+    return photos, held
+
+
+def is_deterministic(settings):
+    """Whether only operations are taken that give the same bits each time; Keras compiles none of them."""
+    wanted = resolve_by_device(settings.training.deterministic, gpu=False)
+    return wanted and settings.training.jit_compile != "on"
 
 
 def build(settings):
     """The compiled model, its weights drawn by the seed."""
     keras.utils.set_random_seed(settings.training.seed)
-    if resolve_by_device(settings.training.deterministic, gpu=False):
+    if is_deterministic(settings):
         tf.config.experimental.enable_op_determinism()
     # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
     tf.config.optimizer.set_experimental_options({"remapping": False})
@@ -97,8 +110,8 @@ def describe(device, photos, validation, model, log):
         log(f"skipped: {sentence}")
     log(f"photos: {len(photos)} to train on, {len(validation)} to validate with, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
-    deterministic = resolve_by_device(model.config.training.deterministic, gpu=False)
-    log(f"XLA: {'on' if model.jit_compile else 'off'}, deterministic operations: {'on' if deterministic else 'off'}")
+    words = {True: "on", False: "off"}
+    log(f"XLA: {words[model.jit_compile]}, deterministic operations: {words[is_deterministic(model.config)]}")
 
 
 def fit(model, run, photos, validation, resume, log):
@@ -106,13 +119,15 @@ def fit(model, run, photos, validation, resume, log):
     settings = run.config
     checkpoints = callbacks.Checkpoints(run, model)
     if resume:
-        checkpoints.restore()
+        checkpoints.restore(log)
+        for optimizer in (model.optimizer, model.discriminator_optimizer):
+            optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
         callbacks.cut_metrics(run.metrics, checkpoints.epoch)
-        log(f"resumed after epoch {checkpoints.epoch}")
     first_epoch, batch, epochs = checkpoints.epoch, settings.training.batch_size, settings.training.epochs
     if first_epoch >= epochs:
-        log(f"all {epochs} epochs are done; --resume --set training.epochs=N goes on to N")
+        log(f"{first_epoch} epochs are done; --resume --set training.epochs=N goes on to N")
         return
+    run.write_config()
     steps = settings.training.steps_per_epoch or max(1, len(photos) // batch)
     validation_data = data.validation_dataset(validation, settings)
     model.fit(
@@ -140,15 +155,11 @@ def main(arguments=None):
     settings, folder = read_settings(options)
     device = choose_device(options.require_gpu)
     photos, validation = open_photos(settings)
-    if options.resume:
-        run = Run(folder, settings)
-        run.write_config()
-    else:
-        run = Run.create(folder, settings)
+    run = Run(folder, settings) if options.resume else Run.create(folder, settings)
 
     def log(line):
         print(line, flush=True)
-        with open(run.path / "log.txt", "a", encoding="utf-8") as file:
+        with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
 
     model = build(settings)

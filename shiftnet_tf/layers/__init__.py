@@ -1,9 +1,15 @@
 """Keras layers of Shift-Net; each is registered under the package name `shiftnet_tf`."""
 
+import keras
+
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, mask_image
 from shiftnet_tf.layers.shift_connection import ShiftConnection
 from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
+
+if keras.backend.backend() != "tensorflow":
+    raise InputError(f"shiftnet_tf needs KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()!r}")
 
 __all__ = [
     "InstanceNormalization",

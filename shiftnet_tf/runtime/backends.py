@@ -9,27 +9,33 @@ import threading
 
 import numpy as np
 
-from shiftnet_tf.errors import InputError, MissingPackageError, import_optional
-from shiftnet_tf.quiet import import_tensorflow, quiet_stderr
+from shiftnet_tf.errors import InputError, MissingPackageError, first_line, import_optional
 
 
 class OnnxRuntimeBackend:
-    """ONNX Runtime on the CPU.
+    """ONNX Runtime, on CUDA where onnxruntime-gpu can load it, else on the CPU.
 
     Args:
         path: Path of an .onnx file.
         threads: int, or None for one a core.
+        cpu: bool, whether to stay on the CPU. Defaults to False.
+
+    Attributes:
+        device: str, what it really runs on, as the session says.
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path, threads=None, cpu=False):
         onnxruntime = import_optional("onnxruntime", "onnxruntime", "running an ONNX model")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
+        wanted = ["CPUExecutionProvider"] if cpu else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # its exceptions have no common base of their own
-            raise InputError(f"ONNX Runtime cannot load {path}: {error}") from error
+            raise InputError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from error
+        self.device = self._session.get_providers()[0]
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, image, mask):
@@ -42,16 +48,18 @@ class LiteRTBackend:
     Args:
         path: Path of a .tflite file.
         threads: int, or None for one a core that is there, at most 4.
+        cpu: bool; it always stays on the CPU.
     """
 
-    def __init__(self, path, threads=None):
+    device = "CPU"
+
+    def __init__(self, path, threads=None, cpu=False):
         litert = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", "running a TFLite model")
         try:
-            with quiet_stderr():
-                self._interpreter = litert.Interpreter(str(path), num_threads=threads or _cores(4))
-                self._interpreter.allocate_tensors()
+            self._interpreter = litert.Interpreter(str(path), num_threads=threads or min(4, os.cpu_count() or 1))
+            self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"LiteRT cannot load {path}: {error}") from error
+            raise InputError(f"LiteRT cannot load {path}: {first_line(error)}") from error
         self._runner = self._interpreter.get_signature_runner("serving_default")
         self.outputs = list(self._runner.get_output_details())
         self._lock = threading.Lock()  # an interpreter has one set of tensors
@@ -68,14 +76,17 @@ class SavedModelBackend:
     Args:
         path: Path of a SavedModel folder.
         threads: int or None; TensorFlow takes its threads from its own settings.
+        cpu: bool; TensorFlow chooses its device itself.
     """
 
-    def __init__(self, path, threads=None):
-        tensorflow = import_tensorflow()
+    device = "TensorFlow's choice"
+
+    def __init__(self, path, threads=None, cpu=False):
+        tensorflow = import_optional("tensorflow", "tensorflow", "running a SavedModel")
         try:
             self._model = tensorflow.saved_model.load(str(path))
         except (OSError, ValueError) as error:
-            raise InputError(f"TensorFlow cannot load {path}: {error}") from error
+            raise InputError(f"TensorFlow cannot load {path}: {first_line(error)}") from error
         self._signature = self._model.signatures["serving_default"]
         self._constant = tensorflow.constant
         self.outputs = list(self._signature.structured_outputs)
@@ -93,19 +104,19 @@ RUNTIMES = {
 }
 
 
-def open_file(file_format, path, threads=None):
+def open_file(file_format, path, cpu=False):
     """A backend on a model file.
 
     Args:
         file_format: str, `"onnx"`, `"tflite"` or `"saved_model"`.
         path: Path of the file or folder.
-        threads: int, or None.
+        cpu: bool, whether to stay on the CPU where the runtime leaves the choice.
 
     Returns:
         A backend.
     """
     classes = {its_format: backend for its_format, _, _, backend in RUNTIMES.values()}
-    return classes[file_format](path, threads)
+    return classes[file_format](path, cpu=cpu)
 
 
 def installed():
@@ -147,7 +158,3 @@ def choose(formats, runtime=None):
 
 def _words(formats):
     return ", ".join(sorted(formats)) or "nothing"
-
-
-def _cores(most):
-    return min(most, os.cpu_count() or 1)

@@ -10,13 +10,14 @@ def inpaint_file(inpainter, photo, mask, out):
     """Fills the hole of a photo file.
 
     The photo is turned upright by its EXIF orientation. A photo without a hole comes back unchanged: byte for byte
-    where `out` has the photo's suffix.
+    where `out` names the photo's format.
 
     Args:
         inpainter: Inpainter.
         photo: str or Path of the photo.
         mask: str or Path of the mask file, of the photo's size; what is not black is hole.
-        out: str or Path of the result; its suffix names the format. Only PNG and TIFF keep known pixels bit for bit.
+        out: str or Path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
+            formats do not.
 
     Returns:
         bool, False if the mask has no hole.
@@ -25,12 +26,12 @@ def inpaint_file(inpainter, photo, mask, out):
         InputError: what is wrong with a file; nothing is written then.
     """
     photo, out = Path(photo), Path(out)
-    images.check_output(out)
+    out_format = images.check_output(out)
     image, hole = images.read_image(photo), images.read_mask(mask)
     inpainted = inpainter(image, hole)
     if hole.any():
         images.write_image(out, inpainted)
-    elif photo.suffix.lower() == out.suffix.lower():
+    elif images.picture_format(photo) == out_format:
         images.write_atomically(out, lambda part: shutil.copyfile(photo, part))
     else:
         images.write_image(out, inpainted)

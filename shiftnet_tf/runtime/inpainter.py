@@ -1,14 +1,10 @@
 """From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
 
-from pathlib import Path
-
 import numpy as np
 
 from shiftnet_tf import artifact, images
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.runtime import backends
-
-_PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
 class Inpainter:
@@ -26,6 +22,7 @@ class Inpainter:
         entry: FileEntry of the file that runs.
         path: Path of that file.
         runtime: str, what runs it.
+        device: str, where it runs, as the runtime says.
 
     Call arguments:
         image: numpy uint8 [H, W, 3], RGB, any H and W.
@@ -49,12 +46,9 @@ class Inpainter:
     """
 
     def __init__(self, path, runtime=None, precision=None, threads=None):
-        path = Path(path)
-        if not path.exists():
-            raise InputError(f"the model does not exist: {path}")
-        folder, name = path, None
-        if not (path / artifact.SPEC_NAME).is_file() and (path.parent / artifact.SPEC_NAME).is_file():
-            folder, name = path.parent, path.name
+        if threads is not None and not 1 <= threads <= 256:
+            raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
+        folder, name = artifact.locate(path)
         self.spec = artifact.ArtifactSpec.read(folder)
         entries = {n: e for n, e in self.spec.files.items() if name in (None, n) and precision in (None, e.precision)}
         if not entries:
@@ -67,9 +61,10 @@ class Inpainter:
         self.path = folder / name
         artifact.check(self.path, self.entry)
         self._backend = backend(self.path, threads)
+        self.device = self._backend.device
 
     def _rank(self, entry):
-        return entry.image_size != self.spec.image_size, _PRECISIONS.index(entry.precision)
+        return entry.image_size != self.spec.image_size, artifact.PRECISIONS.index(entry.precision)
 
     def __call__(self, image, mask, return_shift_map=False):
         image, mask = _checked(image, mask)
@@ -81,6 +76,10 @@ class Inpainter:
             return image.copy()
         size = self.entry.image_size
         small_image, small_mask = images.resize_pair(image, mask, size, size)
+        if small_mask.all():
+            raise InputError(
+                f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
+            )
         outputs = self._backend(small_image[np.newaxis], small_mask[np.newaxis, ..., np.newaxis])
         filled = images.resize_image(outputs["inpainted_image"][0], *image.shape[:2])
         inpainted = images.composite(image, filled, mask)
