@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import PHOTOS, says
+from conftest import MASK, PHOTOS, says
 from PIL import Image
 
 from shiftnet_tf import Inpainter, __version__, images
 from shiftnet_tf.cli import main
 
-PHOTO, MASK = str(PHOTOS / "test" / "gc_farm_sheep.jpg"), str(MASK)
+PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
 
 
 def inpaint(model, out, photo=PHOTO, mask=MASK, *more):

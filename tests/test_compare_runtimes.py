@@ -1,6 +1,6 @@
 """The picture that `make demo` leaves."""
 
-from conftest import PHOTOS, load_script
+from conftest import MASK, PHOTOS, load_script
 from PIL import Image
 
 

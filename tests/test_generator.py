@@ -25,7 +25,10 @@ def inputs_of(size, batch=1, seed=0):
     return {"image": tf.constant(image), "mask": tf.constant(mask)}
 
 
-@pytest.mark.parametrize("name, shift_layers", [("generator_center", (3,)), ("generator_unet_no_shift", ())])
+@pytest.mark.parametrize(
+    "name, shift_layers",
+    [("generator_center", (3,)), ("generator_freeform", (3,)), ("generator_unet_no_shift", ())],
+)
 def test_equals_the_authors_network(reference, name, shift_layers):
     values = reference(name)
     generator = generator_from_torch(weights(values))

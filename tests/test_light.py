@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import PHOTOS, ROOT
+from conftest import MASK, PHOTOS, ROOT
 
 BLOCKED = """
 import sys
