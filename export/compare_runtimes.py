@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shiftnet_tf import images, pictures
+from shiftnet_tf import image_files, images, pictures
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError, command
 from shiftnet_tf.runtime import Inpainter
@@ -68,8 +68,8 @@ def _rows(panels, columns=3):
 @command
 def main(arguments=None):
     options = parse(arguments)
-    images.check_output(Path(options.out))
-    image, mask = images.read_image(options.photo), images.read_mask(options.mask)
+    image_files.check_output(Path(options.out))
+    image, mask = image_files.read_image(options.photo), image_files.read_mask(options.mask)
     if not mask.any():
         raise InputError(f"the mask has no hole, so there is nothing to compare: {options.mask}")
     answers = fill(options.model, image, mask)
@@ -80,7 +80,7 @@ def main(arguments=None):
             f"{NAMES[name]} against {NAMES[first]}, in the hole: mean difference {difference.mean():.3g} grey levels, "
             f"{100 * (difference > 1).mean():.2g} % of values off by more than 1"
         )
-    images.write_image(options.out, draw(image, mask, answers))
+    image_files.write_image(options.out, draw(image, mask, answers))
     print(options.out)
 
 

@@ -15,7 +15,8 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shiftnet_tf import __version__, images
+from shiftnet_tf import __version__
+from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
 
 FORMAT_VERSION = 1
@@ -152,7 +153,7 @@ class ArtifactSpec:
             folder: str or Path.
         """
         text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        images.write_atomically(Path(folder) / SPEC_NAME, lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(Path(folder) / SPEC_NAME, lambda part: part.write_text(text, encoding="utf-8"))
 
     def merged_into(self, folder, name, entry):
         """This spec with the files that the folder lists already, and one more.

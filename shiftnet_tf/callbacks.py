@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import images, pictures
+from shiftnet_tf import image_files, images, pictures
+from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import ShiftNetError, first_line
 from shiftnet_tf.layers.masking import composite, mask_image
 
@@ -78,7 +79,7 @@ class Pictures(keras.callbacks.Callback):
 
     def _draw(self, epoch):
         sheet = pictures.grid([self._row(sample) for sample in self.samples])
-        images.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
+        image_files.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
         with self.writer.as_default():
             tf.summary.image("masked, predicted, inpainted, true", sheet[np.newaxis], step=epoch)
         self.writer.flush()
@@ -156,7 +157,7 @@ class Checkpoints(keras.callbacks.Callback):
                 (self.model.generator, self.run.generator_weights),
                 (self.model.discriminator, self.run.discriminator_weights),
             ):
-                images.write_atomically(path, network.save_weights)
+                write_atomically(path, network.save_weights)
         try:
             self.manager.save(checkpoint_number=epoch + 1)
         except tf.errors.OpError as error:
@@ -196,4 +197,4 @@ def cut_metrics(path, epochs):
     if not path.is_file():
         return
     rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1 if epochs else 0]
-    images.write_atomically(path, lambda part: part.write_bytes(b"".join(rows)))
+    write_atomically(path, lambda part: part.write_bytes(b"".join(rows)))

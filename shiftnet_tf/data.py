@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from shiftnet_tf import images, masks
+from shiftnet_tf import image_files, images, masks
 from shiftnet_tf.errors import InputError
 
 _BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
@@ -53,12 +53,12 @@ class PhotoFolder:
         self._lock = threading.Lock()
 
     def _usable(self, folder):
-        found = images.find_photos(folder) if folder else []
+        found = image_files.find_photos(folder) if folder else []
         if not found:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
         usable = []
         for path in found:
-            size = images.image_size(path)
+            size = image_files.image_size(path)
             smallest = min(size) if size else 0
             if not size:
                 self.skipped.append(f"{path} is damaged, too large or no picture")
@@ -118,7 +118,7 @@ class PhotoFolder:
         """
         while index not in self._cache:
             try:
-                photo = self._scale(images.read_image(self.paths[index]))
+                photo = self._scale(image_files.read_image(self.paths[index]))
                 break
             except InputError as error:
                 self._count_broken(self.paths[index], error)

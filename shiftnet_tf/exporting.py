@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import artifact, images, masks, serving
+from shiftnet_tf import artifact, image_files, images, masks, serving
 from shiftnet_tf.errors import ExportError, InputError, first_line
 from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runs import Run
@@ -41,12 +41,12 @@ def sample_pairs(folder, image_size, count=20):
     Raises:
         InputError: no photo in the folder.
     """
-    paths = images.find_photos(folder)[:count]
+    paths = image_files.find_photos(folder)[:count]
     if not paths:
         raise InputError(f"no photo (JPEG, PNG, WebP) to compare on below {folder}")
     photos, holes = [], []
     for i, path in enumerate(paths):
-        photo = images.read_image(path)
+        photo = image_files.read_image(path)
         side = min(photo.shape[:2])
         top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
         photos.append(images.resize_image(photo[top : top + side, left : left + side], image_size, image_size))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from shiftnet_tf import images
+from shiftnet_tf import image_files, images
 from shiftnet_tf.errors import InputError
 
 KINDS = ("center", "rectangle", "freeform", "folder")
@@ -123,7 +123,7 @@ class MaskSampler:
         if kind == "freeform":
             return freeform(self.size, rng)
         path = self.files[rng.integers(len(self.files))]
-        mask = images.resize_mask(images.read_mask(path), self.size, self.size)
+        mask = images.resize_mask(image_files.read_mask(path), self.size, self.size)
         if not mask.any() or mask.all():
             raise InputError(f"a training mask must cover a part of the image, neither nothing nor all: {path}")
         return mask
@@ -133,7 +133,7 @@ def _mask_files(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"`masks.folder_path` must be a folder of mask files. Received: {str(folder)!r}")
-    files = images.find_photos(folder)
+    files = image_files.find_photos(folder)
     if not files:
         raise InputError(f"no mask file (PNG, JPEG, WebP) below {folder}")
     return files

@@ -14,7 +14,8 @@ import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import artifact, config, config_file, images
+from shiftnet_tf import artifact, config, config_file
+from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -82,7 +83,7 @@ class Run:
         self._write_text("config.toml", config_file.write_toml(self.config))
 
     def _write_text(self, name, text):
-        images.write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))
 
     @property
     def checkpoints(self):

@@ -82,6 +82,6 @@ def small_model(small_run, tmp_path_factory):
 @pytest.fixture(scope="session")
 def photo():
     """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
-    from shiftnet_tf import images
+    from shiftnet_tf import image_files
 
-    return images.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), images.read_mask(MASK)
+    return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), image_files.read_mask(MASK)

@@ -5,7 +5,7 @@ import pytest
 from conftest import MASK, PHOTOS, says
 from PIL import Image
 
-from shiftnet_tf import Inpainter, __version__, images
+from shiftnet_tf import Inpainter, __version__, image_files
 from shiftnet_tf.cli import main
 
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
@@ -18,7 +18,7 @@ def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
 def test_inpaint(small_model, tmp_path, capsys, photo):
     assert inpaint(small_model, tmp_path / "out.png") == 0
     assert "filled with" in capsys.readouterr().out
-    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), Inpainter(small_model)(*photo))
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), Inpainter(small_model)(*photo))
 
 
 def test_runtime_and_threads(small_model, tmp_path, capsys):
@@ -32,7 +32,7 @@ def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("note: the mask has no hole")
     assert (tmp_path / "out.jpg").read_bytes() == (PHOTOS / "test" / "gc_farm_sheep.jpg").read_bytes()
     assert inpaint(small_model, tmp_path / "out.png", mask=tmp_path / "empty.png") == 0
-    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), images.read_image(PHOTO))
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), image_files.read_image(PHOTO))
 
 
 def test_bad_input_is_one_sentence_and_writes_nothing(small_model, tmp_path, capsys):

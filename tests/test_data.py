@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image
 
-from shiftnet_tf import config_file, data, images
+from shiftnet_tf import config_file, data, image_files
 from shiftnet_tf.errors import InputError
 
 SETTINGS = config_file.from_dict(
@@ -56,7 +56,7 @@ def test_another_seed_gives_other_samples(photos):
 
 def test_each_pass_shows_each_photo_once_in_another_order(photos, tmp_path):
     for level in range(7):  # a photo of one grey level each: its level tells which it is
-        images.write_image(tmp_path / f"{level}.png", np.full((80, 90, 3), 30 * level, np.uint8))
+        image_files.write_image(tmp_path / f"{level}.png", np.full((80, 90, 3), 30 * level, np.uint8))
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
     folder = data.PhotoFolder(tmp_path, 64, 96)
     levels = [round((sample["image"][0, 0, 0, 0] + 1) * 127.5 / 30) for sample in take(folder, settings, 28)]
@@ -68,7 +68,7 @@ def test_each_pass_shows_each_photo_once_in_another_order(photos, tmp_path):
 def test_crops_and_flips_are_parts_of_the_photo(tmp_path):
     ramp = np.zeros((64, 96, 3), np.uint8)
     ramp[..., 0] = np.arange(96)
-    images.write_image(tmp_path / "ramp.png", ramp)
+    image_files.write_image(tmp_path / "ramp.png", ramp)
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
     folder = data.PhotoFolder(tmp_path, 64, 96)
     rows = [np.round((s["image"][0, 0, :, 0] + 1) * 127.5) for s in take(folder, settings, 60)]
@@ -81,7 +81,7 @@ def test_crops_and_flips_are_parts_of_the_photo(tmp_path):
 
 def test_formats_and_nested_folders(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
-    image = images.read_image(PHOTOS / "test" / "gc_petra.jpg")
+    image = image_files.read_image(PHOTOS / "test" / "gc_petra.jpg")
     for name in ("one.jpg", "a/two.png", "a/b/three.WEBP"):
         Image.fromarray(image).save(tmp_path / name)
     folder = data.PhotoFolder(tmp_path, 64, 96)
@@ -91,7 +91,7 @@ def test_formats_and_nested_folders(tmp_path):
 
 def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
     shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
-    images.write_image(tmp_path / "small.png", np.zeros((63, 200, 3), np.uint8))
+    image_files.write_image(tmp_path / "small.png", np.zeros((63, 200, 3), np.uint8))
     (tmp_path / "text.jpg").write_text("no photo")
     folder = data.PhotoFolder(tmp_path, 64, 96)
     assert [path.name for path in folder.paths] == ["good.jpg"]
@@ -104,7 +104,7 @@ def test_folders_without_a_usable_photo(tmp_path):
         data.PhotoFolder(tmp_path, 64, 96)
     with pytest.raises(InputError, match="no photo .* below the folder"):
         data.PhotoFolder(tmp_path / "absent", 64, 96)
-    images.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
+    image_files.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(InputError, match="none of the 1 photos .* can be used; the first: .*too small"):
         data.PhotoFolder(tmp_path, 64, 96)
 
@@ -126,14 +126,14 @@ def test_a_photo_cut_short_is_passed_over_and_many_of_them_stop_the_stream(tmp_p
 
 def test_photos_and_masks_that_cannot_be_read_at_all(tmp_path, monkeypatch):
     shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
-    images.write_image(tmp_path / "bomb.png", np.zeros((80, 80, 3), np.uint8))
+    image_files.write_image(tmp_path / "bomb.png", np.zeros((80, 80, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)  # Pillow refuses more than twice as many
     with pytest.raises(InputError, match="damaged, too large or no picture"):
         data.PhotoFolder(tmp_path, 64, 96)
 
 
 def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
-    images.write_image(tmp_path / "black.png", np.zeros((64, 64, 3), np.uint8))
+    image_files.write_image(tmp_path / "black.png", np.zeros((64, 64, 3), np.uint8))
     masks = dataclasses.replace(SETTINGS.masks, folder_path=str(tmp_path), validation="folder")
     dataset = data.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
     with pytest.raises(tf.errors.OpError):

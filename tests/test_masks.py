@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shiftnet_tf import images, masks
+from shiftnet_tf import image_files, images, masks
 from shiftnet_tf.errors import InputError
 
 
@@ -34,7 +34,7 @@ def test_a_folder_of_mask_files(tmp_path):
     mask = np.zeros((100, 60, 3), np.uint8)
     mask[10:30, 20:50] = 255
     (tmp_path / "nested").mkdir()
-    images.write_image(tmp_path / "nested" / "mask.png", mask)
+    image_files.write_image(tmp_path / "nested" / "mask.png", mask)
     sampler = masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
     drawn = sampler(np.random.default_rng(0))
     np.testing.assert_array_equal(drawn, images.resize_mask(mask[..., 0], 64, 64))
@@ -45,6 +45,6 @@ def test_bad_folders(tmp_path):
         masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path / "absent")
     with pytest.raises(InputError, match="no mask file"):
         masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
-    images.write_image(tmp_path / "empty.png", np.zeros((64, 64, 3), np.uint8))
+    image_files.write_image(tmp_path / "empty.png", np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(InputError, match="must cover a part of the image"):
         masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)(np.random.default_rng(0))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shiftnet_tf import Inpainter, artifact, images
+from shiftnet_tf import Inpainter, artifact, image_files, images
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.runtime import backends, inpaint_file
 
@@ -224,7 +224,7 @@ def test_many_threads_make_and_use_inpainters(small_model, photo):
 
 def test_inpaint_file_is_the_same_as_arrays(inpainter, photo, tmp_path):
     image, mask = photo
-    images.write_image(tmp_path / "photo.png", image)
-    images.write_image(tmp_path / "mask.png", np.repeat(mask[..., None] * 255, 3, -1).astype(np.uint8))
+    image_files.write_image(tmp_path / "photo.png", image)
+    image_files.write_image(tmp_path / "mask.png", np.repeat(mask[..., None] * 255, 3, -1).astype(np.uint8))
     assert inpaint_file(inpainter, tmp_path / "photo.png", tmp_path / "mask.png", tmp_path / "out.png")
-    np.testing.assert_array_equal(images.read_image(tmp_path / "out.png"), inpainter(image, mask))
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainter(image, mask))

@@ -15,7 +15,7 @@ import pytest
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import callbacks, images
+from shiftnet_tf import callbacks, image_files
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
@@ -231,4 +231,4 @@ def test_own_photos_without_validation_photos(train, tmp_path):
     settings = [*SMALL, f"data.photos={PHOTOS / 'train'}", "data.validation_photos="]
     assert train(with_settings(["--run-dir", str(tmp_path / "run")], settings)) == 0
     assert "photos: 28 to train on, 4 to validate with" in (tmp_path / "run" / "log.txt").read_text()
-    assert images.read_image(tmp_path / "run" / "pictures" / "epoch-0002.png").std() > 10
+    assert image_files.read_image(tmp_path / "run" / "pictures" / "epoch-0002.png").std() > 10

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT
 
-from shiftnet_tf import images
+from shiftnet_tf import image_files, images
 
 pytestmark = pytest.mark.slow
 
@@ -36,11 +36,11 @@ def wheel(tmp_path_factory):
 def holiday(tmp_path_factory):
     """A photo of 1000x667 and its mask, as files."""
     folder = tmp_path_factory.mktemp("holiday")
-    photo = images.read_image(PHOTOS / "test" / "gc_pontdugard.jpg")
-    images.write_image(folder / "photo.png", images.resize_image(photo, 667, 1000))
+    photo = image_files.read_image(PHOTOS / "test" / "gc_pontdugard.jpg")
+    image_files.write_image(folder / "photo.png", images.resize_image(photo, 667, 1000))
     mask = np.zeros((667, 1000, 3), np.uint8)
     mask[200:420, 350:620] = 255
-    images.write_image(folder / "mask.png", mask)
+    image_files.write_image(folder / "mask.png", mask)
     return folder
 
 
@@ -68,7 +68,7 @@ def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tm
     arguments = ["inpaint", holiday / "photo.png", "--mask", holiday / "mask.png", "--model", small_model]
     answer = run(tmp_path / "venv" / "bin" / "shiftnet", *arguments, "-o", "out.png", cwd=tmp_path)
     assert name in answer
-    photo, out = images.read_image(holiday / "photo.png"), images.read_image(tmp_path / "out.png")
-    hole = images.read_mask(holiday / "mask.png") != 0
+    photo, out = image_files.read_image(holiday / "photo.png"), image_files.read_image(tmp_path / "out.png")
+    hole = image_files.read_mask(holiday / "mask.png") != 0
     np.testing.assert_array_equal(out[~hole], photo[~hole])
     assert (out[hole] != photo[hole]).mean() > 0.9

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from shiftnet_tf import images
+from shiftnet_tf import image_files
+from shiftnet_tf.atomic import write_atomically
 
 
 def inpaint_file(inpainter, photo, mask, out):
@@ -26,13 +27,13 @@ def inpaint_file(inpainter, photo, mask, out):
         InputError: what is wrong with a file; nothing is written then.
     """
     photo, out = Path(photo), Path(out)
-    out_format = images.check_output(out)
-    image, hole = images.read_image(photo), images.read_mask(mask)
+    out_format = image_files.check_output(out)
+    image, hole = image_files.read_image(photo), image_files.read_mask(mask)
     inpainted = inpainter(image, hole)
     if hole.any():
-        images.write_image(out, inpainted)
-    elif images.picture_format(photo) == out_format:
-        images.write_atomically(out, lambda part: shutil.copyfile(photo, part))
+        image_files.write_image(out, inpainted)
+    elif image_files.picture_format(photo) == out_format:
+        write_atomically(out, lambda part: shutil.copyfile(photo, part))
     else:
-        images.write_image(out, inpainted)
+        image_files.write_image(out, inpainted)
     return bool(hole.any())
