@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from shiftnet_tf import image_files, images, pictures
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError, command
+from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 
@@ -36,7 +37,8 @@ def fill(folder, image, mask):
     answers = {}
     for runtime, (file_format, *_) in RUNTIMES.items():
         if file_format in formats:
-            inpainter = Inpainter(folder, runtime=runtime)
+            with quiet_stderr():
+                inpainter = Inpainter(folder, runtime=runtime)
             if "shift_map" in inpainter.entry.outputs:
                 answers[runtime] = inpainter(image, mask, return_shift_map=True)
             else:
