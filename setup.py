@@ -11,6 +11,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.p
 ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20"]
+EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0", "tqdm>=4.60"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17"]
 
 setup(
@@ -31,7 +32,8 @@ setup(
         "train": TRAIN,
         "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
         "export": EXPORT,
-        "dev": [*EXPORT, "pytest>=8", "ruff>=0.9", "build>=1.2"],
+        "evaluate": [*TRAIN, *ONNX, *EVALUATE],
+        "dev": [*EXPORT, *EVALUATE, "pytest>=8", "ruff>=0.9", "build>=1.2"],
     },
     entry_points={"console_scripts": ["shiftnet = shiftnet_tf.cli:main"]},
 )

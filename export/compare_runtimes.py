@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from shiftnet_tf import image_files, images, pictures
 from shiftnet_tf.artifact import ArtifactSpec
@@ -53,14 +52,7 @@ def draw(image, mask, answers):
     shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
     if shift_maps:
         panels["filled from"] = pictures.shift_map_picture(image, mask, shift_maps[0])
-    return pictures.grid(_rows([_captioned(name, picture) for name, picture in panels.items()]), gap=8)
-
-
-def _captioned(name, picture):
-    sheet = Image.new("RGB", (picture.shape[1], picture.shape[0] + 28), "white")
-    sheet.paste(Image.fromarray(picture), (0, 28))
-    ImageDraw.Draw(sheet).text((2, 3), name, fill="black", font=ImageFont.load_default(size=18))
-    return np.array(sheet)
+    return pictures.grid(_rows([pictures.captioned(name, picture) for name, picture in panels.items()]), gap=8)
 
 
 def _rows(panels, columns=3):

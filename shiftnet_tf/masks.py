@@ -92,6 +92,28 @@ def freeform(size, rng):
             return mask
 
 
+def freeform_of_share(size, rng, least, most):
+    """As many strokes as it takes to cover between two shares of the image.
+
+    Args:
+        size: int, height and width of the mask in pixels.
+        rng: numpy.random.Generator.
+        least, most: float, shares of the image; `most` at least 0.1 above `least`, or it may take long.
+
+    Returns:
+        uint8 [size, size].
+    """
+    while True:
+        canvas = Image.new("L", (size, size))
+        draw = ImageDraw.Draw(canvas)
+        share = 0.0
+        while share < max(least, _FREEFORM_SHARE[0]):
+            _stroke(draw, size, rng)
+            share = np.array(canvas).mean()
+        if share < most:
+            return np.array(canvas)
+
+
 class MaskSampler:
     """A weighted mix of kinds of masks: `sampler(rng)` -> uint8 [size, size].
 

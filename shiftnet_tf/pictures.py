@@ -1,7 +1,7 @@
 """Pictures for people: sheets of several, and where each hole position was filled from."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from shiftnet_tf import images
 
@@ -24,6 +24,22 @@ def grid(rows, gap=4):
             top, left = i * (height + gap), j * (width + gap)
             sheet[top : top + height, left : left + width] = picture
     return sheet
+
+
+def captioned(name, picture):
+    """A picture below a line of text.
+
+    Args:
+        name: str.
+        picture: uint8 [H, W, 3].
+
+    Returns:
+        uint8 [H + 28, W, 3].
+    """
+    sheet = Image.new("RGB", (picture.shape[1], picture.shape[0] + 28), "white")
+    sheet.paste(Image.fromarray(picture), (0, 28))
+    ImageDraw.Draw(sheet).text((2, 3), name, fill="black", font=ImageFont.load_default(size=18))
+    return np.array(sheet)
 
 
 def shift_map_picture(image, mask, shift_map):

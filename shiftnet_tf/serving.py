@@ -72,3 +72,25 @@ def write_saved_model(generator, path, batch=None, with_shift_map=False):
         input_signature=input_signature(generator.image_size, batch),
     )
     archive.write_out(str(path), verbose=False)
+
+
+class GeneratorBackend:
+    """A Keras generator where an exported file could be: a backend as in `runtime.backends`.
+
+    Args:
+        generator: Generator.
+    """
+
+    name = "keras"
+    device = "TensorFlow's choice"
+
+    def __init__(self, generator):
+        with_shift_map = bool(generator.shift_layers)
+        self.outputs = ["inpainted_image", "shift_map"] if with_shift_map else ["inpainted_image"]
+        self._serve = tf.function(
+            lambda image, mask: serve(generator, image, mask, with_shift_map),
+            input_signature=input_signature(generator.image_size),
+        )
+
+    def __call__(self, image, mask):
+        return {name: value.numpy() for name, value in self._serve(image, mask).items()}

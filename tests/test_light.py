@@ -83,7 +83,7 @@ def test_importing_the_package_takes_no_time():
 
 
 LIGHT = {"__init__", "runs", "cli", "atomic", "config", "config_file", "pictures", "artifact", "images", "image_files"}
-LIGHT |= {"masks", "errors", "quiet", "runtime"}
+LIGHT |= {"masks", "errors", "quiet", "runtime", "quality", "baselines"}
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet"},
     "runtime": {"artifact", "images", "image_files", "atomic", "errors", "runtime"},
@@ -96,6 +96,8 @@ ALLOWED = {
     "image_files": {"atomic", "errors"},
     "atomic": {"errors"},
     "quiet": {"errors"},
+    "quality": {"errors"},
+    "baselines": {"images", "errors"},
     "layers": {"layers", "errors"},
     "networks": {"layers", "networks", "config"},
     "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_file"},

@@ -21,6 +21,7 @@ class Inpainter:
         spec: ArtifactSpec of the folder.
         entry: FileEntry of the file that runs.
         path: Path of that file.
+        image_size: int, the size S in pixels that it works at.
         runtime: str, what runs it.
         device: str, where it runs, as the runtime says.
 
@@ -58,23 +59,42 @@ class Inpainter:
         file_format, _, _, backend = backends.RUNTIMES[self.runtime]
         name = min((n for n, e in entries.items() if e.format == file_format), key=lambda n: self._rank(entries[n]))
         self.entry = entries[name]
-        self.path = folder / name
-        artifact.check(self.path, self.entry)
-        self._backend = backend(self.path, threads)
-        self.device = self._backend.device
+        artifact.check(folder / name, self.entry)
+        self._take(backend(folder / name, threads), folder / name, self.entry.image_size)
+
+    @classmethod
+    def from_backend(cls, backend, path, image_size):
+        """An Inpainter on a backend of one's own, such as `serving.GeneratorBackend`; it has no spec and no entry.
+
+        Args:
+            backend: see `runtime.backends`.
+            path: Path, what it came from.
+            image_size: int, S in pixels.
+
+        Returns:
+            Inpainter.
+        """
+        inpainter = cls.__new__(cls)
+        inpainter.runtime = backend.name
+        inpainter._take(backend, path, image_size)
+        return inpainter
+
+    def _take(self, backend, path, image_size):
+        self._backend, self.path, self.image_size = backend, path, image_size
+        self.device = backend.device
 
     def _rank(self, entry):
         return entry.image_size != self.spec.image_size, artifact.PRECISIONS.index(entry.precision)
 
     def __call__(self, image, mask, return_shift_map=False):
         image, mask = _checked(image, mask)
-        if return_shift_map and "shift_map" not in self.entry.outputs:
+        if return_shift_map and "shift_map" not in self._backend.outputs:
             raise InputError(f"{self.path} has no shift map: export the model with --shift-map")
         if mask.all():
             raise InputError("the mask covers the whole photo: nothing is known to fill it from")
         if not mask.any() and not return_shift_map:
             return image.copy()
-        size = self.entry.image_size
+        size = self.image_size
         small_image, small_mask = images.resize_pair(image, mask, size, size)
         if small_mask.all():
             raise InputError(

@@ -1,0 +1,89 @@
+"""evaluate.py as a person runs it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, load_script, says
+from PIL import Image
+
+from shiftnet_tf import image_files, images, quality
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    return load_script("training/evaluate").main
+
+
+def test_a_run_and_its_export_beside_classical_methods(evaluate, small_run, small_model, tmp_path, capsys):
+    arguments = [str(small_run), str(small_model), "--images", str(PHOTOS / "test"), "--masks", "center"]
+    assert evaluate([*arguments, "--baselines", "telea,ns", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out")
+    with open(tmp_path / "out" / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    summary = json.loads((tmp_path / "out" / "results.json").read_text())["all"]
+    assert list(summary) == ["small (keras)", "small (onnxruntime)", "telea", "ns"] and len(rows) == 4 * 7
+    for name in quality.HIGHER_IS_BETTER:
+        assert summary["small (keras)"][name] == pytest.approx(summary["small (onnxruntime)"][name], rel=1e-3)
+        own = [float(row[name]) for row in rows if row["method"] == "telea"]
+        assert summary["telea"][name] == pytest.approx(np.mean(own))
+    assert {float(row["hole"]) for row in rows} == {120 * 120 / 256**2}
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert text.count("\n| ") == 5 and "**" in text
+    assert Image.open(tmp_path / "out" / "contact.png").size == (6 * 260 - 4, 6 * (284 + 4) - 4)
+
+
+def test_free_form_masks_fill_every_range_of_hole_size(evaluate, tmp_path):
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "freeform:3", "--baselines", "telea", "--size", "128"]
+    for name in ("one", "two"):
+        assert evaluate([*arguments, "--out", str(tmp_path / name)]) == 0
+    summary = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert list(summary) == ["all", *(f"{low} to {low + 10} %" for low in range(0, 60, 10))]
+    assert [summary[group]["telea"]["photos"] for group in summary] == [42, *[7] * 6]
+    scores = [summary[group]["telea"]["psnr"] for group in summary]
+    assert scores[1] > scores[3] > scores[6]  # a larger hole is harder
+    assert (tmp_path / "one" / "results.csv").read_text() == (tmp_path / "two" / "results.csv").read_text()
+
+
+def test_own_masks_and_whole_photos(evaluate, tmp_path):
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    for i in range(2):
+        image = images.resize_image(image_files.read_image(PHOTOS / "test" / "gc_petra.jpg"), 80, 100 + i)
+        image_files.write_image(tmp_path / "photos" / f"{i}.png", image)
+        mask = np.zeros((80, 100 + i, 3), np.uint8)
+        mask[20:40, 30:70] = 255
+        image_files.write_image(tmp_path / "masks" / f"m{i}.png", mask)
+    arguments = [
+        "--images",
+        str(tmp_path / "photos"),
+        "--masks",
+        str(tmp_path / "masks"),
+        "--baselines",
+        "ns",
+        "--whole",
+    ]
+    assert evaluate([*arguments, "--out", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out" / "results.csv", newline="") as file:
+        assert [float(row["hole"]) for row in csv.DictReader(file)] == pytest.approx([800 / 8000, 800 / 8080])
+
+
+def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = ["--out", str(tmp_path / "out")]
+    base = ["--images", str(PHOTOS / "test"), "--baselines", "telea", *out]
+    cases = [
+        (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "name at least one MODEL"),
+        ([*base, "--masks", "freeform:x"], "must be center, freeform:SEED or a folder. Received: 'freeform:x'"),
+        ([*base, "--masks", str(PHOTOS / "train")], "each photo needs one mask. Received: 7 photos and 32 masks"),
+        ([*base, "--masks", "center", "--size", "3"], "`--size` must be at least 32"),
+        (["--images", str(tmp_path / "empty"), "--masks", "center", "--baselines", "telea", *out], "no photo"),
+        ([*base, "--masks", "center", "--baselines", "magic"], "a baseline must be one of"),
+        (["nowhere", *base, "--masks", "center"], "the model does not exist"),
+    ]
+    for arguments, message in cases:
+        says(capsys, 2, message, evaluate(arguments))
+    assert evaluate([*base, "--masks", "center", "--size", "2000"]) == 2
+    assert "is large enough" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,225 @@
+"""Measures models and classical methods on photos with holes: the table that a paper would print.
+
+    python training/evaluate.py runs/mine models/mine --images ~/photos/test --masks center \\
+        --baselines telea,patchmatch --out results
+
+A model is a run folder or an exported model folder. Each photo is scaled so that its short side is 350 pixels (for a
+size of 256) and its centre is cropped, or with --whole taken as it is. Masks: `center` (the paper's hole),
+`freeform:SEED` (random strokes, one mask for each photo and each range of hole size) or a folder of masks, one a photo
+in the order of their names. Written to --out: results.csv (a row a photo and method), results.json, table.md, and
+contact.png, the best, middle and worst photos of the first method.
+"""
+
+import argparse
+import csv
+import io
+import json
+from pathlib import Path
+
+from shiftnet_tf.quiet import import_tensorflow
+
+import_tensorflow()
+
+import numpy as np
+
+from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
+from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.errors import InputError, command, import_optional
+from shiftnet_tf.runs import Run
+from shiftnet_tf.runtime import Inpainter
+
+RANGES = [(low / 10, (low + 1) / 10) for low in range(6)]  # of the hole's share of the photo
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="run folder or exported model folder")
+    parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
+    parser.add_argument("--masks", required=True, metavar="center|freeform:SEED|DIR")
+    parser.add_argument("--baselines", default="", metavar="LIST", help="of telea, ns, biharmonic, patchmatch")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the centre crop; default: 256")
+    parser.add_argument("--whole", action="store_true", help="take each photo whole, at its own size")
+    options = parser.parse_args(arguments)
+    if not options.models and not options.baselines:
+        raise InputError("name at least one MODEL or one of --baselines")
+    if options.size < 32:
+        raise InputError(f"`--size` must be at least 32. Received: {options.size}")
+    return options
+
+
+def open_methods(options):
+    """dict of name to function (image, mask) -> inpainted, models first."""
+    methods = {}
+    for path in map(Path, options.models):
+        model = open_model(path)
+        folder = next(part for part in reversed(path.resolve().parts) if part != "export")
+        name = f"{folder} ({model.runtime})"
+        methods[f"{name} {len(methods) + 1}" if name in methods else name] = model
+    for name in filter(None, options.baselines.split(",")):
+        methods[name] = baselines.baseline(name)
+    return methods
+
+
+def open_model(path):
+    if (path / "config.toml").is_file():
+        generator = Run.open(path).load_generator()
+        return Inpainter.from_backend(serving.GeneratorBackend(generator), path, generator.image_size)
+    return Inpainter(path)
+
+
+def prepare(path, size, whole):
+    """A photo as it is measured, uint8 [H, W, 3]; None where it is too small for the crop."""
+    photo = image_files.read_image(path)
+    if whole:
+        return photo if min(photo.shape[:2]) >= 7 else None
+    cv2 = import_optional("cv2", "opencv-python-headless", "scaling photos for a measurement")
+    factor = round(size * 350 / 256) / min(photo.shape[:2])
+    if factor < 1:
+        height, width = (round(side * factor) for side in photo.shape[:2])
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    top, left = ((side - size) // 2 for side in photo.shape[:2])
+    return photo[top : top + size, left : left + size] if min(top, left) >= 0 else None
+
+
+def masks_for(options, paths):
+    """For each photo a list of functions (height, width) -> mask uint8 [height, width]."""
+    kind, _, seed = options.masks.partition(":")
+    if kind == "center" and not seed:
+        return [[lambda height, width: images.resize_mask(masks.center(256), height, width)] for _ in paths]
+    if kind == "freeform" and seed.isdecimal():
+        return [[_freeform(int(seed), i, *limits) for limits in RANGES] for i in range(len(paths))]
+    if not Path(options.masks).is_dir():
+        raise InputError(f"`--masks` must be center, freeform:SEED or a folder. Received: {options.masks!r}")
+    files = image_files.find_photos(options.masks)
+    if len(files) != len(paths):
+        raise InputError(f"each photo needs one mask. Received: {len(paths)} photos and {len(files)} masks")
+    return [[lambda height, width, file=file: _own_mask(file, height, width)] for file in files]
+
+
+def _freeform(seed, index, least, most):
+    def draw(height, width):
+        rng = np.random.default_rng([seed, index, round(10 * least)])
+        while True:  # a square of strokes, scaled to the photo: its share may leave the range a little
+            mask = masks.freeform_of_share(256, rng, least, most)
+            mask = images.resize_mask(mask, height, width)
+            if least <= mask.mean() < most:
+                return mask
+
+    return draw
+
+
+def _own_mask(file, height, width):
+    mask = images.resize_mask(image_files.read_mask(file), height, width)
+    if not mask.any() or mask.all():
+        raise InputError(f"a mask must cover a part of the photo, neither nothing nor all: {file}")
+    return mask
+
+
+def measure(options, methods):
+    """Rows of the table (dicts) and, of the first method, what the contact sheet shows."""
+    paths = image_files.find_photos(options.images)
+    if not paths:
+        raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
+    rows, shown = [], []
+    pairs = list(zip(paths, masks_for(options, paths)))
+    progress = import_optional("tqdm", "tqdm", "a progress bar").tqdm(pairs, unit="photo")
+    for path, draws in progress:
+        image = prepare(path, options.size, options.whole)
+        if image is None:
+            progress.write(f"skipped: {path} is too small")
+            continue
+        for draw in draws:
+            mask = draw(*image.shape[:2])
+            answers = {name: method(image, mask) for name, method in methods.items()}
+            known = {"photo": path.name, "hole": float(mask.mean())}
+            new = [known | {"method": name} | quality.measure(image, answers[name], mask) for name in methods]
+            shown.append((new[0]["hole_psnr"], path, draw))
+            rows += new
+    if not rows:
+        raise InputError(f"none of the {len(paths)} photos below {options.images} is large enough")
+    return rows, sorted(shown, key=lambda item: item[0])
+
+
+def summarize(rows, methods):
+    """dict of range to method to the mean of each number; the range `all` first."""
+    groups = {"all": rows}
+    for low, high in RANGES:
+        inside = [row for row in rows if low <= row["hole"] < high]
+        if inside and len(inside) < len(rows):
+            groups[f"{100 * low:.0f} to {100 * high:.0f} %"] = inside
+    summary = {}
+    for group, members in groups.items():
+        summary[group] = {}
+        for method in methods:
+            own = [row for row in members if row["method"] == method]
+            means = {name: float(np.mean([row[name] for row in own])) for name in quality.HIGHER_IS_BETTER}
+            summary[group][method] = {"photos": len(own), **means}
+    return summary
+
+
+def table(summary, options):
+    """The summary as Markdown, the best of each column in bold."""
+    names = list(quality.HIGHER_IS_BETTER)
+    lines = [f"Masks: {options.masks}. PSNR in dB, l1, l2 and texture distance in grey levels.", ""]
+    for group, methods in summary.items():
+        lines += [f"**Hole size: {group}**", "", "| method | photos | " + " | ".join(names) + " |"]
+        lines.append("|---" * (len(names) + 2) + "|")
+        columns = {
+            name: [round(values[name], 3 if "ssim" in name else 2) for values in methods.values()] for name in names
+        }
+        best = {name: (max if quality.HIGHER_IS_BETTER[name] else min)(column) for name, column in columns.items()}
+        for i, (method, values) in enumerate(methods.items()):
+            cells = [f"{columns[name][i]:.3f}" if "ssim" in name else f"{columns[name][i]:.2f}" for name in names]
+            cells = [f"**{cell}**" if columns[name][i] == best[name] else cell for cell, name in zip(cells, names)]
+            lines.append(f"| {method} | {values['photos']} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def contact_sheet(shown, options, methods):
+    """Hole, each method's answer and truth of the best two, middle two and worst two photos of the first method."""
+    middle = len(shown) // 2
+    picked = dict.fromkeys([len(shown) - 1, len(shown) - 2, middle, middle - 1, 1, 0])
+    rows = []
+    for index in picked:
+        if 0 <= index < len(shown):
+            _, path, draw = shown[index]
+            image = prepare(path, options.size, options.whole)
+            mask = draw(*image.shape[:2])
+            hole = images.composite(image, np.full_like(image, 255), mask)
+            row = {"hole": hole} | {name: method(image, mask) for name, method in methods.items()} | {"photo": image}
+            row = {name: images.resize_image(picture, options.size, options.size) for name, picture in row.items()}
+            rows.append([pictures.captioned(name, picture) for name, picture in row.items()])
+    return pictures.grid(rows)
+
+
+def write(out, rows, summary, text, sheet):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = {"results.csv": file.getvalue(), "results.json": json.dumps(summary, indent=2) + "\n", "table.md": text}
+    for name, value in content.items():
+        write_atomically(out / name, lambda part, value=value: part.write_text(value, encoding="utf-8"))
+    image_files.write_image(out / "contact.png", sheet)
+
+
+@command
+def main(arguments=None):
+    options = parse(arguments)
+    methods = open_methods(options)
+    rows, shown = measure(options, methods)
+    summary = summarize(rows, methods)
+    text = table(summary, options)
+    write(Path(options.out), rows, summary, text, contact_sheet(shown, options, methods))
+    print(text)
+    print(options.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
