@@ -34,6 +34,7 @@ test-quick: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not long and not slow"
 
 test-long: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,torch-import]"
 	$(BIN)/python -m pytest -m long
 
 lint: $(INSTALLED)

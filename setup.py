@@ -32,6 +32,7 @@ setup(
         "train": TRAIN,
         "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
         "export": EXPORT,
+        "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "dev": [*EXPORT, *EVALUATE, "pytest>=8", "ruff>=0.9", "build>=1.2"],
     },
