@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import KINDS
 
+GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
+
 
 def check(name, value, holds, must):
     """Refuses a value.
@@ -82,11 +84,16 @@ class DiscriminatorConfig:
         depth: int, convolutions of stride 2 (paper: 3).
         input: what it sees of the generator, `"predicted_image"` (paper) or
             `"inpainted_image"` (the prediction in the hole, the photo elsewhere).
+        window: `"image"` (paper) or `"hole"`: a square of half the image size around the middle of the hole's
+            bounding box, inside the picture.
+        spectral_norm: bool, whether its convolutions are spectrally normalised (arXiv 1802.05957).
     """
 
     filters: int = 64
     depth: int = 3
     input: str = "predicted_image"
+    window: str = "image"
+    spectral_norm: bool = False
 
     def __post_init__(self):
         check("discriminator.filters", self.filters, self.filters >= 1, "at least 1")
@@ -97,6 +104,7 @@ class DiscriminatorConfig:
             self.input in ("predicted_image", "inpainted_image"),
             '"predicted_image" or "inpainted_image"',
         )
+        check("discriminator.window", self.window, self.window in ("image", "hole"), '"image" or "hole"')
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ class LossConfig:
         hole: float, l1 on the hole's pixels, on top.
         guidance: float, decoder feature against the encoder feature of the complete image, in the hole.
         adversarial: float; 0 trains without a discriminator.
-        gan: `"vanilla"` (cross-entropy) or `"lsgan"` (least squares).
+        gan: `"vanilla"` (cross-entropy), `"lsgan"` (least squares), `"hinge"`, `"wgan_gp"`, `"relativistic"` or
+            `"relativistic_average"`.
+        gradient_penalty: float, of wgan_gp.
     """
 
     reconstruction: float = 100.0
@@ -116,13 +126,14 @@ class LossConfig:
     guidance: float = 1.0
     adversarial: float = 0.2
     gan: str = "vanilla"
+    gradient_penalty: float = 10.0
 
     def __post_init__(self):
-        for name in ("reconstruction", "hole", "guidance", "adversarial"):
+        for name in ("reconstruction", "hole", "guidance", "adversarial", "gradient_penalty"):
             check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "0 or more")
         together = self.reconstruction + self.hole
         check("losses.reconstruction", self.reconstruction, together > 0, "above 0, or `losses.hole` must be")
-        check("losses.gan", self.gan, self.gan in ("vanilla", "lsgan"), '"vanilla" or "lsgan"')
+        check("losses.gan", self.gan, self.gan in GAN_LOSSES, f"one of {', '.join(GAN_LOSSES)}")
 
 
 @dataclass(frozen=True)
@@ -239,6 +250,6 @@ class Config:
     def __post_init__(self):
         size, overlap = self.model.image_size, self.masks.overlap
         check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
-        smallest = 3 * 2**self.discriminator.depth
+        smallest = 3 * 2**self.discriminator.depth * (2 if self.discriminator.window == "hole" else 1)
         check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")

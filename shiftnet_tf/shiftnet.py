@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from shiftnet_tf import config as configuration
 from shiftnet_tf import config_file, losses, metrics
-from shiftnet_tf.layers.masking import composite
+from shiftnet_tf.layers.masking import composite, hole_window
 from shiftnet_tf.networks import Discriminator, Generator
 
 
@@ -42,7 +42,8 @@ class ShiftNet(keras.Model):
         super().__init__(**kwargs)
         self.config = config or configuration.Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
-        self.discriminator = Discriminator(self.config.discriminator.filters, self.config.discriminator.depth)
+        section = self.config.discriminator
+        self.discriminator = Discriminator(section.filters, section.depth, section.spectral_norm, name="discriminator")
         self.generator.build()
         self.discriminator.build()
         self.loss_weights = self._used_losses()
@@ -90,10 +91,12 @@ class ShiftNet(keras.Model):
             if targets:
                 values["guidance_loss"] = _total_guidance(features, targets)
             if "adversarial_loss" in self.loss_weights:
-                real_logits, generated_logits = self._logits(predicted_image, image, mask)
-                gan = self.config.losses.gan
-                values["adversarial_loss"] = losses.adversarial_loss(generated_logits, gan)
-                discriminator_loss = losses.discriminator_loss(real_logits, generated_logits, gan)
+                real, generated = self._shown(predicted_image, image, mask)
+                logits = self._logits(real, generated)  # real, generated
+                values["adversarial_loss"] = losses.adversarial_loss(*logits, self.config.losses.gan)
+                discriminator_loss = losses.discriminator_loss(*logits, self.config.losses.gan)
+                if self.config.losses.gan == "wgan_gp":
+                    discriminator_loss += self.config.losses.gradient_penalty * self._gradient_penalty(real, generated)
             loss = tf.add_n([weight * values[name] for name, weight in self.loss_weights.items()])
 
         variables = self.generator.trainable_variables
@@ -125,13 +128,22 @@ class ShiftNet(keras.Model):
             values["hole_loss"] = losses.hole_loss(predicted_image, image, mask)
         return values
 
-    def _logits(self, predicted_image, image, mask):
-        """One pass of the discriminator over real and generated images: instance norm keeps them apart."""
-        shown = predicted_image
+    def _shown(self, predicted_image, image, mask):
+        """What the discriminator sees: the real image and the generated one."""
+        generated = predicted_image
         if self.config.discriminator.input == "inpainted_image":
-            shown = composite(predicted_image, image, mask)
-        logits = self.discriminator(tf.concat([image, shown], axis=0))
-        return tf.split(logits, 2, axis=0)
+            generated = composite(predicted_image, image, mask)
+        if self.config.discriminator.window == "hole":
+            return hole_window([image, generated], mask)
+        return [image, generated]
+
+    def _logits(self, real, generated):
+        """One pass of the discriminator over both: instance norm keeps the images of a batch apart."""
+        return tf.split(self.discriminator(tf.concat([real, generated], axis=0), training=True), 2, axis=0)
+
+    def _gradient_penalty(self, real, generated):
+        seed = tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        return losses.gradient_penalty(self.discriminator, real, generated, seed)
 
     def _track(self, values):
         for name, value in values.items():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from shiftnet_tf import masks
-from shiftnet_tf.layers import composite, downsample_mask, mask_image
+from shiftnet_tf.layers import composite, downsample_mask, hole_window, mask_image
 
 
 def slow_convolution_mask(mask, layers):
@@ -47,6 +47,26 @@ def test_the_papers_centre_hole_at_32():
     mask = tf.constant(masks.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
     rows = np.flatnonzero(downsample_mask(mask, 3)[0, :, :, 0].numpy().any(axis=1))
     assert (rows[0], rows[-1]) == (8, 23)  # pixels 68 to 187: a position of 8 pixels counts from 5/16 on
+
+
+def test_hole_window_is_around_each_hole_and_inside_the_picture():
+    places = {(0, 0): (0, 0), (63, 63): (32, 32), (31, 40): (15, 24), (20, 5): (4, 0)}
+    mask = np.zeros((5, 64, 64, 1), np.float32)
+    for i, (row, column) in enumerate(places):
+        mask[i, row, column] = 1  # the last image has no hole
+    image = tf.random.normal([5, 64, 64, 3])
+    for jit_compile in (False, True):
+        (window,) = tf.function(hole_window, jit_compile=jit_compile)([image], tf.constant(mask))
+        for i, (top, left) in enumerate([*places.values(), (16, 16)]):
+            expected = image[i, top : top + 32, left : left + 32]
+            assert window.shape == (5, 32, 32, 3)
+            np.testing.assert_array_equal(window[i], expected)
+
+
+def test_hole_window_of_the_papers_hole():
+    mask = tf.constant(masks.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
+    (window,) = hole_window([mask], mask)
+    assert float(tf.reduce_sum(window)) == 120 * 120  # 128x128, all of the hole
 
 
 def test_unknown_method():

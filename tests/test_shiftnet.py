@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
-from shiftnet_tf import config_file, data, losses, metrics
+from shiftnet_tf import config, config_file, data, losses, metrics
 from shiftnet_tf.layers import composite
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -71,7 +71,7 @@ def test_the_logged_losses_are_those_of_their_definitions(batch):
         "reconstruction_loss": losses.reconstruction_loss(predicted_image, image),
         "hole_loss": losses.hole_loss(predicted_image, image, mask),
         "guidance_loss": losses.guidance_loss(features["decoder_features"][0], targets[0], features["feature_mask"][0]),
-        "adversarial_loss": losses.adversarial_loss(generated_logits),
+        "adversarial_loss": losses.adversarial_loss(real_logits, generated_logits),
         "discriminator_loss": losses.discriminator_loss(real_logits, generated_logits),
     }
     assert abs(float(real_logits[0, 0, 0, 0] - generated_logits[0, 0, 0, 0])) > 1e-4
@@ -137,9 +137,31 @@ def test_the_discriminator_may_see_the_inpainted_image(batch):
     model = compiled(settings)
     assert np.isfinite(float(model.train_step(batch)["adversarial_loss"]))
     image, mask = batch["image"], batch["mask"]
-    _, same = model._logits(image + 10 * mask, image, mask)
-    _, other = model._logits(image + 10 * mask + (1 - mask), image, mask)  # known pixels are those of the photo
-    np.testing.assert_allclose(same, other, atol=1e-5)
+    real, same = model._shown(image + 10 * mask, image, mask)
+    _, other = model._shown(image + 10 * mask + (1 - mask), image, mask)  # known pixels are those of the photo
+    np.testing.assert_array_equal(same, other)
+    np.testing.assert_array_equal(real, image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gan", config.GAN_LOSSES)
+@pytest.mark.parametrize("discriminator", [{"window": "hole"}, {"spectral_norm": True}])
+def test_every_gan_loss_trains(batch, gan, discriminator):
+    model = compiled(settings_with(losses={"gan": gan}, discriminator={"filters": 8, **discriminator}))
+    history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["reconstruction_loss"][1] < history["reconstruction_loss"][0]
+    assert history["discriminator_loss"][1] != history["discriminator_loss"][0]
+
+
+def test_spectral_norm_bounds_the_discriminators_kernels(batch):
+    model = compiled(settings_with(discriminator={"filters": 8, "spectral_norm": True}))
+    for _ in range(30):
+        model.train_step(batch)
+    for layer in model.discriminator.convolutions:
+        kernel = layer.layer.kernel.numpy()
+        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+        assert largest == pytest.approx(1.0, abs=0.1)
 
 
 def test_settings_are_resolved_by_device():

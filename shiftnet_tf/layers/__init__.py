@@ -4,7 +4,7 @@ import keras
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
-from shiftnet_tf.layers.masking import composite, downsample_mask, mask_image
+from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
 from shiftnet_tf.layers.shift_connection import ShiftConnection
 from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
 
@@ -17,5 +17,6 @@ __all__ = [
     "SubpixelUpsampling",
     "composite",
     "downsample_mask",
+    "hole_window",
     "mask_image",
 ]

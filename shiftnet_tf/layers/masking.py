@@ -34,6 +34,32 @@ def composite(predicted_image, image, mask):
     return tf.where(mask > 0.5, predicted_image, image)
 
 
+def hole_window(images, mask):
+    """The square of half the size around the middle of each hole's bounding box, moved inside the picture.
+
+    Args:
+        images: list of [B, S, S, C].
+        mask: [B, S, S, 1], 1 = hole; without a hole the window is at the centre.
+
+    Returns:
+        list of [B, S / 2, S / 2, C].
+    """
+    size = mask.shape[1]
+    offsets = []
+    for axis in (2, 1):  # what is left are the rows, then the columns
+        touched = tf.reduce_max(tf.cast(mask > 0.5, tf.int32), axis=axis)[..., 0]  # [B, S]
+        places = tf.range(size)
+        first = tf.reduce_min(tf.where(touched > 0, places, size), axis=1)
+        last = tf.reduce_max(tf.where(touched > 0, places, -1), axis=1)
+        middle = tf.where(last >= 0, (first + last + 1) // 2, size // 2)
+        start = tf.clip_by_value(middle - size // 4, 0, size - size // 2)  # [B]
+        offsets.append(start[:, tf.newaxis] + tf.range(size // 2))  # [B, S / 2]
+    rows, columns = offsets
+    cut = [tf.gather(image, rows, axis=1, batch_dims=1) for image in images]
+    turned = [tf.gather(tf.transpose(image, [0, 2, 1, 3]), columns, axis=1, batch_dims=1) for image in cut]
+    return [tf.transpose(image, [0, 2, 1, 3]) for image in turned]
+
+
 def downsample_mask(mask, layers, method="convolution"):
     """The mask at the size of an encoder layer.
 

@@ -18,6 +18,8 @@ class Discriminator(keras.Model):
     Args:
         filters: int, of the first convolution. Defaults to 64.
         depth: int, convolutions of stride 2. Defaults to 3.
+        spectral_norm: bool, whether the convolutions are spectrally normalised, by Keras's own layer (Miyato et al.,
+            2018, arXiv 1802.05957). Defaults to False.
 
     Input: float32 [B, H, W, 3] in [-1, 1]. Output: logits float32 [B, h, w, 1].
 
@@ -27,10 +29,11 @@ class Discriminator(keras.Model):
     TensorShape([1, 30, 30, 1])
     """
 
-    def __init__(self, filters=64, depth=3, **kwargs):
+    def __init__(self, filters=64, depth=3, spectral_norm=False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.depth = depth
+        self.spectral_norm = spectral_norm
         widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
         self.convolutions = [
             keras.layers.Conv2D(
@@ -43,21 +46,24 @@ class Discriminator(keras.Model):
             )
             for i, width in enumerate(widths)
         ]
+        if spectral_norm:
+            self.convolutions = [keras.layers.SpectralNormalization(layer) for layer in self.convolutions]
         self.norms = [InstanceNormalization(name=f"norm_{i + 1}") for i in range(1, depth + 1)]
 
     def build(self, input_shape=None):
         channels = 3
         for convolution in self.convolutions:
             convolution.build((None, None, None, channels))
-            channels = convolution.filters
+            channels = convolution.compute_output_shape((1, 64, 64, channels))[-1]
         for norm, convolution in zip(self.norms, self.convolutions[1:-1]):
-            norm.build((None, None, None, convolution.filters))
+            norm.build((None, None, None, convolution.compute_output_shape((1, 64, 64, channels))[-1]))
         self.built = True
 
-    def call(self, images):
+    def call(self, images, training=False):
         x = images
         for i, convolution in enumerate(self.convolutions):
-            x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
+            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            x = convolution(x, training=training) if self.spectral_norm else convolution(x)
             if 0 < i <= self.depth:
                 x = self.norms[i - 1](x)
             if i <= self.depth:
@@ -65,4 +71,9 @@ class Discriminator(keras.Model):
         return tf.cast(x, tf.float32)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "depth": self.depth}
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "depth": self.depth,
+            "spectral_norm": self.spectral_norm,
+        }
