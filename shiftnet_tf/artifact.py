@@ -6,16 +6,12 @@ position that filled a hole position, -1 elsewhere. The exporters write the spec
 it and refuses a file that is not listed or does not match.
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
-import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shiftnet_tf import __version__
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
 
@@ -196,22 +192,6 @@ def locate(path):
     if not (path / SPEC_NAME).is_file() and (path.parent / SPEC_NAME).is_file():
         return path.parent, path.name
     return path, None
-
-
-def versions_of(packages):
-    """What a run or an export was made with.
-
-    Args:
-        packages: iterable of package names.
-
-    Returns:
-        dict of package to version; a package that is not installed under its own name is left out.
-    """
-    versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
 
 
 def sha256(path):

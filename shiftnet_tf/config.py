@@ -6,26 +6,10 @@ of arXiv 1801.09392.
 
 from dataclasses import dataclass, field
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import check
 from shiftnet_tf.masks import KINDS
 
 GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
-
-
-def check(name, value, holds, must):
-    """Refuses a value.
-
-    Args:
-        name: str, as the person who gave it knows it.
-        value: what came.
-        holds: whether it is accepted.
-        must: str, what it must be.
-
-    Raises:
-        InputError: it is not.
-    """
-    if not holds:
-        raise InputError(f"`{name}` must be {must}. Received: {value!r}")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import tomllib
 from pathlib import Path
 
 from shiftnet_tf import config
-from shiftnet_tf.config import check
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError, check, first_line
 
 
 def _convert(name, value, kind):

@@ -56,6 +56,22 @@ def import_optional(module, package, needed_for):
         ) from error
 
 
+def check(name, value, holds, must):
+    """Refuses a value.
+
+    Args:
+        name: str, as the person who gave it knows it.
+        value: what came.
+        holds: whether it is accepted.
+        must: str, what it must be.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not holds:
+        raise InputError(f"`{name}` must be {must}. Received: {value!r}")
+
+
 def first_line(error):
     """The first line of an error's text: libraries go on for many.
 

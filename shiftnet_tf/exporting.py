@@ -17,7 +17,7 @@ import tensorflow as tf
 from shiftnet_tf import artifact, image_files, images, masks, serving
 from shiftnet_tf.errors import ExportError, InputError, first_line
 from shiftnet_tf.quiet import quiet_stderr
-from shiftnet_tf.runs import Run
+from shiftnet_tf.runs import Run, versions_of
 from shiftnet_tf.runtime import backends
 
 # What a float32 file may differ from Keras. Rounding decides near ties of the shift's argmax, and a position that is
@@ -165,7 +165,7 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         image_size=run.config.model.image_size,
         masks=run.config.masks.weights,
         weights_sha256=artifact.sha256(run.generator_weights),
-        versions=artifact.versions_of(packages),
+        versions=versions_of(packages),
     )
     spec.merged_into(out, name, None)  # refuses a folder of other weights before the work, not after it
     with _temporary(out) as folder:

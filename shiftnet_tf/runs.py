@@ -9,12 +9,14 @@ generator.weights.h5      the best by validation: what export and evaluation loa
 discriminator.weights.h5  of the same epoch
 """
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import artifact, config, config_file
+from shiftnet_tf import __version__, config, config_file
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
 
@@ -57,7 +59,7 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from error
         run.write_config()
-        versions = artifact.versions_of(_PACKAGES) | {"platform": platform.platform()}
+        versions = versions_of(_PACKAGES) | {"platform": platform.platform()}
         run._write_text("versions.json", json.dumps(versions, indent=2) + "\n")
         return run
 
@@ -135,3 +137,19 @@ class Run:
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{self.generator_weights} does not fit config.toml: {first_line(error)}") from error
         return generator
+
+
+def versions_of(packages):
+    """What a run or an export was made with.
+
+    Args:
+        packages: iterable of package names.
+
+    Returns:
+        dict of package to version; a package that is not installed under its own name is left out.
+    """
+    versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions

@@ -34,7 +34,7 @@ class Discriminator(keras.Model):
         self.filters = filters
         self.depth = depth
         self.spectral_norm = spectral_norm
-        widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
+        self.widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
         self.convolutions = [
             keras.layers.Conv2D(
                 width,
@@ -44,19 +44,17 @@ class Discriminator(keras.Model):
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
                 name=f"convolution_{i + 1}",
             )
-            for i, width in enumerate(widths)
+            for i, width in enumerate(self.widths)
         ]
         if spectral_norm:
             self.convolutions = [keras.layers.SpectralNormalization(layer) for layer in self.convolutions]
         self.norms = [InstanceNormalization(name=f"norm_{i + 1}") for i in range(1, depth + 1)]
 
     def build(self, input_shape=None):
-        channels = 3
-        for convolution in self.convolutions:
+        for convolution, channels in zip(self.convolutions, [3, *self.widths]):
             convolution.build((None, None, None, channels))
-            channels = convolution.compute_output_shape((1, 64, 64, channels))[-1]
-        for norm, convolution in zip(self.norms, self.convolutions[1:-1]):
-            norm.build((None, None, None, convolution.compute_output_shape((1, 64, 64, channels))[-1]))
+        for norm, width in zip(self.norms, self.widths[1:]):
+            norm.build((None, None, None, width))
         self.built = True
 
     def call(self, images, training=False):
