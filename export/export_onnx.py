@@ -9,6 +9,7 @@ network. So the kernels are inputs of the graph while it is converted and become
 with 2 GB, in seconds.
 """
 
+import collections
 from pathlib import Path
 
 from shiftnet_tf.errors import command, import_optional
@@ -57,9 +58,10 @@ def make_constant(graph, values):
     inputs = [value for value in graph.input if value.name not in values]
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     values, nodes = dict(values), []
+    known = collections.ChainMap(values, constants)
     for node in graph.node:  # in the order of computation
-        if any(name in values for name in node.input) and all(name in values | constants for name in node.input):
-            operands = {name: values.get(name, constants.get(name)) for name in node.input}
+        if any(name in values for name in node.input) and all(name in known for name in node.input):
+            operands = {name: known[name] for name in node.input}
             values.update(zip(node.output, ReferenceEvaluator(node).run(None, operands)))
         else:
             nodes.append(node)

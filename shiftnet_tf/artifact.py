@@ -39,10 +39,6 @@ OUTPUTS = {
 }
 
 
-class NewerSpecError(InputError):
-    """A spec.json of a later version than this one reads."""
-
-
 @dataclass(frozen=True)
 class FileEntry:
     """One model file of a folder.
@@ -107,6 +103,16 @@ class ArtifactSpec:
     inputs: dict = field(default_factory=lambda: INPUTS)
     outputs: dict = field(default_factory=lambda: OUTPUTS)
 
+    def __post_init__(self):
+        right = (
+            type(self.image_size) is int and self.image_size > 0,
+            isinstance(self.masks, dict) and all(type(weight) in (int, float) for weight in self.masks.values()),
+            isinstance(self.weights_sha256, str),
+            isinstance(self.versions, dict),
+        )
+        if not all(right):
+            raise InputError("image_size, masks, weights_sha256 and versions are not as they should be")
+
     @classmethod
     def read(cls, folder):
         """Reads the spec of a model folder.
@@ -125,19 +131,17 @@ class ArtifactSpec:
             raise InputError(f"no model folder (it has no {SPEC_NAME}): {folder}")
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            version = values.pop("format_version")
-            if version > FORMAT_VERSION:
-                raise NewerSpecError(
-                    f"{path} has format version {version}, newer than the {FORMAT_VERSION} that this shiftnet_tf "
-                    "reads: pip install --upgrade shiftnet-tf"
-                )
-            files = {name: FileEntry(**entry) for name, entry in values.pop("files").items()}
-            spec = cls(**values, files=files, format_version=version)
-            spec.image_size + sum(spec.masks.values()) + len(spec.versions) + len(spec.weights_sha256)  # or TypeError
-        except NewerSpecError:
-            raise
+            newer = values["format_version"] > FORMAT_VERSION
+            if not newer:
+                files = {name: FileEntry(**entry) for name, entry in values.pop("files").items()}
+                spec = cls(**values, files=files)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path} is damaged ({first_line(error)}): export the model again") from error
+        if newer:
+            raise InputError(
+                f"{path} has format version {values['format_version']}, newer than the {FORMAT_VERSION} that this "
+                "shiftnet_tf reads: pip install --upgrade shiftnet-tf"
+            )
         if not spec.files:
             raise InputError(f"{path} lists no model file: export the model again")
         return spec

@@ -118,13 +118,13 @@ class PhotoFolder:
         """
         while index not in self._cache:
             try:
-                photo = self._scale(image_files.read_image(self.paths[index]))
-                break
+                return self._keep(index, self._scale(image_files.read_image(self.paths[index])))
             except InputError as error:
                 self._count_broken(self.paths[index], error)
                 index = (index + 1) % len(self.paths)
-        else:
-            return self._cache[index]
+        return self._cache[index]
+
+    def _keep(self, index, photo):
         with self._lock:
             if photo.nbytes <= self._cache_room and index not in self._cache:
                 self._cache_room -= photo.nbytes

@@ -114,6 +114,25 @@ def freeform_of_share(size, rng, least, most):
             return np.array(canvas)
 
 
+def from_file(path, height, width):
+    """A mask file, scaled so that any touched pixel is hole.
+
+    Args:
+        path: str or Path.
+        height, width: int, pixels.
+
+    Returns:
+        uint8 [height, width].
+
+    Raises:
+        InputError: it cannot be read, or has no hole or nothing but hole.
+    """
+    mask = images.resize_mask(image_files.read_mask(path), height, width)
+    if not mask.any() or mask.all():
+        raise InputError(f"a mask must cover a part of the image, neither nothing nor all: {path}")
+    return mask
+
+
 class MaskSampler:
     """A weighted mix of kinds of masks: `sampler(rng)` -> uint8 [size, size].
 
@@ -145,10 +164,7 @@ class MaskSampler:
         if kind == "freeform":
             return freeform(self.size, rng)
         path = self.files[rng.integers(len(self.files))]
-        mask = images.resize_mask(image_files.read_mask(path), self.size, self.size)
-        if not mask.any() or mask.all():
-            raise InputError(f"a training mask must cover a part of the image, neither nothing nor all: {path}")
-        return mask
+        return from_file(path, self.size, self.size)
 
 
 def _mask_files(folder):

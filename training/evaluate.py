@@ -94,7 +94,7 @@ def masks_for(options, paths):
     files = image_files.find_photos(options.masks)
     if len(files) != len(paths):
         raise InputError(f"each photo needs one mask. Received: {len(paths)} photos and {len(files)} masks")
-    return [[lambda height, width, file=file: _own_mask(file, height, width)] for file in files]
+    return [[lambda height, width, file=file: masks.from_file(file, height, width)] for file in files]
 
 
 def _freeform(seed, index, least, most):
@@ -107,13 +107,6 @@ def _freeform(seed, index, least, most):
                 return mask
 
     return draw
-
-
-def _own_mask(file, height, width):
-    mask = images.resize_mask(image_files.read_mask(file), height, width)
-    if not mask.any() or mask.all():
-        raise InputError(f"a mask must cover a part of the photo, neither nothing nor all: {file}")
-    return mask
 
 
 def measure(options, methods):

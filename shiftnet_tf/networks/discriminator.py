@@ -60,8 +60,7 @@ class Discriminator(keras.Model):
     def call(self, images, training=False):
         x = images
         for i, convolution in enumerate(self.convolutions):
-            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-            x = convolution(x, training=training) if self.spectral_norm else convolution(x)
+            x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))  # Keras hands `training` on
             if 0 < i <= self.depth:
                 x = self.norms[i - 1](x)
             if i <= self.depth:
