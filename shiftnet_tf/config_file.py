@@ -8,6 +8,8 @@ from pathlib import Path
 from shiftnet_tf import config
 from shiftnet_tf.errors import InputError, check, first_line
 
+_PATHS = (("data", "photos"), ("data", "validation_photos"), ("masks", "folder_path"), ("losses", "vgg16_weights"))
+
 
 def _convert(name, value, kind):
     """A TOML value as the type of the field: whole numbers serve as floats, lists as tuples."""
@@ -73,7 +75,7 @@ def read(path, overrides=()):
 
 def _anchor(values, folder):
     """Puts the relative paths in absolute form, in place."""
-    for section, key in (("data", "photos"), ("data", "validation_photos"), ("masks", "folder_path")):
+    for section, key in _PATHS:
         content = values.get(section)
         if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
             try:

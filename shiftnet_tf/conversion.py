@@ -2,7 +2,8 @@
 
 A state dict maps names to arrays in PyTorch's layouts: convolutions [out, in, kernel, kernel], transposed ones
 [in, out, kernel, kernel]. The U-Net is nested from the outside in: each block lies inside its parent's `model`, at
-index 1 of the outermost and index 3 of the others. Only numpy arrays are needed, torch is not.
+index 1 of the outermost and index 3 of the others; the network for faces counts its layers, e1 to e8 and d1 to d8.
+Only numpy arrays are needed, torch is not.
 """
 
 import re
@@ -15,7 +16,9 @@ from shiftnet_tf.networks import Discriminator, Generator
 
 
 def generator_from_torch(state_dict, image_size=256):
-    """A generator of the authors' `unet_shift_triple` or `unet_256`; which of them is read from the tensors' shapes.
+    """A generator of the authors' `unet_shift_triple`, `unet_256` or `face_unet_shift_triple`.
+
+    Which of them, base width, depth, shift connections and mask channel are read from the tensors' names and shapes.
 
     Args:
         state_dict: mapping of name to numpy array.
@@ -27,8 +30,9 @@ def generator_from_torch(state_dict, image_size=256):
     Raises:
         InputError: a missing, surplus or misshapen tensor, which is named.
     """
-    first = _tensor(state_dict, "model.model.0.weight")
-    blocks = _blocks(state_dict)
+    face = "e1_c.weight" in state_dict
+    blocks = _face_blocks(state_dict) if face else _blocks(state_dict)
+    first = _tensor(state_dict, f"{blocks[0]['down']}.weight")
     shift_layers = []
     for layer, block in enumerate(blocks[:-1], start=1):
         # What enters a block's transposed convolution: two or, with a shift, three features of its own width.
@@ -40,6 +44,8 @@ def generator_from_torch(state_dict, image_size=256):
         filters=first.shape[0],
         depth=len(blocks),
         shift_layers=tuple(shift_layers),
+        shift="mirrored" if face else "hard",
+        third_kernel_size=6 if face else 4,
         feature_mask="nearest",
         mask_channel=first.shape[1] == 4,
     )
@@ -102,6 +108,13 @@ def _blocks(state_dict):
         if innermost:
             return blocks
         prefix = inner
+
+
+def _face_blocks(state_dict):
+    """The same of the network for faces: d1 is the innermost."""
+    depth = sum(bool(re.fullmatch(r"e\d+_c\.weight", name)) for name in state_dict)
+    pairs = zip(range(1, depth + 1), range(depth, 0, -1))
+    return [{"down": f"e{i}_c", "down_norm": f"e{i}_norm", "up": f"d{j}_dc", "up_norm": f"d{j}_norm"} for i, j in pairs]
 
 
 def _from_torch(kernel):

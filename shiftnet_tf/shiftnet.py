@@ -15,7 +15,7 @@ import tensorflow as tf
 from shiftnet_tf import config as configuration
 from shiftnet_tf import config_file, losses, metrics
 from shiftnet_tf.layers.masking import composite, hole_window
-from shiftnet_tf.networks import Discriminator, Generator
+from shiftnet_tf.networks import Discriminator, Generator, load_vgg16
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -43,21 +43,26 @@ class ShiftNet(keras.Model):
         self.config = config or configuration.Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
         section = self.config.discriminator
-        self.discriminator = Discriminator(section.filters, section.depth, section.spectral_norm, name="discriminator")
+        names = ("filters", "depth", "spectral_norm", "normalization")
+        self.discriminator = Discriminator(**{name: getattr(section, name) for name in names}, name="discriminator")
         self.generator.build()
         self.discriminator.build()
         self.loss_weights = self._used_losses()
+        if self._uses("style", "content"):
+            self.vgg16_features = load_vgg16(self.config.losses.vgg16_weights)
         names = ["loss", *self.loss_weights, "psnr", "hole_psnr"]
-        names += ["discriminator_loss"] if "adversarial_loss" in self.loss_weights else []
+        names += ["discriminator_loss"] if self._uses("adversarial") else []
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
     def _used_losses(self):
-        names = ("reconstruction", "hole", "guidance", "adversarial")
-        weights = {name: getattr(self.config.losses, name) for name in names}
+        weights = {name: getattr(self.config.losses, name) for name in configuration.LOSSES}
         if not self.config.model.shift_layers:
             weights["guidance"] = 0.0
         return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}
+
+    def _uses(self, *names):
+        return any(f"{name}_loss" in self.loss_weights for name in names)
 
     @property
     def metrics(self):
@@ -83,14 +88,15 @@ class ShiftNet(keras.Model):
 
     def train_step(self, data):
         image, mask = data["image"], data["mask"]
-        targets = self.generator.encode(image, mask) if "guidance_loss" in self.loss_weights else []
+        targets = self.generator.encode(image, mask) if self._uses("guidance") else []
 
         with tf.GradientTape(persistent=True) as tape:
-            predicted_image, features = self.generator({"image": image, "mask": mask}, return_features=True)
-            values = self._reconstruction_losses(predicted_image, image, mask)
+            inputs = {"image": image, "mask": mask}
+            predicted_image, features = self.generator(inputs, return_features=True, training=True)
+            values = self._image_losses(predicted_image, image, mask)
             if targets:
                 values["guidance_loss"] = _total_guidance(features, targets)
-            if "adversarial_loss" in self.loss_weights:
+            if self._uses("adversarial"):
                 real, generated = self._shown(predicted_image, image, mask)
                 logits = self._logits(real, generated)  # real, generated
                 values["adversarial_loss"] = losses.adversarial_loss(*logits, self.config.losses.gan)
@@ -101,7 +107,7 @@ class ShiftNet(keras.Model):
 
         variables = self.generator.trainable_variables
         gradients = tape.gradient(loss, variables)
-        if "adversarial_loss" in self.loss_weights:
+        if self._uses("adversarial"):
             discriminator_variables = self.discriminator.trainable_variables
             discriminator_gradients = tape.gradient(discriminator_loss, discriminator_variables)
             self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables))
@@ -120,12 +126,21 @@ class ShiftNet(keras.Model):
             }
         )
 
-    def _reconstruction_losses(self, predicted_image, image, mask):
+    def _image_losses(self, predicted_image, image, mask):
+        """Those that compare the prediction with the photo."""
         values = {}
-        if "reconstruction_loss" in self.loss_weights:
+        if self._uses("reconstruction"):
             values["reconstruction_loss"] = losses.reconstruction_loss(predicted_image, image)
-        if "hole_loss" in self.loss_weights:
-            values["hole_loss"] = losses.hole_loss(predicted_image, image, mask)
+        if self._uses("hole"):
+            values["hole_loss"] = losses.hole_loss(predicted_image, image, mask, self.config.losses.discount)
+        if self._uses("total_variation"):
+            values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
+        if self._uses("style", "content"):
+            features, targets = self.vgg16_features(predicted_image), self.vgg16_features(image)
+            if self._uses("style"):
+                values["style_loss"] = losses.style_loss(features, targets)
+            if self._uses("content"):
+                values["content_loss"] = losses.content_loss(features, targets)
         return values
 
     def _shown(self, predicted_image, image, mask):
@@ -138,7 +153,9 @@ class ShiftNet(keras.Model):
         return [image, generated]
 
     def _logits(self, real, generated):
-        """One pass of the discriminator over both: instance norm keeps the images of a batch apart."""
+        """One pass of the discriminator over both where its norm keeps the images of a batch apart, else two."""
+        if self.config.discriminator.normalization != "instance":
+            return [self.discriminator(images, training=True) for images in (real, generated)]
         return tf.split(self.discriminator(tf.concat([real, generated], axis=0), training=True), 2, axis=0)
 
     def _gradient_penalty(self, real, generated):

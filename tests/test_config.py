@@ -20,7 +20,7 @@ def test_every_config_of_the_repository_is_valid_and_survives_a_round_trip(path)
 
 def test_paper_paris_is_the_paper():
     paper = config_file.read(ROOT / "training" / "configs" / "paper_paris.toml")
-    assert paper.model == config.ModelConfig(256, 64, 8, (3,), "convolution", mask_channel=False)
+    assert paper.model == config.ModelConfig(256, 64, 8, (3,), mask_channel=False)
     assert (paper.losses.reconstruction, paper.losses.guidance, paper.losses.adversarial) == (100, 1, 0.2)
     assert (paper.training.learning_rate, paper.training.beta_1, paper.training.batch_size) == (2e-4, 0.5, 1)
     assert (paper.training.epochs, paper.training.steps_per_epoch, paper.data.short_side) == (30, 0, 350)

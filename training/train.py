@@ -155,6 +155,7 @@ def main(arguments=None):
     settings, folder = read_settings(options)
     device = choose_device(options.require_gpu)
     photos, validation = open_photos(settings)
+    model = build(settings)
     run = Run(folder, settings) if options.resume else Run.create(folder, settings)
 
     def log(line):
@@ -162,7 +163,6 @@ def main(arguments=None):
         with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
 
-    model = build(settings)
     describe(device, photos, validation, model, log)
     try:
         fit(model, run, photos, validation, options.resume, log)

@@ -5,7 +5,10 @@ import keras
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
-from shiftnet_tf.layers.shift_connection import ShiftConnection
+from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
+from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
+from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
+from shiftnet_tf.layers.soft_shift_connection import SoftShiftConnection
 from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
 
 if keras.backend.backend() != "tensorflow":
@@ -13,10 +16,15 @@ if keras.backend.backend() != "tensorflow":
 
 __all__ = [
     "InstanceNormalization",
+    "RandomShiftConnection",
+    "ResidualShiftConnection",
     "ShiftConnection",
+    "SoftShiftConnection",
     "SubpixelUpsampling",
+    "SwitchableNormalization",
     "composite",
     "downsample_mask",
     "hole_window",
     "mask_image",
+    "normalization",
 ]

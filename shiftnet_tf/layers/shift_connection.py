@@ -12,10 +12,12 @@ product. The choice has no gradient; the rearrangement is a constant, so that it
 of the shifted features back to the encoder features (section 3.4).
 
 Beyond the paper: each image of a batch has its own mask; a zero vector is similar to nothing (0); where no
-position is known, shifted is 0 and the shift map -1.
+position is known, shifted is 0 and the shift map -1; on request the mirrored image is a second source, as in the
+authors' network for faces.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # Below every possible similarity, yet finite: infinities turn into NaN in half precision.
@@ -30,11 +32,14 @@ class ShiftConnection(keras.layers.Layer):
         decoder_features: float [B, H, W, C].
         encoder_features: float [B, H, W, C].
         feature_mask: [B, H, W, 1], 1 = hole, 0 = known. H and W are static.
+        mirrored_features: float [B, H, W, C] or None: a second source, the encoder features of the mirrored image,
+            mirrored back, so that each position describes the same place of the image as in `encoder_features`.
         return_shift_map: bool, default False. Whether to return the shift map too.
 
     Returns:
         float [B, H, W, 3C]: decoder, encoder and shifted features. With `return_shift_map` also
-        int32 [B, H, W]: row * W + column of the known position that filled a hole position, -1 elsewhere.
+        int32 [B, H, W]: row * W + column of the known position that filled a hole position, plus H * W where it is
+        one of `mirrored_features`; -1 elsewhere.
 
     Raises:
         ValueError: features of unequal or unknown size, or a mask of another size.
@@ -49,34 +54,85 @@ class ShiftConnection(keras.layers.Layer):
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), section 3.
     """
 
-    def call(self, decoder_features, encoder_features, feature_mask, return_shift_map=False):
-        height, width, channels = _static_shape(decoder_features, encoder_features, feature_mask)
+    output_parts = 3  # of C channels each
+
+    def call(self, decoder_features, encoder_features, feature_mask, mirrored_features=None, return_shift_map=False):
+        height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)
         positions = height * width
         hole = tf.cast(tf.reshape(feature_mask, [-1, positions]) > 0.5, tf.float32)  # [B, N]
-        decoder = tf.reshape(tf.cast(decoder_features, tf.float32), [-1, positions, channels])
-        encoder = tf.reshape(encoder_features, [-1, positions, channels])
+        decoder = tf.reshape(decoder_features, [-1, positions, channels])
+        sources = tf.reshape(encoder_features, [-1, positions, channels])
+        missing = hole
+        if mirrored_features is not None:
+            static_shape(decoder_features, mirrored_features, feature_mask)
+            mirrored = tf.reshape(mirrored_features, [-1, positions, channels])
+            sources = tf.concat([sources, mirrored], axis=1)  # from here on M = 2N sources; else M = N
+            missing = tf.concat([hole, hole], axis=1)
 
-        # A positive factor for each row changes no argmax, so the decoder vectors keep their length.
-        unit_encoder = tf.math.l2_normalize(tf.cast(encoder, tf.float32), axis=-1)
-        similarity = tf.linalg.matmul(decoder, unit_encoder, transpose_b=True)  # [B, N hole rows, N known columns]
-        similarity += _NEVER * hole[:, tf.newaxis, :]
+        similarity = self._similarity(decoder, sources) + _NEVER * missing[:, tf.newaxis, :]  # [B, N, M]
         nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)  # [B, N]
 
         any_known = tf.reduce_max(1.0 - hole, axis=-1, keepdims=True)  # [B, 1]
         filled = hole * any_known  # [B, N]
-        shifted = tf.gather(encoder, nearest, batch_dims=1)  # [B, N, C]
+        shifted = tf.gather(sources, nearest, batch_dims=1)  # [B, N, C]
         shifted *= tf.cast(filled, shifted.dtype)[:, :, tf.newaxis]
         shifted = tf.reshape(shifted, [-1, height, width, channels])
 
-        joined = tf.concat([decoder_features, encoder_features, shifted], axis=-1)
+        joined = self._join(decoder_features, encoder_features, shifted)
         if not return_shift_map:
             return joined
         filled = tf.cast(filled, tf.int32)
         shift_map = nearest * filled + filled - 1  # the nearest known position where filled, -1 elsewhere
         return joined, tf.reshape(shift_map, [-1, height, width])
 
+    def _similarity(self, decoder, sources):
+        """[B, N, C], [B, M, C] -> [B, N, M], the cosine but for the decoder vector's length: it changes no argmax."""
+        unit_sources = tf.math.l2_normalize(tf.cast(sources, tf.float32), axis=-1)
+        return tf.linalg.matmul(tf.cast(decoder, tf.float32), unit_sources, transpose_b=True)
 
-def _static_shape(decoder_features, encoder_features, feature_mask):
+    def _join(self, decoder_features, encoder_features, shifted_features):
+        return tf.concat([decoder_features, encoder_features, shifted_features], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class RandomShiftConnection(ShiftConnection):
+    """The paper's ablation: each hole position is filled from a known one that does not depend on the features.
+
+    A constant score for each pair of positions takes the place of the similarity: exports and repeated runs choose
+    the same positions.
+
+    Args:
+        seed: int, of the scores. Defaults to 0.
+
+    Call arguments and returns: see `ShiftConnection`. The scores take 4 (H * W)^2 bytes of an exported file, 4 MB at
+    32x32.
+    """
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def _similarity(self, decoder, sources):
+        shape = (1, decoder.shape[1], sources.shape[1])
+        return tf.constant(np.random.default_rng(self.seed).random(shape, np.float32))
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def static_shape(decoder_features, encoder_features, feature_mask):
+    """Checks what a shift connection is called with.
+
+    Args:
+        decoder_features, encoder_features: [B, H, W, C].
+        feature_mask: [B, H, W, 1].
+
+    Returns:
+        (H, W, C).
+
+    Raises:
+        ValueError: features of unequal or unknown size, or a mask of another size.
+    """
     shape = tuple(decoder_features.shape[1:])
     if len(shape) != 3 or None in shape or tuple(encoder_features.shape[1:]) != shape:
         raise ValueError(

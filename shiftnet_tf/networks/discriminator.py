@@ -8,7 +8,7 @@ LeakyReLU(0.2) after all but the last, instance normalisation on the middle ones
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.layers import InstanceNormalization
+from shiftnet_tf.layers import normalization as make_normalization
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -20,6 +20,7 @@ class Discriminator(keras.Model):
         depth: int, convolutions of stride 2. Defaults to 3.
         spectral_norm: bool, whether the convolutions are spectrally normalised, by Keras's own layer (Miyato et al.,
             2018, arXiv 1802.05957). Defaults to False.
+        normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
 
     Input: float32 [B, H, W, 3] in [-1, 1]. Output: logits float32 [B, h, w, 1].
 
@@ -29,11 +30,12 @@ class Discriminator(keras.Model):
     TensorShape([1, 30, 30, 1])
     """
 
-    def __init__(self, filters=64, depth=3, spectral_norm=False, **kwargs):
+    def __init__(self, filters=64, depth=3, spectral_norm=False, normalization="instance", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.depth = depth
         self.spectral_norm = spectral_norm
+        self.normalization = normalization
         self.widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
         self.convolutions = [
             keras.layers.Conv2D(
@@ -48,7 +50,7 @@ class Discriminator(keras.Model):
         ]
         if spectral_norm:
             self.convolutions = [keras.layers.SpectralNormalization(layer) for layer in self.convolutions]
-        self.norms = [InstanceNormalization(name=f"norm_{i + 1}") for i in range(1, depth + 1)]
+        self.norms = [make_normalization(normalization, f"norm_{i + 1}") for i in range(1, depth + 1)]
 
     def build(self, input_shape=None):
         for convolution, channels in zip(self.convolutions, [3, *self.widths]):
@@ -73,4 +75,5 @@ class Discriminator(keras.Model):
             "filters": self.filters,
             "depth": self.depth,
             "spectral_norm": self.spectral_norm,
+            "normalization": self.normalization,
         }

@@ -8,15 +8,32 @@ the first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth
 stride 2, ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is
 joined on, and for a layer in `shift_layers` the shifted feature too. tanh at the end.
 
+Variants, each an argument: other kinds of shift, one that also looks at the mirrored image among them (the authors'
+network for faces), other normalisations, and no skips at all, which makes it a context encoder.
+
 As in both releases of the authors, the shift connection takes its features after the decoder's ReLU. Beyond the
 paper: 1 - mask as a fourth input channel (as in the authors' PyTorch code), which tells a hole from grey.
 """
 
+import dataclasses
+import functools
+
 import keras
 import tensorflow as tf
 
+from shiftnet_tf import layers
 from shiftnet_tf.config import ModelConfig
-from shiftnet_tf.layers import InstanceNormalization, ShiftConnection, SubpixelUpsampling, downsample_mask, mask_image
+
+_ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
+
+_SHIFTS = {
+    "hard": layers.ShiftConnection,
+    "mirrored": layers.ShiftConnection,
+    "soft": layers.SoftShiftConnection,
+    "soft_fused": functools.partial(layers.SoftShiftConnection, score_fusion=True),
+    "residual": layers.ResidualShiftConnection,
+    "random": layers.RandomShiftConnection,
+}
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -28,12 +45,17 @@ class Generator(keras.Model):
         filters: int, of the first convolution. Defaults to 64.
         depth: int, number of convolutions of stride 2. Defaults to 8.
         shift_layers: encoder layers with a shift connection, counted from 1. Defaults to (3,), 32x32 of 256x256.
+        shift: what a shift connection does, see `config.ModelConfig`. Defaults to `"hard"`, the paper's.
+        skips: bool, whether the decoder gets the encoder features. Defaults to True.
+        normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
+        third_kernel_size: int, 4 or 6, of the third encoder convolution. Defaults to 4.
         feature_mask: `"convolution"` or `"nearest"`, see `layers.downsample_mask`. Defaults to `"convolution"`.
         mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
         return_features: bool, default False.
+        training: bool, default False; only batch and switchable normalisation make a difference.
 
     Returns:
         The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, one entry a shift
@@ -59,28 +81,40 @@ class Generator(keras.Model):
         filters=64,
         depth=8,
         shift_layers=(3,),
+        shift="hard",
+        skips=True,
+        normalization="instance",
+        third_kernel_size=4,
         feature_mask="convolution",
         mask_channel=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        ModelConfig(image_size, filters, depth, tuple(shift_layers), feature_mask, mask_channel)  # checks them
         self.image_size = image_size
         self.filters = filters
         self.depth = depth
         self.shift_layers = tuple(shift_layers)
+        self.shift = shift
+        self.skips = skips
+        self.normalization = normalization
+        self.third_kernel_size = third_kernel_size
         self.feature_mask = feature_mask
         self.mask_channel = mask_channel
+        ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
-        self.encoder_convolutions = [_convolution(width, f"encoder_{i + 1}") for i, width in enumerate(widths)]
-        self.encoder_norms = [InstanceNormalization(name=f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
+        sizes = [third_kernel_size if i == 2 else 4 for i in range(depth)]
+        self.encoder_convolutions = [
+            _convolution(width, size, f"encoder_{i + 1}") for i, (width, size) in enumerate(zip(widths, sizes))
+        ]
+        norm = functools.partial(layers.normalization, normalization)
+        self.encoder_norms = [norm(f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
         # decoder_ups[i] doubles the size of encoder layer i + 1 to that of encoder layer i.
         self.decoder_ups = [
-            SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
+            layers.SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
         ]
-        self.decoder_norms = [InstanceNormalization(name=f"decoder_norm_{i + 1}") for i in range(1, depth)]
-        self.shifts = [ShiftConnection(name=f"shift_{layer}") for layer in self.shift_layers]
+        self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
+        self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
     def build(self, input_shape=None):
         channels = 3 + self.mask_channel
@@ -89,15 +123,23 @@ class Generator(keras.Model):
             channels = convolution.filters
         for i in reversed(range(self.depth)):
             self.decoder_ups[i].build((None, None, None, channels))
-            channels = self.decoder_ups[i].filters * (3 if i in self.shift_layers else 2)
+            channels = self.decoder_ups[i].filters
+            if i in self.shift_layers:
+                shift = self.shifts[self.shift_layers.index(i)]
+                shift.build((None, None, None, channels))
+                channels *= shift.output_parts
+            elif self.skips:
+                channels *= 2
         norms = zip(self.encoder_norms + self.decoder_norms, self.encoder_convolutions[1:-1] + self.decoder_ups[1:])
         for norm, convolution in norms:
             norm.build((None, None, None, convolution.filters))
         self.built = True
 
-    def call(self, inputs, return_features=False):
+    def call(self, inputs, return_features=False, training=False):  # Keras hands `training` on
         mask = inputs["mask"]
-        *skips, bottleneck = self._encode(mask_image(inputs["image"], mask), mask)
+        masked_image = layers.mask_image(inputs["image"], mask)
+        *skips, bottleneck = self._encode(masked_image, mask)
+        mirrored = self._mirrored_features(masked_image, mask)
         features = {}
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
@@ -105,11 +147,12 @@ class Generator(keras.Model):
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
-                feature_mask = downsample_mask(mask, i, self.feature_mask)
-                x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True)
+                feature_mask = layers.downsample_mask(mask, i, self.feature_mask)
+                second = {"mirrored_features": mirrored[i]} if mirrored else {}
+                x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True, **second)
                 features[i] = (decoder, feature_mask, shift_map)
             else:
-                x = tf.concat([decoder, encoder], axis=-1)
+                x = tf.concat([decoder, encoder], axis=-1) if self.skips else decoder
         predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
         if not return_features:
             return predicted_image
@@ -118,8 +161,18 @@ class Generator(keras.Model):
             name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)
         }
 
+    def _mirrored_features(self, masked_image, mask):
+        """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
+        if self.shift != "mirrored" or not self.shift_layers:
+            return {}
+        mirrored = [tf.reverse(x, axis=[2]) for x in (masked_image, mask)]
+        features = self._encode(*mirrored, count=max(self.shift_layers))
+        return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
+
     def encode(self, image, mask):
         """Encoder features of an image as it is, hole and all: the target of the guidance loss.
+
+        Batch and switchable normalisation take their moving averages here, and leave them as they are.
 
         Args:
             image: float32 [B, S, S, 3] in [-1, 1], complete.
@@ -130,17 +183,17 @@ class Generator(keras.Model):
         """
         if not self.shift_layers:
             return []
-        features = self._encode(image, mask, layers=max(self.shift_layers))
+        features = self._encode(image, mask, count=max(self.shift_layers))
         return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
 
-    def _encode(self, image, mask, layers=None):
+    def _encode(self, image, mask, count=None):
         """Output of each encoder layer, all but the last after the LeakyReLU that the next one begins with.
 
         The skips take its ReLU: relu(leaky_relu(x)) is relu(x), and a convolution with one activation is fused with it.
         """
         x = tf.concat([image, 1.0 - mask], axis=-1) if self.mask_channel else image
         features = []
-        for i in range(layers or self.depth):
+        for i in range(count or self.depth):
             x = self.encoder_convolutions[i](x)
             if 0 < i < self.depth - 1:
                 x = self.encoder_norms[i - 1](x)
@@ -150,18 +203,10 @@ class Generator(keras.Model):
         return features
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "image_size": self.image_size,
-            "filters": self.filters,
-            "depth": self.depth,
-            "shift_layers": list(self.shift_layers),
-            "feature_mask": self.feature_mask,
-            "mask_channel": self.mask_channel,
-        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
 
 
-def _convolution(filters, name):
-    # On an even input, "same" is the padding of 1 at each side that PyTorch is told.
+def _convolution(filters, size, name):
+    # On an even input, "same" is the padding of 1 (kernel 4) or 2 (kernel 6) at each side that PyTorch is told.
     initializer = keras.initializers.RandomNormal(stddev=0.02)
-    return keras.layers.Conv2D(filters, 4, strides=2, padding="same", kernel_initializer=initializer, name=name)
+    return keras.layers.Conv2D(filters, size, strides=2, padding="same", kernel_initializer=initializer, name=name)

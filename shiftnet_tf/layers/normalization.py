@@ -1,0 +1,91 @@
+"""The normalisations that the networks can be given, and the switchable one. [B, H, W, C] -> [B, H, W, C]."""
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.layers.instance_normalization import InstanceNormalization
+
+_EPSILON = 1e-5
+_MOMENTUM = 0.9  # of the moving averages: PyTorch's 0.1
+
+
+@keras.saving.register_keras_serializable(package="shiftnet_tf")
+class SwitchableNormalization(keras.layers.Layer):
+    """Normalises by a learned mixture of instance, layer and batch statistics.
+
+    Three weights for the means and three for the variances, each through a softmax, mix the statistics of each channel
+    of each image, of each image, and of each channel of the batch (in inference: their moving averages).
+
+    Args:
+        epsilon: float, added to the variance. Defaults to 1e-5.
+        momentum: float, of the moving averages. Defaults to 0.9.
+
+    Input and output: float [B, H, W, C].
+
+    Example:
+
+    >>> SwitchableNormalization()(tf.random.normal([2, 8, 8, 4])).shape
+    TensorShape([2, 8, 8, 4])
+
+    Reference: [Luo et al., 2018](https://arxiv.org/abs/1806.10779).
+    """
+
+    def __init__(self, epsilon=_EPSILON, momentum=_MOMENTUM, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
+        self.mean_weights = self.add_weight(shape=(3,), initializer="ones", name="mean_weights")
+        self.variance_weights = self.add_weight(shape=(3,), initializer="ones", name="variance_weights")
+        moving = {"shape": (channels,), "trainable": False}
+        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
+        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
+
+    def call(self, inputs, training=False):
+        x = tf.cast(inputs, tf.float32)
+        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)  # of the instance, [B, 1, 1, C]
+        layer_mean, layer_variance = _pooled(mean, variance, axis=-1)  # [B, 1, 1, 1]
+        if training:
+            batch_mean, batch_variance = _pooled(mean, variance, axis=0)  # [1, 1, 1, C]
+            for moving, value in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
+                moving.assign(self.momentum * moving + (1.0 - self.momentum) * tf.reshape(value, [-1]))
+        else:
+            batch_mean, batch_variance = (tf.cast(v, tf.float32) for v in (self.moving_mean, self.moving_variance))
+        mixed_mean = _mixed(self.mean_weights, mean, layer_mean, batch_mean)
+        mixed_variance = _mixed(self.variance_weights, variance, layer_variance, batch_variance)
+        scale = tf.math.rsqrt(mixed_variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
+        return tf.cast((x - mixed_mean) * scale + tf.cast(self.beta, tf.float32), inputs.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon, "momentum": self.momentum}
+
+
+def _pooled(mean, variance, axis):
+    """Mean and variance of groups of one size taken together, from those of each."""
+    pooled_mean = tf.reduce_mean(mean, axis=axis, keepdims=True)
+    spread = tf.square(mean - pooled_mean)  # never negative, unlike mean of squares less square of the mean
+    return pooled_mean, tf.reduce_mean(variance + spread, axis=axis, keepdims=True)
+
+
+def _mixed(weights, *statistics):
+    shares = tf.unstack(tf.nn.softmax(tf.cast(weights, tf.float32)))
+    return sum(share * statistic for share, statistic in zip(shares, statistics))
+
+
+def normalization(kind, name):
+    """A normalisation layer with scale and offset for each channel.
+
+    Args:
+        kind: `"instance"` (the paper), `"batch"` or `"switchable"`.
+        name: str, of the layer.
+
+    Returns:
+        keras.layers.Layer.
+    """
+    if kind == "batch":
+        return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)
+    return {"instance": InstanceNormalization, "switchable": SwitchableNormalization}[kind](name=name)
