@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from plain_generator import PlainGenerator
 
-from shiftnet_tf import masks
+from shiftnet_tf import layers, masks
 from shiftnet_tf.conversion import generator_from_torch
 from shiftnet_tf.networks import Generator
 
@@ -41,6 +41,92 @@ def test_equals_the_authors_network(reference, name, shift_layers):
         np.testing.assert_allclose(features["decoder_features"][0], decoder_features, atol=1e-4)
         encoder_features = generator.encode(inputs["image"] * (1 - inputs["mask"]), inputs["mask"])
         np.testing.assert_allclose(encoder_features[0], recorded(values, "mid/shift_in")[..., 16:], atol=1e-4)
+
+
+def test_equals_the_authors_network_for_faces(reference):
+    """The record is of its first pass, in which the shifted features are 0: so is their part of the kernel here."""
+    values = reference("generator_face_first_pass")
+    generator = generator_from_torch(weights(values))
+    assert (generator.shift, generator.shift_layers, generator.third_kernel_size) == ("mirrored", (3,), 6)
+    kernel = generator.decoder_ups[2].kernel
+    kernel.assign(kernel.numpy() * (np.arange(48) < 32).reshape(1, 1, 48, 1))
+    inputs = {"image": recorded(values, "image"), "mask": recorded(values, "mask")}
+    np.testing.assert_allclose(generator(inputs), recorded(values, "output"), atol=1e-4)
+
+
+VARIANTS = {
+    "soft": {"shift": "soft"},
+    "soft_fused": {"shift": "soft_fused"},
+    "residual": {"shift": "residual"},
+    "mirrored": {"shift": "mirrored"},
+    "mirrored, two layers": {"shift": "mirrored", "shift_layers": (2, 4)},
+    "random": {"shift": "random"},
+    "wide third kernel": {"third_kernel_size": 6},
+    "context encoder": {"shift_layers": (), "skips": False},
+    "batch norm": {"normalization": "batch"},
+    "switchable norm": {"normalization": "switchable"},
+}
+
+
+def variant_of(name):
+    """A small network whose weights are far from their small beginnings."""
+    generator = Generator(**{"image_size": 64, "filters": 4, "depth": 6, **VARIANTS[name]})
+    generator.build()
+    rng = np.random.default_rng(0)
+    generator.set_weights(
+        [w + 0.2 * rng.random(w.shape) * rng.choice([1, 1, -1], w.shape) for w in generator.get_weights()]
+    )
+    return generator
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants(name):
+    """Three different masks at once as one at a time, the hole hidden, all in all of the size that is told."""
+    generator, inputs = variant_of(name), inputs_of(64, batch=3)
+    predicted_image, features = generator(inputs, return_features=True)
+    assert predicted_image.shape == (3, 64, 64, 3) and predicted_image.numpy().std() > 0.01
+    apart = [generator({key: value[i : i + 1] for key, value in inputs.items()}) for i in range(3)]
+    np.testing.assert_allclose(predicted_image, np.concatenate(apart), atol=1e-5)
+    other = tf.where(inputs["mask"] > 0.5, np.nan, inputs["image"])
+    np.testing.assert_array_equal(predicted_image, generator({**inputs, "image": other}))
+    for layer, shift_map in zip(generator.shift_layers, features["shift_map"]):
+        size = 64 // 2**layer
+        assert shift_map.shape == (3, size, size)
+        assert shift_map.numpy().max() < size * size * (2 if generator.shift == "mirrored" else 1)
+    copy = Generator.from_config(generator.get_config())
+    copy.build()
+    copy.set_weights(generator.get_weights())
+    np.testing.assert_array_equal(copy(inputs), predicted_image)
+
+
+def test_the_mirrored_source_is_the_mirrored_image():
+    """An image whose left half is the hole and the mirror image of its right half: each position finds its partner."""
+    generator = variant_of("mirrored")
+    image, mask = inputs_of(64)["image"].numpy(), np.zeros((1, 64, 64, 1), np.float32)
+    image[:, :, :32] = image[:, :, :31:-1]
+    mask[:, :, :32] = 1
+    mirrored = generator._mirrored_features(layers.mask_image(image, mask), tf.constant(mask))[3]
+    flipped = generator.encode(layers.mask_image(image, mask)[:, :, ::-1], tf.constant(mask)[:, :, ::-1])[0]
+    np.testing.assert_array_equal(mirrored[:, :, ::-1], flipped)
+    # What the encoder saw of a whole image in the hole is what the mirrored source has in its known half.
+    _, shift_map = generator.shifts[0](flipped, 0 * flipped, mask[:, ::8, ::8], mirrored, return_shift_map=True)
+    row, column = np.mgrid[0:8, 0:4]
+    np.testing.assert_array_equal(shift_map[0, :, :4], 64 + 8 * row + 7 - column)
+
+
+def test_only_training_moves_the_averages_of_batch_norm():
+    generator, inputs = Generator(image_size=64, filters=4, depth=6, normalization="batch"), inputs_of(64, batch=2)
+    generator.build()
+
+    def averages():
+        return np.concatenate([v.numpy().ravel() for v in generator.non_trainable_variables if "moving" in v.name])
+
+    before = averages()
+    generator(inputs)
+    generator.encode(inputs["image"], inputs["mask"])
+    np.testing.assert_array_equal(averages(), before)
+    generator(inputs, training=True)
+    assert (averages() != before).mean() > 0.9
 
 
 @pytest.mark.parametrize("filters, count", [(64, 54_944_771), (32, 13_742_595)])
@@ -98,6 +184,10 @@ def test_same_weights_at_another_size():
     [
         ({"image_size": 250}, "`model.image_size` must be a multiple of 256.*Received: 250"),
         ({"shift_layers": (8,)}, "`model.shift_layers` must be different whole numbers from 1 to 7"),
+        ({"shift": "weak"}, "`model.shift` must be one of hard, soft, soft_fused, residual, mirrored, random"),
+        ({"skips": False}, "`model.shift_layers` must be empty where `skips` is false"),
+        ({"normalization": "layer"}, "`model.normalization` must be one of instance, batch, switchable"),
+        ({"third_kernel_size": 5}, "`model.third_kernel_size` must be 4 or 6. Received: 5"),
         ({"feature_mask": "mean"}, "`model.feature_mask` must be"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf import losses
+from shiftnet_tf import losses, masks
 from shiftnet_tf.config import GAN_LOSSES
 
 
@@ -92,3 +92,58 @@ def test_guidance_is_of_the_hole_alone_and_its_target_a_constant():
     assert float(loss) == pytest.approx(expected, abs=1e-6)
     assert grad_target is None
     np.testing.assert_allclose(grad_decoder, 2 * (decoder - target) * mask / decoder.numpy().size, atol=1e-7)
+
+
+def test_discount_equals_the_authors(reference):
+    mask = masks.center(256).astype(np.float32)[np.newaxis, ..., np.newaxis]
+    weights = losses.discount_weights(tf.constant(mask), 0.9)[0, 68:188, 68:188, 0]
+    np.testing.assert_allclose(weights, reference("losses")["discount_mask"][0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_discount_of_holes_of_any_shape(jit_compile):
+    rng = np.random.default_rng(0)
+    mask = np.stack([masks.freeform(48, rng), masks.rectangle(48, rng), np.zeros((48, 48)), masks.freeform(48, rng)])
+    mask[3, :, :20] = 1  # to the border: beyond it nothing is known
+    expected = np.ones(mask.shape)
+    for i, row, column in np.argwhere(mask == 1):
+        lines = [mask[i, :row, column][::-1], mask[i, row + 1 :, column]]
+        lines += [mask[i, row, :column][::-1], mask[i, row, column + 1 :]]
+        steps = [np.argmin(line) if not line.all() else np.inf for line in lines]  # holes before the first known pixel
+        expected[i, row, column] = 0.9 ** min(steps[0], steps[1] + 1, steps[2], steps[3] + 1)
+    run = tf.function(losses.discount_weights, jit_compile=jit_compile)
+    given = run(tf.constant(mask[..., np.newaxis], tf.float32), 0.9)[..., 0]
+    far = expected < 0.9**40  # without a known pixel in any direction: next to nothing
+    np.testing.assert_allclose(given[~far], expected[~far], atol=1e-5)
+    assert given.numpy()[far].max(initial=0) < 0.9**40
+
+
+def test_discounted_hole_loss():
+    rng = np.random.default_rng(0)
+    predicted_image, image = rng.uniform(-1, 1, size=(2, 1, 16, 16, 3)).astype(np.float32)
+    mask = np.zeros((1, 16, 16, 1), np.float32)
+    mask[:, 4:8, 4:9] = 1
+    weights = losses.discount_weights(tf.constant(mask), 0.5).numpy()
+    expected = (np.abs(predicted_image - image) * weights * mask).sum() / 60
+    given = losses.hole_loss(predicted_image, tf.constant(image), tf.constant(mask), discount=0.5)
+    assert float(given) == pytest.approx(expected, rel=1e-5)
+
+
+def test_total_variation_and_gram_equal_the_authors(reference):
+    values = reference("losses")
+    image = tf.constant(values["image"].transpose(0, 2, 3, 1))
+    assert float(losses.total_variation_loss(image)) == pytest.approx(float(values["tv"]), abs=1e-5)
+    np.testing.assert_allclose(losses.gram_matrix(image), values["gram"], atol=1e-5)
+
+
+def test_style_and_content():
+    rng = np.random.default_rng(0)
+    features, targets = ([tf.constant(rng.normal(size=(2, 4, 4, c)), tf.float32) for c in (3, 5)] for _ in range(2))
+    expected = sum(np.mean((a - b) ** 2) for a, b in zip(features, targets))
+    assert float(losses.content_loss(features, targets)) == pytest.approx(expected, rel=1e-5)
+    grams = [[np.einsum("bhwc,bhwd->bcd", x, x) / x.numpy()[0].size for x in xs] for xs in (features, targets)]
+    expected = sum(np.mean((a - b) ** 2) for a, b in zip(*grams))
+    assert float(losses.style_loss(features, targets)) == pytest.approx(expected, rel=1e-5)
+    turned = [tf.reverse(x, axis=[1]) for x in features]  # the same style elsewhere
+    assert float(losses.style_loss(features, turned)) == pytest.approx(0, abs=1e-12)
+    assert float(losses.content_loss(features, turned)) > 0.1

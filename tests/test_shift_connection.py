@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.layers import ShiftConnection
+from shiftnet_tf.layers import RandomShiftConnection, ShiftConnection
 
 
-def slow_shift(decoder, encoder, mask):
-    """One position at a time, straight from the paper: [H, W, C], [H, W, C], [H, W] -> shifted, shift map."""
+def slow_shift(decoder, mask, *sources):
+    """One position at a time, straight from the paper: [H, W, C], [H, W], [H, W, C] each -> shifted, shift map."""
     height, width, _ = decoder.shape
-    shifted, shift_map = np.zeros_like(encoder), np.full((height, width), -1)
+    shifted, shift_map = np.zeros_like(decoder), np.full((height, width), -1)
     for y in np.argwhere(mask == 1):
         best = -np.inf
-        for x in np.argwhere(mask == 0):
-            d, e = decoder[tuple(y)].astype(float), encoder[tuple(x)].astype(float)
-            length = np.linalg.norm(d) * np.linalg.norm(e)
-            similarity = d @ e / length if length > 0 else 0.0
-            if similarity > best:
-                best, shift_map[tuple(y)] = similarity, x[0] * width + x[1]
-        if shift_map[tuple(y)] >= 0:
-            shifted[tuple(y)] = encoder.reshape(-1, encoder.shape[-1])[shift_map[tuple(y)]]
+        for number, source in enumerate(sources):
+            for x in np.argwhere(mask == 0):
+                d, e = decoder[tuple(y)].astype(float), source[tuple(x)].astype(float)
+                length = np.linalg.norm(d) * np.linalg.norm(e)
+                similarity = d @ e / length if length > 0 else 0.0
+                if similarity > best:
+                    best, shift_map[tuple(y)] = similarity, (number * height + x[0]) * width + x[1]
+                    shifted[tuple(y)] = source[tuple(x)]
     return shifted, shift_map
 
 
@@ -36,9 +36,38 @@ def test_equals_a_slow_loop(seed):
     decoder, encoder, mask = random_case(seed)
     joined, shift_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
     for i in range(len(decoder)):
-        expected, expected_map = slow_shift(decoder[i], encoder[i], mask[i, ..., 0])
+        expected, expected_map = slow_shift(decoder[i], mask[i, ..., 0], encoder[i])
         np.testing.assert_array_equal(joined[i], np.concatenate([decoder[i], encoder[i], expected], axis=-1))
         np.testing.assert_array_equal(shift_map[i], expected_map)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_more_similar_of_two_sources_wins(seed):
+    decoder, encoder, mask = random_case(seed)
+    mirrored = np.random.default_rng(100 + seed).normal(size=encoder.shape).astype(np.float32)
+    joined, shift_map = ShiftConnection()(decoder, encoder, mask, mirrored, return_shift_map=True)
+    assert shift_map.numpy().max() >= 6 * 9  # some come from the second source
+    for i in range(len(decoder)):
+        expected, expected_map = slow_shift(decoder[i], mask[i, ..., 0], encoder[i], mirrored[i])
+        np.testing.assert_array_equal(joined[i], np.concatenate([decoder[i], encoder[i], expected], axis=-1))
+        np.testing.assert_array_equal(shift_map[i], expected_map)
+
+
+def test_a_random_shift_is_from_known_positions_whatever_the_features():
+    decoder, encoder, mask = random_case(1)
+    joined, shift_map = RandomShiftConnection(seed=3)(decoder, encoder, mask, return_shift_map=True)
+    scores = np.random.default_rng(3).random((1, 54, 54), np.float32)[0]
+    for i in range(len(mask)):
+        hole = mask[i].ravel() == 1
+        expected = np.where(hole, np.where(hole, -1, scores).argmax(axis=1), -1)
+        np.testing.assert_array_equal(shift_map[i].numpy().ravel(), expected)
+        np.testing.assert_array_equal(
+            joined[i, ..., 10:].numpy()[mask[i, ..., 0] == 1], encoder[i].reshape(54, 5)[expected[hole]]
+        )
+    _, again = RandomShiftConnection(seed=3)(encoder, decoder, mask, return_shift_map=True)
+    np.testing.assert_array_equal(again, shift_map)
+    _, other = RandomShiftConnection(seed=4)(decoder, encoder, mask, return_shift_map=True)
+    assert (other.numpy() != shift_map.numpy()).mean() > 0.2
 
 
 @pytest.mark.parametrize("name", ["shift_center", "shift_freeform", "shift_batch"])
@@ -103,8 +132,12 @@ def test_refuses_what_does_not_fit():
         ValueError, match=r"`feature_mask` must have the shape \[B, 8, 8, 1\]. Received: \(1, 4, 4, 1\)"
     ):
         ShiftConnection()(features, features, mask[:, :4, :4])
+    with pytest.raises(ValueError, match=r"same static shape.*\(1, 8, 8, 4\) and \(1, 4, 8, 4\)"):
+        ShiftConnection()(features, features, mask, features[:, :4])
 
 
 def test_round_trip_through_its_config():
     layer = ShiftConnection(name="shift")
     assert ShiftConnection.from_config(layer.get_config()).name == "shift"
+    layer = RandomShiftConnection(seed=5)
+    assert RandomShiftConnection.from_config(layer.get_config()).seed == 5

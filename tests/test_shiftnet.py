@@ -154,6 +154,38 @@ def test_every_gan_loss_trains(batch, gan, discriminator):
     assert history["discriminator_loss"][1] != history["discriminator_loss"][0]
 
 
+@pytest.mark.parametrize("normalization", config.NORMALIZATIONS)
+def test_real_and_generated_images_do_not_share_a_batch_norm(batch, normalization):
+    """Batch statistics over both would tell the discriminator nothing of either: two passes, as the authors do."""
+    model = compiled(settings_with(discriminator={"normalization": normalization}))
+    image, mask = batch["image"], batch["mask"]
+    predicted_image = model.generator(batch)
+    apart = [model.discriminator(x, training=True) for x in model._shown(predicted_image, image, mask)]
+    logs = model.train_step(batch)
+    assert float(logs["discriminator_loss"]) == pytest.approx(float(losses.discriminator_loss(*apart)), rel=1e-4)
+
+
+def test_further_losses_are_those_of_their_definitions(batch, monkeypatch):
+    def features(images):
+        return [images[:, ::2, ::2], tf.square(images)]
+
+    monkeypatch.setattr("shiftnet_tf.shiftnet.load_vgg16", lambda path: features)
+    weights = {"hole": 400.0, "discount": 0.9, "total_variation": 2.0, "style": 10.0, "content": 3.0}
+    model = compiled(settings_with(losses={**weights, "vgg16_weights": "vgg16.h5"}))
+    image, mask = batch["image"], batch["mask"]
+    predicted_image = model.generator(batch)
+    expected = {
+        "hole_loss": losses.hole_loss(predicted_image, image, mask, discount=0.9),
+        "total_variation_loss": losses.total_variation_loss(predicted_image),
+        "style_loss": losses.style_loss(features(predicted_image), features(image)),
+        "content_loss": losses.content_loss(features(predicted_image), features(image)),
+    }
+    logs = {name: float(value) for name, value in model.train_step(batch).items()}
+    for name, value in expected.items():
+        assert logs[name] == pytest.approx(float(value), rel=1e-4) and logs[name] > 0, name
+    assert logs["loss"] == pytest.approx(sum(w * logs[name] for name, w in model.loss_weights.items()), rel=1e-5)
+
+
 def test_spectral_norm_bounds_the_discriminators_kernels(batch):
     model = compiled(settings_with(discriminator={"filters": 8, "spectral_norm": True}))
     for _ in range(30):

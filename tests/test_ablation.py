@@ -1,0 +1,95 @@
+"""ablation.py as a person runs it: the paper's variants, their table and their picture."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
+
+from shiftnet_tf.runs import Run
+
+DEMO = ROOT / "training" / "configs" / "demo.toml"
+
+
+@pytest.fixture(scope="module")
+def script():
+    return load_script("training/ablation")
+
+
+@pytest.fixture
+def calls(script, monkeypatch):
+    """What is asked of train.py and evaluate.py; they run in this process, not each in one of its own."""
+    monkeypatch.setattr(script, "STEPS", 2)
+    made = []
+
+    def run_script(name, arguments):
+        made.append([name, *map(str, arguments)])
+        assert load_script(f"training/{name}").main(made[-1][1:]) == 0
+
+    monkeypatch.setattr(script, "run_script", run_script)
+    return made
+
+
+@pytest.mark.slow
+def test_the_paper_set(script, calls, tmp_path):
+    out = tmp_path / "out"
+    arguments = with_settings([str(DEMO), "--minutes", "0.0001", "--out", str(out)], SMALL)
+    assert script.main([*arguments, "--baselines", "telea", "--images", str(PHOTOS / "test")]) == 0
+    summary = json.loads((out / "results" / "results.json").read_text())["all"]
+    trained = ["main", "no_guidance", "shift_at_16", "shift_at_4", "soft_shift", "random_shift"]
+    trained += ["no_shift", "context_encoder"]
+    zeroed = ["zero_decoder", "zero_encoder", "zero_shifted"]
+    assert list(summary) == [f"{name} (keras)" for name in trained + zeroed] + ["telea"]
+    models = [Run.open(out / "runs" / name).config for name in trained]
+    assert [(m.model.shift_layers, m.model.shift, m.model.skips) for m in models] == [
+        ((3,), "hard", True),
+        ((3,), "hard", True),
+        ((2,), "hard", True),
+        ((4,), "hard", True),
+        ((3,), "soft", True),
+        ((3,), "random", True),
+        ((), "hard", True),
+        ((), "hard", False),
+    ]
+    assert [m.losses.guidance for m in models] == [1, 0, 1, 1, 1, 1, 1, 1]
+    assert {(m.training.epochs, m.training.steps_per_epoch, m.training.seed) for m in models} == {(3, 2, 0)}
+
+    main = Run.open(out / "runs" / "main").load_generator().decoder_ups[2].kernel.numpy()
+    assert main.shape[2] == 3 * 16
+    for i, name in enumerate(zeroed):
+        kernel = Run.open(out / "runs" / name).load_generator().decoder_ups[2].kernel.numpy()
+        parts, originals = np.split(kernel, 3, axis=2), np.split(main, 3, axis=2)
+        assert [not part.any() for part in parts] == [j == i for j in range(3)]
+        assert all(np.array_equal(parts[j], originals[j]) for j in range(3) if j != i)
+
+    before = {path: path.read_bytes() for path in (out / "runs").rglob("metrics.csv")}
+    assert script.main([*arguments, "--images", str(PHOTOS / "test")]) == 0  # goes on: nothing is trained again
+    assert {path: path.read_bytes() for path in before} == before
+    assert all("--resume" in call for call in calls[-9:-1])
+
+
+def test_bad_input_is_one_sentence(script, tmp_path, capsys):
+    arguments = [str(DEMO), "--out", str(tmp_path / "out"), "--minutes"]
+    cases = [
+        (["0"], "`--minutes` must be above 0"),
+        (["1", "--set", "model.shift_layers=[]"], "must be a hard shift at one layer from 2 to 6"),
+        (["1", "--set", "model.shift_layers=[2,3]"], "must be a hard shift at one layer"),
+        (["1", "--set", "model.shift=soft"], "must be a hard shift at one layer"),
+        (["1", "--set", 'data.photos=""'], "`data.photos` must be given: --set data.photos=FOLDER"),
+        (["1", "--set", 'data.validation_photos=""'], "`--images` must be given, or `data.validation_photos`"),
+    ]
+    for more, message in cases:
+        says(capsys, 2, message, script.main([*arguments, *more]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_config_in_the_same_folder_is_refused(script, tmp_path, capsys):
+    script.write_config(tmp_path / "out", script.config_file.read(DEMO))
+    arguments = [str(DEMO), "--minutes", "1", "--out", str(tmp_path / "out"), "--set", "model.filters=8"]
+    says(capsys, 2, "holds the ablation of another config", script.main(arguments))
+
+
+def test_a_script_that_fails_ends_the_ablation(script, tmp_path, capfd):
+    with pytest.raises(script.ShiftNetError, match=r"train.py ended with exit code 2: see above"):
+        script.run_script("train", [tmp_path / "absent.toml"])
+    assert "the config cannot be read" in capfd.readouterr().err

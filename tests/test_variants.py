@@ -1,0 +1,98 @@
+"""Every variant of the network and of its training: 30 steps on the sample photos, and its files in the runtimes.
+
+All at once take minutes: `make test-long`. A sample of them runs always.
+"""
+
+import csv
+import math
+
+import keras
+import numpy as np
+import pytest
+from conftest import load_script, with_settings
+
+from shiftnet_tf import artifact, config
+from shiftnet_tf.runs import Run
+
+SETTINGS = [
+    "model.image_size=128",
+    "model.depth=7",
+    "model.filters=8",
+    "discriminator.filters=8",
+    "data.short_side=160",
+    "training.epochs=3",
+    "training.steps_per_epoch=10",
+]
+GENERATORS = {
+    "soft": ["model.shift=soft"],
+    "soft_fused": ["model.shift=soft_fused"],
+    "residual": ["model.shift=residual"],
+    "mirrored": ["model.shift=mirrored", "model.third_kernel_size=6", "model.feature_mask=nearest"],
+    "random": ["model.shift=random"],
+    "no shift": ["model.shift_layers=[]"],
+    "at another layer": ["model.shift_layers=[2]"],
+    "at several layers": ["model.shift_layers=[2, 3, 4]"],
+    "context encoder": ["model.shift_layers=[]", "model.skips=false"],
+    "batch norm": ["model.normalization=batch", "discriminator.normalization=batch", "training.batch_size=2"],
+    "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
+    "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
+}
+TRAININGS = {
+    **{f"gan {gan}": [f"losses.gan={gan}"] for gan in config.GAN_LOSSES},
+    "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch"],
+    "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
+    "discount": ["losses.discount=0.9"],
+    "total variation": ["losses.total_variation=1"],
+}
+SAMPLE = ("soft_fused", "mirrored", "switchable norm", "wgan_gp, batch norm", "total variation")
+
+
+def long_but_for_the_sample(variants):
+    return [pytest.param(name, marks=pytest.mark.slow if name in SAMPLE else pytest.mark.long) for name in variants]
+
+
+def trained(train, settings, path):
+    """The run of 30 steps; refuses NaN and losses that stand still."""
+    assert train(with_settings(["--run-dir", str(path)], SETTINGS + settings)) == 0
+    with open(path / "metrics.csv", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert len(rows) == 3 and all(math.isfinite(value) for row in rows for value in row.values())
+    assert rows[2]["val_psnr"] > rows[0]["val_psnr"]
+    for name in rows[0]:
+        assert len({row[name] for row in rows}) == 3, name
+    return Run.open(path)
+
+
+@pytest.mark.parametrize("name", long_but_for_the_sample(GENERATORS))
+def test_network(train, tmp_path, name):
+    run = trained(train, GENERATORS[name], tmp_path / "run")
+    network, rng = run.load_generator(), np.random.default_rng(0)
+    changed = [w + 0.05 * rng.uniform(-1, 1, w.shape) * (w.ndim > 1) for w in network.get_weights()]
+    network.set_weights(changed)  # far from their small beginnings, so that a difference can be seen
+    network.save_weights(run.generator_weights)
+    keras.backend.clear_session()
+    more = ["--shift-map"] if network.shift_layers else []
+    for script in ("export_onnx", "export_tflite", "export_saved_model"):
+        assert load_script(f"export/{script}").main([str(run.path), *more]) == 0
+    entries = artifact.ArtifactSpec.read(run.path / "export").files.values()
+    assert {entry.format for entry in entries} == {"onnx", "tflite", "saved_model"}
+    for entry in entries:
+        assert entry.parity["compared_pairs"] >= 10
+        assert not network.shift_layers or entry.parity["equal_shifts"] >= 0.99
+
+
+@pytest.mark.parametrize("name", long_but_for_the_sample(TRAININGS))
+def test_training(train, tmp_path, name):
+    run = trained(train, TRAININGS[name], tmp_path / "run")
+    with open(run.metrics, newline="") as file:
+        names = next(csv.reader(file))
+    assert ("total_variation_loss" in names) == (name == "total variation")
+
+
+@pytest.mark.long
+def test_style_and_content(train, tmp_path):
+    """VGG16 with random weights: no file of trained ones comes with the repository."""
+    keras.utils.set_random_seed(0)
+    keras.applications.VGG16(include_top=False, weights=None).save_weights(tmp_path / "vgg16.weights.h5")
+    settings = ["losses.style=10", "losses.content=1", f"losses.vgg16_weights={tmp_path / 'vgg16.weights.h5'}"]
+    trained(train, settings, tmp_path / "run")
