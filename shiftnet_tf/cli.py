@@ -14,8 +14,10 @@ from shiftnet_tf.runtime.backends import RUNTIMES, installed
 def _inpaint(options):
     with quiet_stderr():
         inpainter = Inpainter(options.model, options.runtime, options.precision, options.threads)
-    if inpaint_file(inpainter, options.photo, options.mask, options.output):
+    if inpaint_file(inpainter, options.photo, options.mask, options.output, options.save_shift_map):
         print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}")
+        if options.save_shift_map:
+            print(f"{options.save_shift_map}: where each part of the hole came from")
     else:
         print(f"note: the mask has no hole, {options.output} is the photo unchanged", file=sys.stderr)
 
@@ -61,6 +63,7 @@ def _parser():
     inpaint.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
     inpaint.add_argument("-o", "--output", required=True, help="file to write; PNG keeps known pixels bit for bit")
     inpaint.add_argument("--model", required=True, help="model folder (with spec.json), or one model file in it")
+    inpaint.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
     inpaint.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
     inpaint.add_argument("--precision", help="default: the most precise file")
     inpaint.add_argument("--threads", type=int, help="default: left to the runtime")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import MASK, PHOTOS, says
+from conftest import MASK, PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import Inpainter, __version__, image_files
+from shiftnet_tf import Inpainter, __version__, image_files, pictures
 from shiftnet_tf.cli import main
 
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
@@ -26,6 +26,18 @@ def test_runtime_and_threads(small_model, tmp_path, capsys):
     assert "model.tflite on litert (CPU)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix):
+    sheet = tmp_path / f"map{suffix}"
+    assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--save-shift-map", str(sheet)) == 0
+    assert f"{sheet}: where each part of the hole came from" in capsys.readouterr().out
+    inpainted, shift_map = Inpainter(small_model)(*photo, return_shift_map=True)
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainted)
+    expected = pictures.shift_map_picture(*photo, shift_map)
+    difference = np.abs(image_files.read_image(sheet).astype(int) - expected)
+    assert difference.mean() < (3 if suffix == ".jpg" else 1e-9)
+
+
 def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
     Image.new("L", (530, 384)).save(tmp_path / "empty.png")
     assert inpaint(small_model, tmp_path / "out.jpg", mask=tmp_path / "empty.png") == 0
@@ -35,11 +47,14 @@ def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), image_files.read_image(PHOTO))
 
 
-def test_bad_input_is_one_sentence_and_writes_nothing(small_model, tmp_path, capsys):
+def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tmp_path, capsys):
     Image.new("L", (530, 384), 255).save(tmp_path / "full.png")
     Image.new("L", (384, 530), 255).save(tmp_path / "turned.png")
     (tmp_path / "broken.jpg").write_bytes((PHOTOS / "test" / "gc_farm_sheep.jpg").read_bytes()[:9000])
     (tmp_path / "bare").mkdir()
+    without_map = tmp_path / "without"
+    assert load_script("export/export_onnx").main([str(small_run), "--out", str(without_map)]) == 0
+    capsys.readouterr()
     out = tmp_path / "out.png"
     cases = [
         ((small_model, out, tmp_path / "absent.jpg"), "the photo does not exist"),
@@ -50,6 +65,9 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, tmp_path, cap
         ((tmp_path / "bare", out), "no model folder (it has no spec.json)"),
         ((tmp_path / "nowhere", out), "the model does not exist"),
         ((small_model, tmp_path / "out.xyz"), "known suffix"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(out)), "must have a name of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known suffix"),
+        ((without_map, out, PHOTO, MASK, "--save-shift-map", str(tmp_path / "map.png")), "has no shift map: export"),
         ((small_model, tmp_path / "nowhere" / "out.png"), "the output folder does not exist"),
         ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]

@@ -86,7 +86,7 @@ LIGHT = {"__init__", "runs", "cli", "atomic", "config", "config_file", "pictures
 LIGHT |= {"masks", "errors", "quiet", "runtime", "quality", "baselines"}
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet"},
-    "runtime": {"artifact", "images", "image_files", "atomic", "errors", "runtime"},
+    "runtime": {"artifact", "images", "image_files", "pictures", "atomic", "errors", "runtime"},
     "masks": {"images", "image_files", "errors"},
     "artifact": {"atomic", "errors"},
     "config": {"errors", "masks"},
@@ -99,7 +99,7 @@ ALLOWED = {
     "quality": {"errors"},
     "baselines": {"images", "errors"},
     "layers": {"layers", "errors"},
-    "networks": {"layers", "networks", "config"},
+    "networks": {"layers", "networks", "config", "errors"},
     "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_file"},
     "conversion": {"networks", "layers", "errors"},
     "data": {"masks", "images", "image_files", "errors"},

@@ -7,8 +7,8 @@
 places6 takes the standard file lists of Places365 (lines `/b/butte/00000001.jpg 71` for training; `NAME.jpg 71` for
 validation, whose labels it learns from the other lists) and puts the images of the six scenes into OUT/train, OUT/val
 and OUT/test, a folder a scene, as hard links where the file system has them, else as copies. Places365 divides two of
-the scenes: `field` is both field/cultivated and field/wild, `synagogue` is synagogue/outdoor. The published list of test
-images has no labels, so that the paper's test images cannot be told; a list with labels is taken.
+the scenes: `field` is both field/cultivated and field/wild, `synagogue` is synagogue/outdoor. The published list of
+test images has no labels, so that the paper's test images cannot be told; a list with labels is taken.
 
 check reads every photo and says how many there are, how large, and which are broken (exit code 1) or too small.
 """

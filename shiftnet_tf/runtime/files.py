@@ -3,11 +3,12 @@
 import shutil
 from pathlib import Path
 
-from shiftnet_tf import image_files
+from shiftnet_tf import image_files, pictures
 from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.errors import InputError
 
 
-def inpaint_file(inpainter, photo, mask, out):
+def inpaint_file(inpainter, photo, mask, out, shift_map=None):
     """Fills the hole of a photo file.
 
     The photo is turned upright by its EXIF orientation. A photo without a hole comes back unchanged: byte for byte
@@ -19,6 +20,8 @@ def inpaint_file(inpainter, photo, mask, out):
         mask: str or Path of the mask file, of the photo's size; what is not black is hole.
         out: str or Path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
             formats do not.
+        shift_map: str or Path of a second picture, which shows where each part of the hole was filled from (see
+            `pictures.shift_map_picture`); None for none. It is not written where the mask has no hole.
 
     Returns:
         bool, False if the mask has no hole.
@@ -28,8 +31,16 @@ def inpaint_file(inpainter, photo, mask, out):
     """
     photo, out = Path(photo), Path(out)
     out_format = image_files.check_output(out)
+    if shift_map is not None:
+        image_files.check_output(Path(shift_map))
+        if Path(shift_map).resolve() == out.resolve():
+            raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     image, hole = image_files.read_image(photo), image_files.read_mask(mask)
-    inpainted = inpainter(image, hole)
+    if shift_map is None or not hole.any():
+        inpainted = inpainter(image, hole)
+    else:
+        inpainted, sources = inpainter(image, hole, return_shift_map=True)
+        image_files.write_image(shift_map, pictures.shift_map_picture(image, hole, sources))
     if hole.any():
         image_files.write_image(out, inpainted)
     elif image_files.picture_format(photo) == out_format:
