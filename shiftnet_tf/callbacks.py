@@ -107,7 +107,6 @@ class Checkpoints(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.state = {"epoch": tf.Variable(0, dtype=tf.int64), "best": tf.Variable(-math.inf, dtype=tf.float32)}
-        tf.get_logger().setLevel("ERROR")  # it would explain a damaged checkpoint at length
         self.checkpoint = tf.train.Checkpoint(
             generator=model.generator,
             discriminator=model.discriminator,

@@ -48,6 +48,8 @@ def import_tensorflow():
         with quiet_stderr():
             tensorflow = import_optional("tensorflow", "tensorflow", "this")
             tensorflow.config.list_physical_devices()
+        if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+            tensorflow.get_logger().setLevel("ERROR")  # it goes on at length about tracing and damaged checkpoints
         return 0
 
     exit_code = command(imported)()

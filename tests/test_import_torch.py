@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_script, says
 
-from shiftnet_tf import Inpainter, images, serving
+from shiftnet_tf import Inpainter, conversion, images, serving
 from shiftnet_tf.runs import Run
 
 
@@ -49,6 +49,24 @@ def test_the_recorded_picture(script, state_dict, reference, tmp_path, monkeypat
     model = Run.open(tmp_path / "run").config.model
     assert (model.filters, model.depth, model.shift_layers, model.feature_mask) == (4, 8, (3,), "nearest")
     check_the_recorded_picture(tmp_path / "run", tmp_path / "models", reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["generator_face_first_pass", "generator_unet_no_shift"])
+def test_the_other_networks_become_runs_and_files(script, reference, tmp_path, monkeypatch, name, capsys):
+    values = reference(name)
+    tensors = {key.removeprefix("weights/"): array for key, array in values.items() if key.startswith("weights/")}
+    monkeypatch.setattr(script, "read_state_dict", lambda path: tensors)
+    run = tmp_path / "run"
+    assert script.main(["any.pth", "--out", str(run)]) == 0
+    words = "mirrored shift at layers [3]" if "face" in name else "no shift"
+    assert f"base width 4, {words}" in capsys.readouterr().out
+    inputs = {key: values[key].transpose(0, 2, 3, 1) for key in ("image", "mask")}
+    generator = Run.open(run).load_generator()
+    expected = conversion.generator_from_torch(tensors)(inputs)
+    np.testing.assert_array_equal(generator(inputs), expected)
+    for script_name in ("export_onnx", "export_tflite"):
+        assert load_script(f"export/{script_name}").main([str(run)]) == 0
 
 
 @pytest.mark.long

@@ -174,6 +174,13 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path
             [*run_dir, "--set", "masks.folder=1", "--set", "masks.folder_path=/nowhere"],
             "must be a folder of mask files",
         ),
+        ([*run_dir, "--set", "losses.style=1"], "must be a path where `style` or `content` is above 0"),
+        (
+            [*run_dir, "--set", "losses.content=1", "--set", "losses.vgg16_weights=absent.h5"],
+            "`losses.vgg16_weights` does not exist",
+        ),
+        ([*run_dir, "--set", "model.shift_layers=[8]"], "must be different whole numbers from 1 to 7"),
+        ([*run_dir, "--set", "model.shift=magic"], "`model.shift` must be one of"),
         (["--run-dir", ""], "--run-dir is empty"),
         (["--run-dir", str(tmp_path / ("x" * 300))], "File name too long"),
         (["--run-dir", str(small_run)], "already holds something"),

@@ -4,9 +4,9 @@
     python export/export_onnx.py runs/authors --out models/authors
     python export/export_tflite.py runs/authors --out models/authors
 
-It takes the state dict of the generators `unet_shift_triple` and `unet_256` with instance normalisation; base width,
-depth, shift connections and the mask channel are read from the tensors' shapes. Reading needs torch, in its
-weights-only mode: nothing in the file is run.
+It takes the state dict of the generators `unet_shift_triple`, `unet_256` and `face_unet_shift_triple` with instance
+normalisation; base width, depth, shift connections and the mask channel are read from the tensors' names and shapes.
+Reading needs torch, in its weights-only mode: nothing in the file is run.
 """
 
 import argparse
@@ -69,7 +69,8 @@ def main(arguments=None):
     short_side = max(Config().data.short_side, options.image_size)
     run = Run.create(options.out, Config(model=model, data=dataclasses.replace(Config().data, short_side=short_side)))
     write_atomically(run.generator_weights, generator.save_weights)
-    print(f"{run.path}: {generator.count_params():,} weights, shift connections at layers {list(model.shift_layers)}")
+    shifts = f"{model.shift} shift at layers {list(model.shift_layers)}" if model.shift_layers else "no shift"
+    print(f"{run.path}: {generator.count_params():,} weights, base width {model.filters}, {shifts}")
 
 
 if __name__ == "__main__":
