@@ -117,7 +117,7 @@ def test_bad_lists_are_one_sentence(main, places, capsys):
 def test_check_says_what_a_folder_holds(main, tmp_path, capsys):
     assert main(["check", str(PHOTOS / "test")]) == 0
     text = capsys.readouterr().out
-    assert "photos: 7, of which 7 can be trained on at 256x256" in text and "broken: 0, too small: 0" in text
+    assert "photos: 8, of which 8 can be trained on at 256x256" in text and "broken: 0, too small: 0" in text
     shutil.copyfile(SAMPLE, tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes(SAMPLE.read_bytes()[:5000])
     (tmp_path / "notes.txt").write_text("no photo")
