@@ -86,7 +86,7 @@ class Pictures(keras.callbacks.Callback):
 
     def _row(self, sample):
         image, mask = sample["image"], sample["mask"]
-        predicted_image = self.model.generator(sample)
+        predicted_image = self.model.averaged_generator(sample)
         inpainted_image = composite(predicted_image, image, mask)
         row = (mask_image(image, mask), predicted_image, inpainted_image, image)
         return [images.from_float(picture[0].numpy()) for picture in row]
@@ -109,6 +109,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.state = {"epoch": tf.Variable(0, dtype=tf.int64), "best": tf.Variable(-math.inf, dtype=tf.float32)}
         self.checkpoint = tf.train.Checkpoint(
             generator=model.generator,
+            averaged_generator=model.averaged_generator,
             discriminator=model.discriminator,
             generator_optimizer=model.optimizer,
             discriminator_optimizer=model.discriminator_optimizer,
@@ -153,7 +154,7 @@ class Checkpoints(keras.callbacks.Callback):
         if score > float(self.state["best"]):
             self.state["best"].assign(score)
             for network, path in (
-                (self.model.generator, self.run.generator_weights),
+                (self.model.averaged_generator, self.run.generator_weights),
                 (self.model.discriminator, self.run.discriminator_weights),
             ):
                 write_atomically(path, network.save_weights)
@@ -164,8 +165,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _check_room(self):
         """h5py, which writes the weights, brings the process down on a full disk."""
-        values = [self.model.generator, self.model.discriminator, self.model.optimizer]
-        values = [v for holder in [*values, self.model.discriminator_optimizer] for v in holder.variables]
+        holders = [self.model, self.model.optimizer, self.model.discriminator_optimizer]
+        values = [v for holder in holders for v in holder.variables]
         needed = 2 * sum(math.prod(v.shape) * 4 for v in values)  # a checkpoint, and the weights once more
         free = shutil.disk_usage(self.run.path).free
         if free < needed:

@@ -167,6 +167,9 @@ class DataConfig:
         photos: str, folder of training photos; a relative path is taken from the config file's folder.
         validation_photos: str, likewise; none of them is trained on. Empty: every tenth training photo is held out.
         short_side: int, pixels; larger photos are scaled down to it before the random crop (paper: 350).
+        largest_crop: float, at least 1: a crop is 1 to so many times `image_size` wide, as far as the photo goes, and
+            scaled down to it.
+        colour: float in [0, 1): contrast, saturation and brightness change at random by up to this share.
         flip: bool, whether half the samples are mirrored left to right.
         cache_megabytes: int, scaled photos are kept in memory up to this much.
     """
@@ -174,11 +177,15 @@ class DataConfig:
     photos: str = ""
     validation_photos: str = ""
     short_side: int = 350
+    largest_crop: float = 1.0
+    colour: float = 0.0
     flip: bool = True
     cache_megabytes: int = 1024
 
     def __post_init__(self):
         check("data.short_side", self.short_side, self.short_side >= 1, "at least 1")
+        check("data.largest_crop", self.largest_crop, 1 <= self.largest_crop <= 16, "from 1 to 16")
+        check("data.colour", self.colour, 0 <= self.colour < 1, "at least 0 and below 1")
         check("data.cache_megabytes", self.cache_megabytes, self.cache_megabytes >= 0, "0 or more")
 
 
@@ -230,6 +237,8 @@ class TrainingConfig:
         steps_per_epoch: int; 0 means once through the photos.
         learning_rate: float, of Adam for both networks (paper: 2e-4).
         beta_1: float, of Adam (paper: 0.5).
+        average: float in [0, 1): how much of the moving average of the generator's weights stays at each step, such as
+            0.999; validation, pictures and exports take the average. 0: no average (paper).
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
         deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU nor with `jit_compile` on, since Keras
             does not compile such operations), `"on"` or `"off"`: whether to take only operations that give the same
@@ -242,6 +251,7 @@ class TrainingConfig:
     steps_per_epoch: int = 0
     learning_rate: float = 2e-4
     beta_1: float = 0.5
+    average: float = 0.0
     jit_compile: str = "auto"
     deterministic: str = "auto"
 
@@ -251,7 +261,8 @@ class TrainingConfig:
             check(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
         check("training.steps_per_epoch", self.steps_per_epoch, self.steps_per_epoch >= 0, "0 or more")
         check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
-        check("training.beta_1", self.beta_1, 0 <= self.beta_1 < 1, "at least 0 and below 1")
+        for name in ("beta_1", "average"):
+            check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("jit_compile", "deterministic"):
             value = getattr(self, name)
             check(f"training.{name}", value, value in ("auto", "on", "off"), '"auto", "on" or "off"')
@@ -276,3 +287,10 @@ class Config:
         smallest = 3 * 2**self.discriminator.depth * (2 if self.discriminator.window == "hole" else 1)
         check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")
+
+    @property
+    def validation_short_side(self):
+        """int, pixels: photos to validate with are scaled down to it; of crops of many sizes, the paper's."""
+        if self.data.largest_crop == 1:
+            return self.data.short_side
+        return min(self.data.short_side, round(self.model.image_size * 350 / 256))

@@ -25,8 +25,9 @@ class ShiftNet(keras.Model):
     Args:
         config: Config, of which the sections model, discriminator and losses are used. Defaults to the paper's.
 
-    Calling the model calls its generator. Logged metrics: `loss` (the generator's weighted sum) and each unweighted
-    loss in it, `discriminator_loss`; in validation `psnr` and `hole_psnr` of the inpainted image, in dB.
+    Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
+    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`; in validation `psnr` and
+    `hole_psnr` of the inpainted image, in dB.
 
     Example:
 
@@ -47,6 +48,11 @@ class ShiftNet(keras.Model):
         self.discriminator = Discriminator(**{name: getattr(section, name) for name in names}, name="discriminator")
         self.generator.build()
         self.discriminator.build()
+        self.averaged_generator = self.generator
+        if self.config.training.average > 0:
+            self.averaged_generator = Generator(**dataclasses.asdict(self.config.model), name="averaged_generator")
+            self.averaged_generator.build()
+            self.averaged_generator.set_weights(self.generator.get_weights())
         self.loss_weights = self._used_losses()
         if self._uses("style", "content"):
             self.vgg16_features = load_vgg16(self.config.losses.vgg16_weights)
@@ -84,7 +90,7 @@ class ShiftNet(keras.Model):
         discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def call(self, inputs):
-        return self.generator(inputs)
+        return self.averaged_generator(inputs)
 
     def train_step(self, data):
         image, mask = data["image"], data["mask"]
@@ -113,18 +119,28 @@ class ShiftNet(keras.Model):
             self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables))
             values["discriminator_loss"] = discriminator_loss
         self.optimizer.apply_gradients(zip(gradients, variables))
+        self._update_average()
 
         return self._track({"loss": loss, **values})
 
     def test_step(self, data):
         image, mask = data["image"], data["mask"]
-        inpainted_image = composite(self.generator(data), image, mask)
+        inpainted_image = composite(self.averaged_generator(data), image, mask)
         return self._track(
             {
                 "psnr": metrics.psnr(image, inpainted_image),
                 "hole_psnr": metrics.psnr(image, inpainted_image, mask),
             }
         )
+
+    def _update_average(self):
+        """Batch norm's averages are averaged too. The first steps count more, so that the start is soon forgotten."""
+        if self.averaged_generator is self.generator:
+            return
+        steps = tf.cast(self.optimizer.iterations, tf.float32)
+        share = tf.minimum(self.config.training.average, (1.0 + steps) / (10.0 + steps))
+        for average, value in zip(self.averaged_generator.variables, self.generator.variables):
+            average.assign(share * average + (1.0 - share) * value)
 
     def _image_losses(self, predicted_image, image, mask):
         """Those that compare the prediction with the photo."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from shiftnet_tf import config_file, data, image_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photo_folder import PhotoFolder
 
 SETTINGS = config_file.from_dict(
     {
@@ -24,7 +25,7 @@ SETTINGS = config_file.from_dict(
 
 @pytest.fixture(scope="module")
 def photos():
-    return data.PhotoFolder(PHOTOS / "test", 64, 96, cache_megabytes=64)
+    return PhotoFolder(PHOTOS / "test", 64, 96, cache_megabytes=64)
 
 
 def take(photos, settings, count, first_sample=0):
@@ -45,7 +46,7 @@ def test_a_stream_repeats_itself_and_starts_anywhere(photos):
     for expected, given in zip(whole[7:], later):
         np.testing.assert_array_equal(expected["image"], given["image"])
         np.testing.assert_array_equal(expected["mask"], given["mask"])
-    uncached = data.PhotoFolder(PHOTOS / "test", 64, 96)
+    uncached = PhotoFolder(PHOTOS / "test", 64, 96)
     np.testing.assert_array_equal(take(uncached, SETTINGS, 1)[0]["image"], whole[0]["image"])
 
 
@@ -58,7 +59,7 @@ def test_each_pass_shows_each_photo_once_in_another_order(photos, tmp_path):
     for level in range(7):  # a photo of one grey level each: its level tells which it is
         image_files.write_image(tmp_path / f"{level}.png", np.full((80, 90, 3), 30 * level, np.uint8))
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
-    folder = data.PhotoFolder(tmp_path, 64, 96)
+    folder = PhotoFolder(tmp_path, 64, 96)
     levels = [round((sample["image"][0, 0, 0, 0] + 1) * 127.5 / 30) for sample in take(folder, settings, 28)]
     turns = [tuple(levels[i : i + 7]) for i in range(0, 28, 7)]
     assert all(sorted(turn) == list(range(7)) for turn in turns)
@@ -70,7 +71,7 @@ def test_crops_and_flips_are_parts_of_the_photo(tmp_path):
     ramp[..., 0] = np.arange(96)
     image_files.write_image(tmp_path / "ramp.png", ramp)
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, batch_size=1))
-    folder = data.PhotoFolder(tmp_path, 64, 96)
+    folder = PhotoFolder(tmp_path, 64, 96)
     rows = [np.round((s["image"][0, 0, :, 0] + 1) * 127.5) for s in take(folder, settings, 60)]
     steps = {int(row[1] - row[0]) for row in rows}
     starts = {int(row.min()) for row in rows}
@@ -84,7 +85,7 @@ def test_formats_and_nested_folders(tmp_path):
     image = image_files.read_image(PHOTOS / "test" / "gc_petra.jpg")
     for name in ("one.jpg", "a/two.png", "a/b/three.WEBP"):
         Image.fromarray(image).save(tmp_path / name)
-    folder = data.PhotoFolder(tmp_path, 64, 96)
+    folder = PhotoFolder(tmp_path, 64, 96)
     assert len(folder) == 3
     assert all(folder.load(i).shape == (96, 136, 3) for i in range(3))
 
@@ -93,7 +94,7 @@ def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
     shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
     image_files.write_image(tmp_path / "small.png", np.zeros((63, 200, 3), np.uint8))
     (tmp_path / "text.jpg").write_text("no photo")
-    folder = data.PhotoFolder(tmp_path, 64, 96)
+    folder = PhotoFolder(tmp_path, 64, 96)
     assert [path.name for path in folder.paths] == ["good.jpg"]
     assert any("small.png is too small: short side 63, at least 64 needed" in line for line in folder.skipped)
     assert any("text.jpg is damaged" in line for line in folder.skipped)
@@ -101,12 +102,12 @@ def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
 
 def test_folders_without_a_usable_photo(tmp_path):
     with pytest.raises(InputError, match="no photo .* below the folder"):
-        data.PhotoFolder(tmp_path, 64, 96)
+        PhotoFolder(tmp_path, 64, 96)
     with pytest.raises(InputError, match="no photo .* below the folder"):
-        data.PhotoFolder(tmp_path / "absent", 64, 96)
+        PhotoFolder(tmp_path / "absent", 64, 96)
     image_files.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(InputError, match="none of the 1 photos .* can be used; the first: .*too small"):
-        data.PhotoFolder(tmp_path, 64, 96)
+        PhotoFolder(tmp_path, 64, 96)
 
 
 def test_a_photo_cut_short_is_passed_over_and_many_of_them_stop_the_stream(tmp_path, capsys):
@@ -114,7 +115,7 @@ def test_a_photo_cut_short_is_passed_over_and_many_of_them_stop_the_stream(tmp_p
     for i in range(30):
         (tmp_path / f"{i:02}.jpg").write_bytes(whole)
     (tmp_path / "05.jpg").write_bytes(whole[:20000])
-    folder = data.PhotoFolder(tmp_path, 64, 96)
+    folder = PhotoFolder(tmp_path, 64, 96)
     assert folder.load(5).shape == folder.load(6).shape
     assert "05.jpg" in capsys.readouterr().err
     for i in (10, 20):
@@ -129,7 +130,7 @@ def test_photos_and_masks_that_cannot_be_read_at_all(tmp_path, monkeypatch):
     image_files.write_image(tmp_path / "bomb.png", np.zeros((80, 80, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)  # Pillow refuses more than twice as many
     with pytest.raises(InputError, match="damaged, too large or no picture"):
-        data.PhotoFolder(tmp_path, 64, 96)
+        PhotoFolder(tmp_path, 64, 96)
 
 
 def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
@@ -142,7 +143,7 @@ def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
 
 
 def test_the_cache_keeps_to_its_room():
-    small = data.PhotoFolder(PHOTOS / "test", 64, 128, cache_megabytes=0)
+    small = PhotoFolder(PHOTOS / "test", 64, 128, cache_megabytes=0)
     small._cache_room = 2 * 128 * 200 * 3  # about two photos
     for index in range(len(small)):
         small.load(index)
@@ -150,11 +151,11 @@ def test_the_cache_keeps_to_its_room():
 
 
 def test_training_photos_are_not_those_of_validation():
-    folder, held = data.PhotoFolder(PHOTOS, 64, 96), data.PhotoFolder(PHOTOS / "test", 64, 96)
+    folder, held = PhotoFolder(PHOTOS, 64, 96), PhotoFolder(PHOTOS / "test", 64, 96)
     folder.exclude(held)
     assert {path.parent.name for path in folder.paths} == {"train"}
     with pytest.raises(InputError, match="all photos to train on are also"):
-        held.exclude(data.PhotoFolder(PHOTOS / "test", 64, 96))
+        held.exclude(PhotoFolder(PHOTOS / "test", 64, 96))
 
 
 def test_validation_with_the_mix_of_training(photos):
@@ -173,8 +174,43 @@ def test_validation_is_the_same_on_each_pass(photos):
 
 
 def test_hold_out_shares_no_photo():
-    folder = data.PhotoFolder(PHOTOS / "train", 64, 96)
+    folder = PhotoFolder(PHOTOS / "train", 64, 96)
     count = len(folder)
     held = folder.hold_out()
     assert len(held) == -(-count // 10) and len(held) + len(folder) == count
     assert not set(held.paths) & set(folder.paths)
+
+
+def changed(section, **values):
+    return dataclasses.replace(SETTINGS, **{section: dataclasses.replace(getattr(SETTINGS, section), **values)})
+
+
+def test_crops_of_many_sizes_are_scaled_down(tmp_path):
+    ramp = np.zeros((160, 200, 3), np.uint8)
+    ramp[..., 0] = np.arange(200)
+    image_files.write_image(tmp_path / "ramp.png", ramp)
+    settings = changed("data", short_side=160, largest_crop=4.0, flip=False)
+    samples = take(PhotoFolder(tmp_path, 64, 160), settings, 40)
+    rows = np.concatenate([(s["image"][:, 32, :, 0] + 1) * 127.5 for s in samples])
+    factors = (rows[:, 40] - rows[:, 20]) / 20  # grey levels a pixel are pixels of the photo a pixel of the sample
+    assert factors.min() < 1.1 and 2.4 < factors.max() <= 2.5  # as far as the photo goes: 160 / 64
+    assert 1.4 < np.median(factors) < 1.8  # evenly on a logarithmic scale
+    assert rows.min() < 15 and rows.max() > 185
+    for a, b in zip(samples, take(PhotoFolder(tmp_path, 64, 160), settings, 3)):
+        np.testing.assert_array_equal(a["image"], b["image"])
+
+
+def test_colours_change_at_random_by_as_much_as_is_told(photos, tmp_path):
+    image_files.write_image(tmp_path / "orange.png", np.full((80, 80, 3), (150, 100, 50), np.uint8))
+    folder = PhotoFolder(tmp_path, 64, 96)
+    colours = [(s["image"][:, 0, 0] + 1) * 127.5 for s in take(folder, changed("data", colour=0.2), 40)]
+    colours = np.concatenate(colours)
+    assert colours.std(axis=0).min() > 1 and (colours >= 0).all() and (colours <= 255).all()
+    grey = colours @ (0.2989, 0.587, 0.114)
+    true_grey = np.dot((150, 100, 50), (0.2989, 0.587, 0.114))
+    assert 0.8 * true_grey - 1 < grey.min() < 0.9 * true_grey and 1.1 * true_grey < grey.max() < 1.2 * true_grey + 1
+    spread = (colours[:, 0] - colours[:, 2]) / grey * true_grey  # saturation, whatever the brightness
+    assert 79 < spread.min() < 90 and 110 < spread.max() < 121
+    plain, coloured = (take(photos, changed("data", colour=c), 1)[0] for c in (0.0, 0.2))
+    np.testing.assert_array_equal(plain["mask"], coloured["mask"])
+    assert np.abs(plain["image"] - coloured["image"]).max() > 0.02

@@ -83,7 +83,7 @@ def test_importing_the_package_takes_no_time():
 
 
 LIGHT = {"__init__", "runs", "cli", "atomic", "config", "config_file", "pictures", "artifact", "images", "image_files"}
-LIGHT |= {"masks", "errors", "quiet", "runtime", "quality", "baselines"}
+LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines"}
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet"},
     "runtime": {"artifact", "images", "image_files", "pictures", "atomic", "errors", "runtime"},
@@ -102,7 +102,8 @@ ALLOWED = {
     "networks": {"layers", "networks", "config", "errors"},
     "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_file"},
     "conversion": {"networks", "layers", "errors"},
-    "data": {"masks", "images", "image_files", "errors"},
+    "data": {"masks", "images", "errors"},
+    "photo_folder": {"images", "image_files", "errors"},
 }
 
 

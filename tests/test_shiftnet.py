@@ -9,6 +9,7 @@ from tensorflow.python.framework import config as tensorflow_config
 
 from shiftnet_tf import config, config_file, data, losses, metrics
 from shiftnet_tf.layers import composite
+from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 
@@ -30,7 +31,7 @@ def compiled(settings, jit_compile="off"):
 
 @pytest.fixture(scope="module")
 def batch():
-    photos = data.PhotoFolder(PHOTOS / "test", 64, 96)
+    photos = PhotoFolder(PHOTOS / "test", 64, 96)
     return next(iter(data.training_dataset(photos, settings_with(training={"batch_size": 2}))))
 
 
@@ -107,6 +108,29 @@ def test_mixed_precision_scales_neither_optimizer(batch):
         assert np.isfinite(float(model.train_step(batch)["loss"]))
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("jit_compile", ["off", "on"])
+def test_the_moving_average_of_the_weights(batch, jit_compile):
+    model = compiled(settings_with(training={"average": 0.5}), jit_compile)
+    assert model.averaged_generator is not model.generator
+    expected = model.generator.get_weights()
+    for step in range(1, 6):
+        model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
+        share = min(0.5, (1 + step) / (10 + step))
+        expected = [share * a + (1 - share) * w for a, w in zip(expected, model.generator.get_weights())]
+    for average, value, weight in zip(model.averaged_generator.get_weights(), expected, model.generator.get_weights()):
+        np.testing.assert_allclose(average, value, atol=1e-6)
+    assert not np.array_equal(average, weight)
+    np.testing.assert_array_equal(model(batch), model.averaged_generator(batch))
+    inpainted_image = composite(model.averaged_generator(batch), batch["image"], batch["mask"])
+    expected = float(tf.reduce_mean(metrics.psnr(batch["image"], inpainted_image)))
+    assert float(model.test_step(batch)["psnr"]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_without_an_average_there_is_no_second_generator(batch):
+    model = compiled(settings_with())
+    assert model.averaged_generator is model.generator
 
 
 def test_without_a_gan_the_discriminator_rests(batch):

@@ -19,6 +19,7 @@ import keras
 
 from shiftnet_tf import callbacks, config_file, data
 from shiftnet_tf.errors import InputError, MissingGpuError, command
+from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -73,11 +74,13 @@ def open_photos(settings):
     for validation in (False, True):
         data.mask_sampler(settings, validation)
     sizes = settings.model.image_size, settings.data.short_side
-    photos = data.PhotoFolder(settings.data.photos, *sizes, settings.data.cache_megabytes)
-    if not settings.data.validation_photos:
-        return photos, photos.hold_out()
-    held = data.PhotoFolder(settings.data.validation_photos, *sizes)
-    photos.exclude(held)
+    photos = PhotoFolder(settings.data.photos, *sizes, settings.data.cache_megabytes)
+    if settings.data.validation_photos:
+        held = PhotoFolder(settings.data.validation_photos, *sizes)
+        photos.exclude(held)
+    else:
+        held = photos.hold_out()
+    held.short_side = settings.validation_short_side
     return photos, held
 
 

@@ -1,0 +1,142 @@
+"""A folder of photos for training: which of them can be used, and reading, scaling and caching them.
+
+Light: without TensorFlow.
+"""
+
+import copy
+import sys
+import threading
+
+from PIL import Image
+
+from shiftnet_tf import image_files, images
+from shiftnet_tf.errors import InputError
+
+_BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
+
+
+class PhotoFolder:
+    """The usable photos below a folder, read and scaled on demand.
+
+    Args:
+        folder: str or Path; JPEG, PNG and WebP files, nested folders too.
+        image_size: int, pixels; a photo whose short side is smaller is skipped, never enlarged.
+        short_side: int, pixels; larger photos are scaled down to it.
+        cache_megabytes: int, how much of the scaled photos to keep in memory. Defaults to 0.
+
+    Attributes:
+        paths: list of Path, the usable photos.
+        skipped: list of str, one sentence for each photo that was left out.
+        failure: InputError that stopped the stream, or None; tf.data passes on only its text.
+
+    Raises:
+        InputError: no such folder, no usable photo in it.
+    """
+
+    def __init__(self, folder, image_size, short_side, cache_megabytes=0):
+        self.image_size = image_size
+        self.short_side = short_side
+        self.skipped = []
+        self.failure = None
+        self.paths = self._usable(folder)
+        self._total = len(self.paths)
+        self._cache = {}
+        self._cache_room = cache_megabytes * 2**20
+        self._broken = set()
+        self._lock = threading.Lock()
+
+    def _usable(self, folder):
+        found = image_files.find_photos(folder) if folder else []
+        if not found:
+            raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
+        usable = []
+        for path in found:
+            size = image_files.image_size(path)
+            smallest = min(size) if size else 0
+            if not size:
+                self.skipped.append(f"{path} is damaged, too large or no picture")
+            elif smallest < self.image_size:
+                self.skipped.append(f"{path} is too small: short side {smallest}, at least {self.image_size} needed")
+            else:
+                usable.append(path)
+        if not usable:
+            first = self.skipped[0]
+            raise InputError(f"none of the {len(found)} photos below {folder} can be used; the first: {first}")
+        return usable
+
+    def __len__(self):
+        return len(self.paths)
+
+    def hold_out(self):
+        """Takes every tenth photo out for validation.
+
+        Returns:
+            PhotoFolder of the photos that were taken out.
+
+        Raises:
+            InputError: there is only one photo.
+        """
+        if len(self) < 2:
+            raise InputError(f"training needs at least 2 photos, one of them for validation. Received: {self.paths[0]}")
+        held = copy.copy(self)  # counts damaged photos together with this one, but caches none
+        held.paths, held.skipped, held._cache, held._cache_room = self.paths[::10], [], {}, 0
+        self.exclude(held)
+        return held
+
+    def exclude(self, others):
+        """Takes out the photos that another folder holds too.
+
+        Args:
+            others: PhotoFolder.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        taken = {path.resolve() for path in others.paths}
+        self.paths = [path for path in self.paths if path.resolve() not in taken]
+        if not self.paths:
+            raise InputError("all photos to train on are also photos to validate with: name different folders")
+
+    def load(self, index):
+        """One photo, its short side scaled down to `short_side`; for one that cannot be read the next in the list.
+
+        Args:
+            index: int in [0, len).
+
+        Returns:
+            uint8 [H, W, 3].
+
+        Raises:
+            InputError: more than 5 % of the photos cannot be read.
+        """
+        while index not in self._cache:
+            try:
+                return self._keep(index, self._scale(image_files.read_image(self.paths[index])))
+            except InputError as error:
+                self._count_broken(self.paths[index], error)
+                index = (index + 1) % len(self.paths)
+        return self._cache[index]
+
+    def _keep(self, index, photo):
+        with self._lock:
+            if photo.nbytes <= self._cache_room and index not in self._cache:
+                self._cache_room -= photo.nbytes
+                self._cache[index] = photo
+        return photo
+
+    def _scale(self, photo):
+        height, width = photo.shape[:2]
+        factor = self.short_side / min(height, width)
+        if factor >= 1:
+            return photo
+        return images.resize_image(photo, round(height * factor), round(width * factor), Image.Resampling.LANCZOS)
+
+    def _count_broken(self, path, error):
+        with self._lock:
+            if path not in self._broken:
+                self._broken.add(path)
+                print(f"skipped: {error}", file=sys.stderr)
+            if len(self._broken) > _BROKEN_SHARE * self._total:
+                count = len(self._broken)
+                self.failure = InputError(f"{count} of {self._total} photos cannot be used; the last: {error}")
+                raise self.failure
