@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from shiftnet_tf import config as configuration
-from shiftnet_tf import config_file, losses, metrics
+from shiftnet_tf import config_file, config_model, losses, metrics
 from shiftnet_tf.layers.masking import composite, hole_window
 from shiftnet_tf.networks import Discriminator, Generator, load_vgg16
 
@@ -31,7 +31,8 @@ class ShiftNet(keras.Model):
 
     Example:
 
-    >>> from shiftnet_tf.config import Config, ModelConfig
+    >>> from shiftnet_tf.config import Config
+    >>> from shiftnet_tf.config_model import ModelConfig
     >>> model = ShiftNet(Config(model=ModelConfig(filters=8)))
     >>> model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
     >>> model.fit(dataset, epochs=30)  # doctest: +SKIP
@@ -62,7 +63,7 @@ class ShiftNet(keras.Model):
         self.built = True
 
     def _used_losses(self):
-        weights = {name: getattr(self.config.losses, name) for name in configuration.LOSSES}
+        weights = {name: getattr(self.config.losses, name) for name in config_model.LOSSES}
         if not self.config.model.shift_layers:
             weights["guidance"] = 0.0
         return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}

@@ -82,14 +82,27 @@ def test_importing_the_package_takes_no_time():
     assert seconds("shiftnet_tf") - seconds("numpy") < 0.3
 
 
-LIGHT = {"__init__", "runs", "cli", "atomic", "config", "config_file", "pictures", "artifact", "images", "image_files"}
+LIGHT = {
+    "__init__",
+    "runs",
+    "cli",
+    "atomic",
+    "config",
+    "config_model",
+    "config_file",
+    "pictures",
+    "artifact",
+    "images",
+    "image_files",
+}
 LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines"}
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet"},
     "runtime": {"artifact", "images", "image_files", "pictures", "atomic", "errors", "runtime"},
     "masks": {"images", "image_files", "errors"},
     "artifact": {"atomic", "errors"},
-    "config": {"errors", "masks"},
+    "config": {"errors", "masks", "config_model"},
+    "config_model": {"errors"},
     "config_file": {"config", "errors"},
     "pictures": {"images"},
     "images": set(),
@@ -99,8 +112,8 @@ ALLOWED = {
     "quality": {"errors"},
     "baselines": {"images", "errors"},
     "layers": {"layers", "errors"},
-    "networks": {"layers", "networks", "config", "errors"},
-    "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_file"},
+    "networks": {"layers", "networks", "config_model", "errors"},
+    "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_model", "config_file"},
     "conversion": {"networks", "layers", "errors"},
     "data": {"masks", "images", "errors"},
     "photo_folder": {"images", "image_files", "errors"},

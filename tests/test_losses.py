@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from shiftnet_tf import losses, masks
-from shiftnet_tf.config import GAN_LOSSES
+from shiftnet_tf.config_model import GAN_LOSSES
 
 
 @pytest.mark.parametrize("gan", ["vanilla", "lsgan"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import load_script, with_settings
 
-from shiftnet_tf import artifact, config
+from shiftnet_tf import artifact, config_model
 from shiftnet_tf.runs import Run
 
 SETTINGS = [
@@ -38,7 +38,7 @@ GENERATORS = {
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
-    **{f"gan {gan}": [f"losses.gan={gan}"] for gan in config.GAN_LOSSES},
+    **{f"gan {gan}": [f"losses.gan={gan}"] for gan in config_model.GAN_LOSSES},
     "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch"],
     "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
     "discount": ["losses.discount=0.9"],

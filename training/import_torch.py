@@ -21,7 +21,8 @@ import_tensorflow()
 
 from shiftnet_tf import conversion
 from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.config import Config, ModelConfig
+from shiftnet_tf.config import Config
+from shiftnet_tf.config_model import ModelConfig
 from shiftnet_tf.errors import InputError, command, first_line, import_optional
 from shiftnet_tf.runs import Run
 

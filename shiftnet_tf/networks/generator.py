@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 from shiftnet_tf import layers
-from shiftnet_tf.config import ModelConfig
+from shiftnet_tf.config_model import ModelConfig
 
 _ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
 

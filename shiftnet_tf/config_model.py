@@ -1,0 +1,157 @@
+"""The sections model, discriminator and losses of a config: what is trained, and toward what.
+
+The defaults are the paper's settings; section and table numbers are those of arXiv 1801.09392.
+"""
+
+from dataclasses import dataclass
+
+from shiftnet_tf.errors import check
+
+SHIFTS = ("hard", "soft", "soft_fused", "residual", "mirrored", "random")
+NORMALIZATIONS = ("instance", "batch", "switchable")
+LOSSES = ("reconstruction", "hole", "total_variation", "style", "content", "guidance", "adversarial")
+GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The generator (Table 2).
+
+    Attributes:
+        image_size: int, pixels; a multiple of 2 ** `depth`.
+        filters: int, base width: the filters of the first convolution (paper: 64).
+        depth: int, encoder convolutions of stride 2 (paper: 8).
+        shift_layers: encoder layers l with a shift connection, each in [1, depth - 1]; layer l has
+            1 / 2**l of the image size (paper: 3, that is 32x32 of 256x256). Empty: a plain U-Net.
+        shift: what a shift connection does. `"hard"` (paper): the nearest known position; `"mirrored"`: that of the
+            image or of its mirror image; `"soft"` and `"soft_fused"`: weighted 3x3 patches, without and with score
+            fusion; `"residual"`: the nearest one corrects the decoder; `"random"`: any known position (ablation).
+        skips: bool, whether the decoder gets the encoder features too; without them and without `shift_layers` the
+            network is a context encoder.
+        normalization: `"instance"` (paper), `"batch"` or `"switchable"`.
+        third_kernel_size: int, of the third encoder convolution: 4 (paper) or 6 (the authors' network for faces).
+        feature_mask: `"convolution"` (paper: three averaging convolutions, threshold 5/16)
+            or `"nearest"` (the authors' PyTorch code).
+        mask_channel: bool, whether 1 - mask is a fourth input channel.
+    """
+
+    image_size: int = 256
+    filters: int = 64
+    depth: int = 8
+    shift_layers: tuple[int, ...] = (3,)
+    shift: str = "hard"
+    skips: bool = True
+    normalization: str = "instance"
+    third_kernel_size: int = 4
+    feature_mask: str = "convolution"
+    mask_channel: bool = True
+
+    def __post_init__(self):
+        check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
+        check("model.filters", self.filters, self.filters >= 1, "at least 1")
+        multiple = 2**self.depth
+        check(
+            "model.image_size",
+            self.image_size,
+            self.image_size >= multiple and self.image_size % multiple == 0,
+            f"a multiple of {multiple} (2 to the `depth` of {self.depth})",
+        )
+        check(
+            "model.shift_layers",
+            list(self.shift_layers),
+            len(set(self.shift_layers)) == len(self.shift_layers)
+            and all(1 <= layer < self.depth for layer in self.shift_layers),
+            f"different whole numbers from 1 to {self.depth - 1}",
+        )
+        check("model.shift", self.shift, self.shift in SHIFTS, f"one of {', '.join(SHIFTS)}")
+        fitting = self.skips or not self.shift_layers
+        check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
+        kinds = NORMALIZATIONS
+        check("model.normalization", self.normalization, self.normalization in kinds, f"one of {', '.join(kinds)}")
+        check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")
+        check(
+            "model.feature_mask",
+            self.feature_mask,
+            self.feature_mask in ("convolution", "nearest"),
+            '"convolution" or "nearest"',
+        )
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The discriminator (Table 3).
+
+    Attributes:
+        filters: int, base width (paper: 64).
+        depth: int, convolutions of stride 2 (paper: 3).
+        input: what it sees of the generator, `"predicted_image"` (paper) or
+            `"inpainted_image"` (the prediction in the hole, the photo elsewhere).
+        window: `"image"` (paper) or `"hole"`: a square of half the image size around the middle of the hole's
+            bounding box, inside the picture.
+        spectral_norm: bool, whether its convolutions are spectrally normalised (arXiv 1802.05957).
+        normalization: `"instance"` (paper), `"batch"` or `"switchable"`.
+    """
+
+    filters: int = 64
+    depth: int = 3
+    input: str = "predicted_image"
+    window: str = "image"
+    spectral_norm: bool = False
+    normalization: str = "instance"
+
+    def __post_init__(self):
+        check("discriminator.filters", self.filters, self.filters >= 1, "at least 1")
+        check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
+        check(
+            "discriminator.input",
+            self.input,
+            self.input in ("predicted_image", "inpainted_image"),
+            '"predicted_image" or "inpainted_image"',
+        )
+        check("discriminator.window", self.window, self.window in ("image", "hole"), '"image" or "hole"')
+        kind, kinds = self.normalization, NORMALIZATIONS
+        check("discriminator.normalization", kind, kind in kinds, f"one of {', '.join(kinds)}")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses, each of which is a mean; the defaults are the paper's ratios.
+
+    Attributes:
+        reconstruction: float, l1 on the whole image.
+        hole: float, l1 on the hole's pixels, on top.
+        discount: float, in (0, 1]: each pixel that lies deeper in the hole counts so much less for `hole` (the authors'
+            PyTorch code: 0.9). 1: all alike.
+        total_variation: float, roughness of the prediction.
+        style, content: float, Gram matrices and features of VGG16, prediction against photo (the authors' PyTorch code:
+            10 and 1).
+        vgg16_weights: str, path of its weights, without the top, for those two; nothing is downloaded. A relative path
+            is taken from the config file's folder.
+        guidance: float, decoder feature against the encoder feature of the complete image, in the hole.
+        adversarial: float; 0 trains without a discriminator.
+        gan: `"vanilla"` (cross-entropy), `"lsgan"` (least squares), `"hinge"`, `"wgan_gp"`, `"relativistic"` or
+            `"relativistic_average"`.
+        gradient_penalty: float, of wgan_gp.
+    """
+
+    reconstruction: float = 100.0
+    hole: float = 0.0
+    discount: float = 1.0
+    total_variation: float = 0.0
+    style: float = 0.0
+    content: float = 0.0
+    vgg16_weights: str = ""
+    guidance: float = 1.0
+    adversarial: float = 0.2
+    gan: str = "vanilla"
+    gradient_penalty: float = 10.0
+
+    def __post_init__(self):
+        for name in (*LOSSES, "gradient_penalty"):
+            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "0 or more")
+        check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
+        given = self.vgg16_weights or self.style == self.content == 0
+        check("losses.vgg16_weights", self.vgg16_weights, given, "a path where `style` or `content` is above 0")
+        together = self.reconstruction + self.hole
+        check("losses.reconstruction", self.reconstruction, together > 0, "above 0, or `losses.hole` must be")
+        check("losses.gan", self.gan, self.gan in GAN_LOSSES, f"one of {', '.join(GAN_LOSSES)}")
