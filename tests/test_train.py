@@ -2,12 +2,13 @@
 
 import csv
 import dataclasses
+import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import callbacks, image_files
+from shiftnet_tf import callbacks, checkpoints, image_files
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
@@ -80,15 +81,15 @@ def test_the_weights_are_the_best_by_validation(train, small_run, tmp_path):
     keras.utils.set_random_seed(0)
     model = ShiftNet(run.config)
     model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
-    checkpoints = callbacks.Checkpoints(run, model)
-    checkpoints.set_model(model)
+    saved = checkpoints.Checkpoints(run, model, steps=1)
+    saved.set_model(model)
     bias = model.generator.decoder_ups[0].bias
     for epoch, score in enumerate([10.0, 12.0, 11.0]):
         bias.assign([epoch, epoch, epoch])
-        checkpoints.on_epoch_end(epoch, {"val_hole_psnr": score})
+        saved.on_epoch_end(epoch, {"val_hole_psnr": score})
     np.testing.assert_array_equal(run.load_generator().decoder_ups[0].bias, [1, 1, 1])
     with pytest.raises(ShiftNetError, match="the validation score is nan"):
-        checkpoints.on_epoch_end(3, {"val_hole_psnr": float("nan")})
+        saved.on_epoch_end(3, {"val_hole_psnr": float("nan")})
     assert sorted(path.name for path in run.checkpoints.glob("*.index")) == [f"ckpt-{i}.index" for i in (1, 2, 3)]
 
 
@@ -96,12 +97,16 @@ def test_no_room_for_a_checkpoint_is_said_before_it_is_written(small_run, tmp_pa
     run = Run(tmp_path, Run.open(small_run).config)
     model = ShiftNet(run.config)
     model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
-    checkpoints = callbacks.Checkpoints(run, model)
-    checkpoints.set_model(model)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(ShiftNetError, match="has room for 0 MB, a checkpoint needs up to"):
-        checkpoints.on_epoch_end(0, {"val_hole_psnr": 1.0})
-    assert not run.generator_weights.exists()
+    saved = checkpoints.Checkpoints(run, model, steps=1)
+    saved.set_model(model)
+
+    def refuse(*_):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(ShiftNetError, match=r"no room for a checkpoint of up to \d.*Disk quota exceeded"):
+        saved.on_epoch_end(0, {"val_hole_psnr": 1.0})
+    assert not run.generator_weights.exists() and not list(tmp_path.glob(".*"))
 
 
 def test_the_optimizers_take_the_configs_values(small_run):
@@ -115,7 +120,7 @@ def test_the_optimizers_take_the_configs_values(small_run):
 
 def test_a_truncated_checkpoint_is_passed_over(train, small_run, tmp_path, capsys):
     run = shutil.copytree(small_run, tmp_path / "run")
-    (run / "checkpoints" / "ckpt-2.data-00000-of-00001").write_bytes(b"short")
+    (run / "checkpoints" / "ckpt-8.data-00000-of-00001").write_bytes(b"short")
     assert train(["--resume", "--run-dir", str(run)]) == 0
     out = capsys.readouterr().out
     assert "passed over: the checkpoint" in out and "resumed after epoch 1" in out
@@ -123,6 +128,32 @@ def test_a_truncated_checkpoint_is_passed_over(train, small_run, tmp_path, capsy
     for path in (run / "checkpoints").glob("*.index"):
         path.write_bytes(b"no index")
     says(capsys, 1, "can be restored: start a new run", train(["--resume", "--run-dir", str(run)]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", [2, 6, 7])  # of 2 x 4 steps: in the first epoch, in the second, before its last step
+def test_ctrl_c_writes_a_checkpoint(train, small_run, tmp_path, capsys, monkeypatch, number, at):
+    """The run goes on from it and ends with the weights of one that was never stopped."""
+    run, seen = tmp_path / "run", []
+    original = callbacks.StopOnBadLoss.on_train_batch_end
+
+    def stop(self, batch, logs=None):
+        seen.append(batch)
+        if len(seen) == at:
+            os.kill(os.getpid(), number)
+        original(self, batch, logs)
+
+    monkeypatch.setattr(callbacks.StopOnBadLoss, "on_train_batch_end", stop)
+    assert train(with_settings(["--run-dir", str(run)])) == 130
+    error = capsys.readouterr().err
+    assert "stopping after this step, with a checkpoint" in error and error.endswith("stopped\n") and len(seen) == at
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(["--resume", "--run-dir", str(run)]) == 0 and len(seen) == 8
+    assert f"and {at % 4} steps, from" in capsys.readouterr().out
+    for a, b in zip(*(Run.open(path).load_generator().get_weights() for path in (run, small_run))):
+        np.testing.assert_array_equal(a, b)
+    for name in ("epoch", "val_psnr", "val_hole_psnr"):
+        assert [row[name] for row in rows(run)] == [row[name] for row in rows(small_run)]
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint(train, small_run, tmp_path, capsys):
@@ -150,8 +181,7 @@ def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
     clock = iter(range(0, 10000, 70))
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: watched, raising=False)
-    progress = callbacks.Progress(10, print)
-    progress.set_params({"epochs": 1})
+    progress = callbacks.Progress(10, 1, print)
     for step in range(10):
         progress.on_train_batch_end(step, {"loss": 1.0})
     progress.on_epoch_end(0, {"loss": 1.0})
@@ -216,12 +246,17 @@ def test_photos_that_break_while_training_end_it_with_a_sentence(train, tmp_path
     assert result == 2 and "1 of 10 photos cannot be used" in error and "Traceback" not in error
 
 
+def test_a_bad_loss_of_the_discriminator_alone_ends_the_run_too():
+    with pytest.raises(ShiftNetError, match="the discriminator_loss is nan at step 3 of this epoch: try --resume"):
+        callbacks.StopOnBadLoss().on_train_batch_end(2, {"loss": 1.0, "discriminator_loss": float("nan")})
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(train, tmp_path, capsys, monkeypatch):
     from shiftnet_tf import losses
 
     monkeypatch.setattr(losses, "reconstruction_loss", lambda predicted_image, image: 1e38 * 1e38)
     result = train(with_settings(["--run-dir", str(tmp_path / "run")]))
-    says(capsys, 1, "the loss is inf at step 1", result)
+    says(capsys, 1, "loss is inf at step 1", result)
     assert not any((tmp_path / "run" / "checkpoints").iterdir())
 
 

@@ -17,7 +17,7 @@ tf = import_tensorflow()
 
 import keras
 
-from shiftnet_tf import callbacks, config_file, data
+from shiftnet_tf import callbacks, checkpoints, config_file, data
 from shiftnet_tf.errors import InputError, MissingGpuError, command
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.runs import Run
@@ -120,36 +120,45 @@ def describe(device, photos, validation, model, log):
 def fit(model, run, photos, validation, resume, log):
     """Trains to the last epoch of the config."""
     settings = run.config
-    checkpoints = callbacks.Checkpoints(run, model)
+    steps = settings.training.steps_per_epoch or max(1, len(photos) // settings.training.batch_size)
+    saved = checkpoints.Checkpoints(run, model, steps)
     if resume:
-        checkpoints.restore(log)
+        saved.restore(log)
         for optimizer in (model.optimizer, model.discriminator_optimizer):
             optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
-        callbacks.cut_metrics(run.metrics, checkpoints.epoch)
-    first_epoch, batch, epochs = checkpoints.epoch, settings.training.batch_size, settings.training.epochs
-    if first_epoch >= epochs:
-        log(f"{first_epoch} epochs are done; --resume --set training.epochs=N goes on to N")
+        checkpoints.cut_metrics(run.metrics, saved.epoch)
+    first, done, epochs = saved.epoch, saved.step, settings.training.epochs
+    if first >= epochs:
+        log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
         return
     run.write_config()
-    steps = settings.training.steps_per_epoch or max(1, len(photos) // batch)
     validation_data = data.validation_dataset(validation, settings)
-    model.fit(
-        data.training_dataset(photos, settings, first_sample=first_epoch * steps * batch),
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        validation_data=validation_data,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            callbacks.StopOnBadLoss(),
-            callbacks.Progress((epochs - first_epoch) * steps, log),
-            callbacks.Pictures(run, validation_data, first_epoch),
-            keras.callbacks.TensorBoard(run.events, write_graph=False),
-            keras.callbacks.CSVLogger(run.metrics, append=resume),
-            checkpoints,  # last: what it holds has by then been written everywhere else
-        ],
-    )
+    shown = [
+        callbacks.StopOnBadLoss(),
+        callbacks.Progress((epochs - first) * steps - done, epochs, log),
+        callbacks.Pictures(run, validation_data, first),
+        keras.callbacks.TensorBoard(run.events, write_graph=False),
+    ]
+
+    def fit_epochs(begin, end, begun=0):
+        model.fit(
+            data.training_dataset(photos, settings, (begin * steps + begun) * settings.training.batch_size),
+            initial_epoch=begin,
+            epochs=end,
+            steps_per_epoch=steps - begun,
+            validation_data=validation_data,
+            shuffle=False,
+            verbose=0,
+            # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
+            callbacks=[*shown, keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first), saved, stop],
+        )
+
+    with checkpoints.StopOnSignal(saved) as stop:
+        if done:  # an epoch that was left in the middle is ended first: `fit` has one number of steps for all
+            fit_epochs(first, first + 1, done)
+            first += 1
+        if first < epochs:
+            fit_epochs(first, epochs)
 
 
 @command

@@ -1,0 +1,197 @@
+"""What a run can go on from: checkpoints after each epoch and on Ctrl-C, and the best weights by validation.
+
+A checkpoint holds both networks, the moving average, both optimizers, the place in the run and the best score. Its
+number is that of the steps done. All random choices are functions of the seed and that number, so that a run which goes
+on from a checkpoint ends with the weights of one that was never stopped.
+"""
+
+import math
+import os
+import signal
+import sys
+import threading
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.callbacks import WHAT_TO_TRY
+from shiftnet_tf.errors import ShiftNetError, first_line
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Checkpoints, the last three kept, and the best weights beside them.
+
+    Args:
+        run: Run.
+        model: ShiftNet, compiled.
+        steps: int, of an epoch.
+
+    Attributes:
+        epoch: int, whole epochs done.
+        step: int, steps done of the next one.
+    """
+
+    def __init__(self, run, model, steps):
+        super().__init__()
+        self.run = run
+        self.steps = steps
+        self.state = {
+            "epoch": tf.Variable(0, dtype=tf.int64),
+            "step": tf.Variable(0, dtype=tf.int64),
+            "best": tf.Variable(-math.inf, dtype=tf.float32),
+        }
+        self.checkpoint = tf.train.Checkpoint(
+            generator=model.generator,
+            averaged_generator=model.averaged_generator,
+            discriminator=model.discriminator,
+            generator_optimizer=model.optimizer,
+            discriminator_optimizer=model.discriminator_optimizer,
+            **self.state,
+        )
+        try:
+            self.manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), max_to_keep=3)
+        except ValueError as error:
+            raise ShiftNetError(f"the list of checkpoints in {run.checkpoints} is damaged: {error}") from error
+
+    @property
+    def epoch(self):
+        return int(self.state["epoch"])
+
+    @property
+    def step(self):
+        return int(self.state["step"])
+
+    def restore(self, log):
+        """Goes back to the last checkpoint that can be read, all of it; without any to the first step.
+
+        Args:
+            log: function of str.
+
+        Raises:
+            ShiftNetError: none of the checkpoints can be read, or they do not fit the model.
+        """
+        for path in reversed(self.manager.checkpoints):
+            try:
+                self.checkpoint.restore(path).assert_consumed()
+            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+                log(f"passed over: the checkpoint {path} cannot be restored ({first_line(error)})")
+            else:
+                more = f" and {self.step} steps" if self.step else ""
+                log(f"resumed after epoch {self.epoch}{more}, from {path}")
+                return
+        if self.manager.checkpoints:
+            raise ShiftNetError(f"no checkpoint in {self.run.checkpoints} can be restored: start a new run")
+        log("the run was stopped before its first checkpoint: it starts from the beginning")
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = logs["val_hole_psnr"]
+        if not math.isfinite(score):
+            raise ShiftNetError(f"the validation score is {score} after epoch {epoch + 1}: {WHAT_TO_TRY}")
+        self._check_room()
+        if score > float(self.state["best"]):
+            self.state["best"].assign(score)
+            for network, path in (
+                (self.model.averaged_generator, self.run.generator_weights),
+                (self.model.discriminator, self.run.discriminator_weights),
+            ):
+                write_atomically(path, network.save_weights)
+        self.save(epoch + 1, 0)
+
+    def save(self, epoch, step):
+        """Writes a checkpoint: to a temporary name, then renamed; the oldest of four goes.
+
+        Args:
+            epoch: int, whole epochs done.
+            step: int, steps done of the next one.
+
+        Raises:
+            ShiftNetError: no room, or the system refuses.
+        """
+        self._check_room()
+        self.state["epoch"].assign(epoch)
+        self.state["step"].assign(step)
+        try:
+            self.manager.save(checkpoint_number=epoch * self.steps + step)
+        except tf.errors.OpError as error:
+            raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
+
+    def _check_room(self):
+        """Takes the room of a checkpoint and gives it back: h5py, which writes the weights, brings a process down on a
+        full disk or at the end of a quota."""
+        holders = [self.model, self.model.optimizer, self.model.discriminator_optimizer]
+        values = [v for holder in holders for v in holder.variables]
+        needed = 2 * sum(math.prod(v.shape) * 4 for v in values)  # a checkpoint, and the weights once more
+        path = self.run.path / ".room"
+        try:
+            with open(path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, needed)
+        except OSError as error:
+            raise ShiftNetError(
+                f"{self.run.path} has no room for a checkpoint of up to {needed / 1e6:.0f} MB ({error.strerror}): "
+                "make room, then --resume"
+            ) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """On Ctrl-C, or when the system asks the process to end: finishes the step, writes a checkpoint and leaves.
+
+    A second Ctrl-C leaves at once, without one.
+
+    Takes the signals while it is entered as a context.
+
+    Args:
+        checkpoints: Checkpoints.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, checkpoints):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.done = checkpoints.step
+        self.asked = False
+        self.before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # only there can a signal be taken
+            self.before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_):
+        while self.before:
+            signal.signal(*self.before.popitem())
+
+    def _ask(self, number, frame):
+        self.asked = True
+        self.__exit__()
+        print("stopping after this step, with a checkpoint (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += 1
+        if self.asked and self.done < self.checkpoints.steps:  # at the end of an epoch its own checkpoint is due
+            self.checkpoints.save(self.epoch, self.done)
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.done = 0
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+def cut_metrics(path, epochs):
+    """Drops the rows of metrics.csv that are past a checkpoint, for a run that goes on from it.
+
+    Args:
+        path: Path of the file; it may be absent.
+        epochs: int, rows to keep at the most.
+    """
+    if not path.is_file():
+        return
+    rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1 if epochs else 0]
+    write_atomically(path, lambda part: part.write_bytes(b"".join(rows)))
