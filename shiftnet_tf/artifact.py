@@ -2,8 +2,8 @@
 
 Every model file takes `image`, uint8 [B, S, S, 3] RGB, and `mask`, uint8 [B, S, S, 1], nonzero = hole, and gives
 `inpainted_image`, uint8 [B, S, S, 3]; on request also `shift_map`, int32 [B, h, w]: row * w + column of the known
-position that filled a hole position, -1 elsewhere. The exporters write the spec, the runtime takes its constants from
-it and refuses a file that is not listed or does not match.
+position that filled a hole position, plus h * w where its mirror image did, -1 elsewhere. The exporters write the spec,
+the runtime takes its constants from it and refuses a file that is not listed or does not match.
 """
 
 import dataclasses
@@ -33,8 +33,9 @@ OUTPUTS = {
     "shift_map": {
         "shape": ["batch", "height", "width"],
         "dtype": "int32",
-        "meaning": "row * width + column of the known position that filled a hole position, -1 elsewhere; "
-        "only in files that list it",
+        "meaning": "row * width + column of the known position that filled a hole position (of a soft shift: of the "
+        "middle of the strongest patch), plus height * width where its mirror image did; -1 elsewhere; only in files "
+        "that list it",
     },
 }
 

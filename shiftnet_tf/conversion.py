@@ -32,13 +32,10 @@ def generator_from_torch(state_dict, image_size=256):
     """
     face = "e1_c.weight" in state_dict
     blocks = _face_blocks(state_dict) if face else _blocks(state_dict)
-    first = _tensor(state_dict, f"{blocks[0]['down']}.weight")
-    shift_layers = []
-    for layer, block in enumerate(blocks[:-1], start=1):
-        # What enters a block's transposed convolution: two or, with a shift, three features of its own width.
-        width = _tensor(state_dict, f"{block['down']}.weight").shape[0]
-        if _tensor(state_dict, f"{block['up']}.weight").shape[0] == 3 * width:
-            shift_layers.append(layer)
+    first = _kernel(state_dict, blocks[0]["down"])
+    # What enters a block's transposed convolution: two or, with a shift, three features of its own width.
+    widths = [[_kernel(state_dict, block[side]).shape[0] for side in ("down", "up")] for block in blocks[:-1]]
+    shift_layers = [layer for layer, (down, up) in enumerate(widths, start=1) if up == 3 * down]
     generator = Generator(
         image_size=image_size,
         filters=first.shape[0],
@@ -76,11 +73,11 @@ def discriminator_from_torch(state_dict):
         InputError: a missing, surplus or misshapen tensor, which is named.
     """
     indices = sorted({int(name.split(".")[1]) for name in state_dict if re.fullmatch(r"model\.\d+\.weight", name)})
-    convolutions = [i for i in indices if _tensor(state_dict, f"model.{i}.weight").ndim == 4]
+    convolutions = [i for i in indices if np.ndim(state_dict[f"model.{i}.weight"]) == 4]
     if len(convolutions) < 3:
         raise InputError(f"no discriminator of at least 3 convolutions. Received: {', '.join(sorted(state_dict)[:5])}")
     discriminator = Discriminator(
-        filters=_tensor(state_dict, f"model.{convolutions[0]}.weight").shape[0], depth=len(convolutions) - 2
+        filters=_kernel(state_dict, f"model.{convolutions[0]}").shape[0], depth=len(convolutions) - 2
     )
     discriminator.build()
     names = {}
@@ -137,6 +134,13 @@ def _tensor(state_dict, name):
     if name not in state_dict:
         raise InputError(f"the checkpoint has no tensor {name!r}")
     return np.asarray(state_dict[name])
+
+
+def _kernel(state_dict, name):
+    kernel = _tensor(state_dict, f"{name}.weight")
+    if kernel.ndim != 4 or 0 in kernel.shape:
+        raise InputError(f"the tensor '{name}.weight' must be the kernel of a convolution. Received: {kernel.shape}")
+    return kernel
 
 
 def _assign(names, state_dict):

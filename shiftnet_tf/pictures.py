@@ -66,7 +66,8 @@ def shift_map_picture(image, mask, shift_map, arrows=12):
     sources = shift_map % shift_map.size  # -1 becomes the last one, and is masked out below
     colours = np.where((shift_map >= 0)[..., None], place.reshape(-1, 3)[sources], np.uint8(128))
     tint, filled = (images.resize_image(x, height, width, Image.Resampling.NEAREST) for x in (place, colours))
-    sheet = Image.fromarray(images.composite((0.65 * image + 0.35 * tint).astype(np.uint8), filled, mask))
+    tinted = Image.blend(Image.fromarray(image), Image.fromarray(tint), 0.35)
+    sheet = Image.fromarray(images.composite(np.array(tinted), filled, mask))
 
     def centre(row, column):
         return np.array([(column + 0.5) * width / columns, (row + 0.5) * height / rows])

@@ -51,7 +51,7 @@ class Run:
         """
         path = Path(path)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise InputError(f"{path} already holds something: name a new --run-dir, or go on with --resume")
+            raise InputError(f"{path} already holds something: name a new run folder, or go on with train.py --resume")
         run = cls(path, run_config)
         try:
             for folder in (run.path, run.pictures, run.checkpoints, run.events):

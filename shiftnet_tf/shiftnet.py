@@ -8,6 +8,7 @@ saves a pass of the discriminator, and the guidance target costs an encoder pass
 """
 
 import dataclasses
+import functools
 
 import keras
 import tensorflow as tf
@@ -95,7 +96,7 @@ class ShiftNet(keras.Model):
 
     def train_step(self, data):
         image, mask = data["image"], data["mask"]
-        targets = self.generator.encode(image, mask) if self._uses("guidance") else []
+        targets = self.generator.encode(image, mask, training=True) if self._uses("guidance") else []
 
         with tf.GradientTape(persistent=True) as tape:
             inputs = {"image": image, "mask": mask}
@@ -177,7 +178,9 @@ class ShiftNet(keras.Model):
 
     def _gradient_penalty(self, real, generated):
         seed = tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-        return losses.gradient_penalty(self.discriminator, real, generated, seed)
+        # As it is trained, with the statistics of the batch: another function than the one with moving averages.
+        discriminator = functools.partial(self.discriminator, training=True)
+        return losses.gradient_penalty(discriminator, real, generated, seed)
 
     def _track(self, values):
         for name, value in values.items():

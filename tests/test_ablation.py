@@ -1,6 +1,7 @@
 """ablation.py as a person runs it: the paper's variants, their table and their picture."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 
 from shiftnet_tf.runs import Run
 
+SETTINGS = [item for item in SMALL if not item.startswith("training.")]
 DEMO = ROOT / "training" / "configs" / "demo.toml"
 
 
@@ -33,7 +35,7 @@ def calls(script, monkeypatch):
 @pytest.mark.slow
 def test_the_paper_set(script, calls, tmp_path):
     out = tmp_path / "out"
-    arguments = with_settings([str(DEMO), "--minutes", "0.0001", "--out", str(out)], SMALL)
+    arguments = with_settings([str(DEMO), "--minutes", "0.0001", "--out", str(out)], SETTINGS)
     assert script.main([*arguments, "--baselines", "telea", "--images", str(PHOTOS / "test")]) == 0
     summary = json.loads((out / "results" / "results.json").read_text())["all"]
     trained = ["main", "no_guidance", "shift_at_16", "shift_at_4", "soft_shift", "random_shift"]
@@ -52,7 +54,7 @@ def test_the_paper_set(script, calls, tmp_path):
         ((), "hard", False),
     ]
     assert [m.losses.guidance for m in models] == [1, 0, 1, 1, 1, 1, 1, 1]
-    assert {(m.training.epochs, m.training.steps_per_epoch, m.training.seed) for m in models} == {(3, 2, 0)}
+    assert {(m.training.epochs, m.training.steps_per_epoch, m.training.seed) for m in models} == {(2, 2, 0)}
 
     main = Run.open(out / "runs" / "main").load_generator().decoder_ups[2].kernel.numpy()
     assert main.shape[2] == 3 * 16
@@ -68,12 +70,50 @@ def test_the_paper_set(script, calls, tmp_path):
     assert all("--resume" in call for call in calls[-9:-1])
 
 
+def test_the_budget_is_what_the_second_epoch_takes(script, tmp_path, monkeypatch):
+    trained = []
+
+    def train(config, folder, epochs, changes=()):
+        trained.append(epochs)
+        (folder / "pictures").mkdir(parents=True)
+        for i, time in ((1, 1000), (2, 1016)):
+            (folder / "pictures" / f"epoch-000{i}.png").touch()
+            os.utime(folder / "pictures" / f"epoch-000{i}.png", (time, time))
+
+    monkeypatch.setattr(script, "train", train)
+    (tmp_path / "main" / "half").mkdir(parents=True)  # of a run that was stopped while it was timed
+    assert script.epochs_in(8, tmp_path, "config.toml", tmp_path / "main") == 30
+    assert not (tmp_path / "main" / "half").exists()
+    assert script.epochs_in(8, tmp_path, "config.toml", tmp_path / "main") == 30 and trained == [2]
+    with pytest.raises(ValueError, match="was begun with --minutes 8: name a new --out"):
+        script.epochs_in(9, tmp_path, "config.toml", tmp_path / "main")
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--images", "nowhere"], "no photo"),
+        (["--masks", "round"], "must be center, freeform:SEED or a folder"),
+        (["--baselines", "magic"], "a baseline must be one of"),
+    ],
+)
+def test_what_to_measure_on_is_checked_before_the_training(script, tmp_path, monkeypatch, capsys, more, message):
+    def run_script(name, arguments):
+        assert name == "evaluate"
+        raise script.ShiftNetError(load_script("training/evaluate").main([*map(str, arguments)]))
+
+    monkeypatch.setattr(script, "run_script", run_script)
+    assert script.main([str(DEMO), "--minutes", "1", "--out", str(tmp_path / "out"), *more]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_bad_input_is_one_sentence(script, tmp_path, capsys):
     arguments = [str(DEMO), "--out", str(tmp_path / "out"), "--minutes"]
     cases = [
         (["0"], "`--minutes` must be above 0"),
         (["1", "--set", "model.shift_layers=[]"], "must be a hard shift at one layer from 2 to 6"),
         (["1", "--set", "model.shift_layers=[2,3]"], "must be a hard shift at one layer"),
+        (["1", "--set", "training.epochs=5"], "training.epochs and training.steps_per_epoch follow from --minutes"),
         (["1", "--set", "model.shift=soft"], "must be a hard shift at one layer"),
         (["1", "--set", 'data.photos=""'], "`data.photos` must be given: --set data.photos=FOLDER"),
         (["1", "--set", 'data.validation_photos=""'], "`--images` must be given, or `data.validation_photos`"),
@@ -83,7 +123,8 @@ def test_bad_input_is_one_sentence(script, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_another_config_in_the_same_folder_is_refused(script, tmp_path, capsys):
+def test_another_config_in_the_same_folder_is_refused(script, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(script, "run_script", lambda name, arguments: None)
     script.write_config(tmp_path / "out", script.config_file.read(DEMO))
     arguments = [str(DEMO), "--minutes", "1", "--out", str(tmp_path / "out"), "--set", "model.filters=8"]
     says(capsys, 2, "holds the ablation of another config", script.main(arguments))

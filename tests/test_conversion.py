@@ -31,6 +31,13 @@ def test_a_misshapen_tensor_is_named(state_dict):
         generator_from_torch(state_dict)
 
 
+@pytest.mark.parametrize("name", ["model.model.0.weight", "e1_c.weight"])
+@pytest.mark.parametrize("shape", [(), (3,), (4, 4, 0, 4)])
+def test_a_first_tensor_that_is_no_kernel_is_named(name, shape):
+    with pytest.raises(InputError, match=f"the tensor '{name}' must be the kernel of a convolution"):
+        generator_from_torch({name: np.zeros(shape)})
+
+
 def test_another_network_is_refused(reference):
     with pytest.raises(InputError, match="no tensor 'model.model.0.weight'"):
         generator_from_torch({"conv1.weight": np.zeros((4, 4, 4, 4))})

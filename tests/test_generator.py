@@ -99,13 +99,36 @@ def test_variants(name):
     np.testing.assert_array_equal(copy(inputs), predicted_image)
 
 
+@pytest.mark.parametrize(
+    "shift, kind",
+    [
+        ("hard", layers.ShiftConnection),
+        ("mirrored", layers.ShiftConnection),
+        ("random", layers.RandomShiftConnection),
+        ("residual", layers.ResidualShiftConnection),
+        ("soft", layers.SoftShiftConnection),
+        ("soft_fused", layers.SoftShiftConnection),
+    ],
+)
+def test_each_name_of_a_shift_is_its_layer(shift, kind):
+    (layer,) = Generator(image_size=64, filters=4, depth=6, shift=shift).shifts
+    assert type(layer) is kind
+    assert getattr(layer, "score_fusion", None) == {"soft": False, "soft_fused": True}.get(shift)
+
+
+def test_the_mirrored_source_is_used():
+    shift_map = variant_of("mirrored")(inputs_of(64, batch=3), return_features=True)[1]["shift_map"][0]
+    filled = shift_map.numpy()[shift_map.numpy() >= 0]
+    assert 0.1 < (filled >= 64).mean() < 0.9
+
+
 def test_the_mirrored_source_is_the_mirrored_image():
     """An image whose left half is the hole and the mirror image of its right half: each position finds its partner."""
     generator = variant_of("mirrored")
     image, mask = inputs_of(64)["image"].numpy(), np.zeros((1, 64, 64, 1), np.float32)
     image[:, :, :32] = image[:, :, :31:-1]
     mask[:, :, :32] = 1
-    mirrored = generator._mirrored_features(layers.mask_image(image, mask), tf.constant(mask))[3]
+    mirrored = generator._mirrored_features(layers.mask_image(image, mask), tf.constant(mask), False)[3]
     flipped = generator.encode(layers.mask_image(image, mask)[:, :, ::-1], tf.constant(mask)[:, :, ::-1])[0]
     np.testing.assert_array_equal(mirrored[:, :, ::-1], flipped)
     # What the encoder saw of a whole image in the hole is what the mirrored source has in its known half.
@@ -123,10 +146,37 @@ def test_only_training_moves_the_averages_of_batch_norm():
 
     before = averages()
     generator(inputs)
-    generator.encode(inputs["image"], inputs["mask"])
-    np.testing.assert_array_equal(averages(), before)
+    for training in (True, False):
+        target = generator.encode(inputs["image"], inputs["mask"], training)
+        np.testing.assert_array_equal(averages(), before)
+        assert (np.mean(target) > 0.05) == training  # with averages that nothing has moved yet, next to nothing
     generator(inputs, training=True)
     assert (averages() != before).mean() > 0.9
+
+
+@pytest.mark.parametrize("normalization", ["batch", "switchable"])
+def test_the_guidance_target_of_a_whole_image_is_what_the_encoder_sees(normalization):
+    generator = Generator(image_size=64, filters=4, depth=6, normalization=normalization)
+    image = inputs_of(64, batch=2)["image"]
+    seen = []
+    generator.shifts[0].call = lambda decoder, encoder, *_, **__: (
+        seen.append(encoder) or (tf.concat([decoder, encoder, encoder], axis=-1), None)
+    )
+    generator({"image": image, "mask": tf.zeros([2, 64, 64, 1])}, training=True)
+    target = generator.encode(image, tf.zeros([2, 64, 64, 1]), training=True)[0]
+    np.testing.assert_allclose(target, seen[0], atol=1e-5)
+
+
+def test_the_mirrored_pass_moves_no_average():
+    moved = []
+    for shift in ("hard", "mirrored"):
+        generator = Generator(image_size=64, filters=4, depth=6, shift=shift, normalization="batch")
+        generator.build()
+        generator.set_weights([np.cos(np.arange(w.size)).reshape(w.shape) ** 2 for w in generator.get_weights()])
+        generator(inputs_of(64, batch=2), training=True)
+        moved.append([norm.moving_mean.numpy() for norm in generator.encoder_norms])
+    for hard, mirrored in zip(*moved):
+        np.testing.assert_allclose(hard, mirrored, rtol=1e-5)
 
 
 @pytest.mark.parametrize("filters, count", [(64, 54_944_771), (32, 13_742_595)])

@@ -51,6 +51,8 @@ def test_the_statistics_are_no_trainable_weights(layer_and_input):
 
 
 def test_names():
+    with pytest.raises(ValueError, match='must be "instance", "batch" or "switchable". Received: \'group\''):
+        normalization("group", "a")
     assert type(normalization("instance", "a")) is InstanceNormalization
     assert type(normalization("switchable", "a")) is SwitchableNormalization
     batch = normalization("batch", "a")

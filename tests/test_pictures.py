@@ -17,12 +17,12 @@ def test_shift_map_picture_shows_the_colour_of_the_source():
 
 
 def test_arrows_lead_from_the_source():
-    image, mask = np.full((160, 160, 3), 90, np.uint8), np.zeros((160, 160), np.uint8)
-    mask[60:100, 60:100] = 1
+    image, mask = np.full((160, 240, 3), 90, np.uint8), np.zeros((160, 240), np.uint8)
+    mask[40:80, 60:120] = 1
     for source, line in ((3, [255, 255, 255]), (16 + 3, [0, 0, 0])):  # column 3 of the photo, of its mirror image
         shift_map = np.full((4, 4), -1)
         shift_map[1, 1] = source
         plain, drawn = (pictures.shift_map_picture(image, mask, shift_map, arrows) for arrows in (0, 5))
-        np.testing.assert_array_equal(drawn[20, 140], line)  # a dot on the source
-        np.testing.assert_array_equal(drawn[58, 62], line)  # the head at the position that it filled
+        np.testing.assert_array_equal(drawn[20, 210], line)  # a dot on the source
+        np.testing.assert_array_equal(drawn[59, 93], line)  # the head at the position that it filled
         assert 0 < (drawn != plain).any(axis=-1).mean() < 0.1

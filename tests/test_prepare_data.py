@@ -76,6 +76,12 @@ def test_the_list_of_categories_explains_labels(main, places):
     assert files_in(places / "out") == ["val/butte/Places365_val_00000002.jpg"]
 
 
+def test_labels_of_other_scenes_need_no_explanation(main, places):
+    (places / "train.txt").write_text("/b/butte/00000001.jpg 71\n")
+    assert places6(main, places, "train.txt", "places365_val.txt", more=["--scenes", "butte"]) == 0
+    assert files_in(places / "out") == ["train/butte/00000001.jpg", "val/butte/Places365_val_00000002.jpg"]
+
+
 def test_without_hard_links_files_are_copied(main, places, monkeypatch):
     def refuse(source, target):
         raise OSError("no links here")
@@ -131,3 +137,9 @@ def test_check_says_what_a_folder_holds(main, tmp_path, capsys):
 def test_check_of_no_photos_is_one_sentence(main, tmp_path, capsys):
     says(capsys, 2, "no photo (JPEG, PNG, WebP) below", main(["check", str(tmp_path)]))
     says(capsys, 2, "no such folder", main(["check", str(tmp_path / "absent")]))
+    says(capsys, 2, "`--image-size` must be at least 1", main(["check", str(PHOTOS / "test"), "--image-size", "0"]))
+
+
+def test_a_folder_of_small_photos_is_no_success(main, capsys):
+    assert main(["check", str(PHOTOS / "test"), "--image-size", "4096"]) == 1
+    assert "too small: 8" in capsys.readouterr().out

@@ -100,10 +100,13 @@ def test_validation_scores_the_inpainted_image(batch):
     assert float(logs["hole_psnr"]) == pytest.approx(float(tf.reduce_mean(hole)), abs=1e-3)
 
 
-def test_mixed_precision_scales_neither_optimizer(batch):
+@pytest.mark.parametrize("normalization", config_model.NORMALIZATIONS)
+def test_mixed_precision_scales_neither_optimizer(batch, normalization):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
-        model = compiled(settings_with())
+        sections = {name: {"normalization": normalization} for name in ("model", "discriminator")}
+        sections["discriminator"]["filters"] = 8
+        model = compiled(settings_with(**sections))
         assert type(model.optimizer) is type(model.discriminator_optimizer) is keras.optimizers.Adam
         assert np.isfinite(float(model.train_step(batch)["loss"]))
     finally:
@@ -176,6 +179,34 @@ def test_every_gan_loss_trains(batch, gan, discriminator):
     assert all(np.isfinite(values).all() for values in history.values())
     assert history["reconstruction_loss"][1] < history["reconstruction_loss"][0]
     assert history["discriminator_loss"][1] != history["discriminator_loss"][0]
+
+
+@pytest.mark.parametrize("normalization", ["batch", "switchable"])
+def test_training_moves_the_averages_of_the_generator_and_validation_does_not(batch, normalization):
+    model = compiled(settings_with(model={"normalization": normalization}))
+    moving = [v for v in model.generator.non_trainable_variables if "moving_mean" in v.path]
+    before = [v.numpy() for v in moving]
+    model.test_step(batch)
+    assert all(np.array_equal(a, b) for a, b in zip(before, moving))
+    model.train_step(batch)
+    assert len(moving) == 9 and not any(np.array_equal(a, b) for a, b in zip(before, moving))
+
+
+@pytest.mark.parametrize("normalization", config_model.NORMALIZATIONS)
+def test_the_gradient_penalty_is_of_the_discriminator_that_is_trained(batch, normalization):
+    losses_section = {"gan": "wgan_gp", "gradient_penalty": 7.0}
+    model = compiled(settings_with(losses=losses_section, discriminator={"normalization": normalization}))
+    image = batch["image"]
+    predicted_image = model.generator(batch, training=True)
+
+    def discriminator(images):
+        return model.discriminator(images, training=True)
+
+    wasserstein = losses.discriminator_loss(discriminator(image), discriminator(predicted_image), "wgan_gp")
+    penalty = losses.gradient_penalty(discriminator, image, predicted_image, tf.constant([0, 0]))
+    logs = model.train_step(batch)
+    assert float(logs["discriminator_loss"]) == pytest.approx(float(wasserstein + 7.0 * penalty), rel=1e-4)
+    assert float(penalty) > 0.01
 
 
 @pytest.mark.parametrize("normalization", config_model.NORMALIZATIONS)

@@ -35,7 +35,8 @@ def test_features_are_those_of_keras_on_its_own_preprocessing(vgg16, weights):
 def test_files_that_do_not_fit(tmp_path, small_run):
     with pytest.raises(InputError, match="`losses.vgg16_weights` does not exist"):
         load_vgg16(tmp_path / "absent.h5")
-    (tmp_path / "text.h5").write_text("no weights")
-    for path in (tmp_path / "text.h5", small_run / "generator.weights.h5"):
+    for name in ("text.h5", "text.keras"):
+        (tmp_path / name).write_text("no weights")
+    for path in (tmp_path / "text.h5", tmp_path / "text.keras", small_run / "generator.weights.h5"):
         with pytest.raises(InputError, match="does not hold VGG16 without its top"):
             load_vgg16(path)

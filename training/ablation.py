@@ -4,20 +4,24 @@
         --set data.photos=~/photos/train --set data.validation_photos=~/photos/val --images ~/photos/test
 
 From the config's network, which has one shift connection: the shift one layer earlier and later, soft, random and none,
-no guidance loss, the context encoder. All have the same seed and the same number of steps: what the first one does in
-the minutes given. Then, of the main network, each of the three features of the shift connection is set to zero (its
-part of the next kernel is). Every variant is a run folder in OUT/runs; what is done there already is not done again, so
-that an ablation that was stopped goes on with the same command. The results are those of evaluate.py, in OUT/results.
+no guidance loss, the context encoder. All have the same seed and the same number of steps, which is not the config's
+but what the main network does in the minutes given. Then, of the main network, each of the three features of the shift
+connection is set to zero (its part of the next kernel is). Every variant is a run folder in OUT/runs; what is done
+there already is not done again, so that an ablation that was stopped goes on with the same command. The results are
+those of evaluate.py, in OUT/results.
 """
 
 import argparse
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from shiftnet_tf.quiet import import_tensorflow
 
-import_tensorflow()
+# The scripts that this one runs take the GPU, one after the other; itself it only copies weights.
+import_tensorflow().config.set_visible_devices([], "GPU")
 
 from shiftnet_tf import config_file
 from shiftnet_tf.atomic import write_atomically
@@ -27,6 +31,7 @@ from shiftnet_tf.runs import Run
 SCRIPTS = Path(__file__).resolve().parent
 STEPS = 200  # of an epoch
 FEATURES = ("decoder", "encoder", "shifted")  # in the order in which the shift connection joins them
+BUDGET = ("training.epochs", "training.steps_per_epoch")
 
 
 def parse(arguments):
@@ -40,6 +45,9 @@ def parse(arguments):
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as model.filters=16")
     options = parser.parse_args(arguments)
     check("--minutes", options.minutes, 0 < options.minutes < 1e6, "above 0")
+    for item in options.set:
+        free = item.partition("=")[0].strip() not in BUDGET
+        check("--set", item, free, f"of another key: {' and '.join(BUDGET)} follow from --minutes")
     return options
 
 
@@ -79,14 +87,22 @@ def train(config, folder, epochs, changes=()):
     run_script("train", [config, "--run-dir", folder, *(word for item in settings for word in ("--set", item))])
 
 
-def epochs_in(minutes, config, folder):
+def epochs_in(minutes, out, config, folder):
     """How many epochs the main network does in this time: two are trained, the second is timed."""
-    main = Run.open(folder).config if (folder / "config.toml").is_file() else None
-    if main and main.training.epochs > 2:
-        return main.training.epochs  # decided before
+    path = out / "budget.json"
+    if path.is_file():
+        budget = json.loads(path.read_text(encoding="utf-8"))
+        if budget["minutes"] != minutes:
+            raise InputError(f"{out} was begun with --minutes {budget['minutes']:g}: name a new --out")
+        return budget["epochs"]
+    if folder.exists():
+        shutil.rmtree(folder)  # stopped while it was timed
     train(config, folder, 2)
     first, second = (folder / "pictures" / f"epoch-000{i}.png" for i in (1, 2))
-    return max(3, round(60 * minutes / (second.stat().st_mtime - first.stat().st_mtime)))
+    seconds = second.stat().st_mtime - first.stat().st_mtime
+    budget = {"minutes": minutes, "epochs": max(2, round(60 * minutes / seconds))}
+    write_atomically(path, lambda part: part.write_text(json.dumps(budget) + "\n", encoding="utf-8"))
+    return budget["epochs"]
 
 
 def zero_features(main, runs):
@@ -129,15 +145,16 @@ def main(arguments=None):
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
     out = Path(options.out)
+    baselines = ["--baselines", options.baselines] if options.baselines else []
+    wanted = ["--images", images, "--masks", options.masks, "--size", settings.model.image_size, *baselines]
+    run_script("evaluate", [*wanted, "--out", out / "results", "--check"])  # said now, not after the training
     config, runs = write_config(out, settings), out / "runs"
-    epochs = epochs_in(options.minutes, config, runs / "main")
+    epochs = epochs_in(options.minutes, out, config, runs / "main")
     for i, (name, changes) in enumerate(variants.items(), start=1):
         print(f"variant {i} of {len(variants)}: {name}, {epochs * STEPS} steps", flush=True)
         train(config, runs / name, epochs, changes)
     folders = [runs / name for name in variants] + zero_features(Run.open(runs / "main"), runs)
-    baselines = ["--baselines", options.baselines] if options.baselines else []
-    wanted = ["--images", images, "--masks", options.masks, "--size", settings.model.image_size]
-    run_script("evaluate", [*folders, *wanted, *baselines, "--out", out / "results"])
+    run_script("evaluate", [*folders, *wanted, "--out", out / "results"])
 
 
 if __name__ == "__main__":

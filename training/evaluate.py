@@ -40,8 +40,9 @@ def parse(arguments):
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
     parser.add_argument("--size", type=int, default=256, help="pixels of the centre crop; default: 256")
     parser.add_argument("--whole", action="store_true", help="take each photo whole, at its own size")
+    parser.add_argument("--check", action="store_true", help="only check photos, masks and baselines")
     options = parser.parse_args(arguments)
-    if not options.models and not options.baselines:
+    if not options.models and not options.baselines and not options.check:
         raise InputError("name at least one MODEL or one of --baselines")
     if options.size < 32:
         raise InputError(f"`--size` must be at least 32. Received: {options.size}")
@@ -109,13 +110,19 @@ def _freeform(seed, index, least, most):
     return draw
 
 
-def measure(options, methods):
-    """Rows of the table (dicts) and, of the first method, what the contact sheet shows."""
+def pair(options):
+    """list of (path of a photo, its masks as `masks_for` gives them)."""
     paths = image_files.find_photos(options.images)
     if not paths:
         raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
+    return list(zip(paths, masks_for(options, paths)))
+
+
+def measure(options, methods):
+    """Rows of the table (dicts) and, of the first method, what the contact sheet shows."""
     rows, shown = [], []
-    pairs = list(zip(paths, masks_for(options, paths)))
+    pairs = pair(options)
+    paths = [path for path, _ in pairs]
     progress = import_optional("tqdm", "tqdm", "a progress bar").tqdm(pairs, unit="photo")
     for path, draws in progress:
         image = prepare(path, options.size, options.whole)
@@ -206,6 +213,9 @@ def write(out, rows, summary, text, sheet):
 def main(arguments=None):
     options = parse(arguments)
     methods = open_methods(options)
+    if options.check:
+        print(f"{len(pair(options))} photos with their masks")
+        return
     rows, shown = measure(options, methods)
     summary = summarize(rows, methods)
     text = table(summary, options)

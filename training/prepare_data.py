@@ -10,7 +10,8 @@ and OUT/test, a folder a scene, as hard links where the file system has them, el
 the scenes: `field` is both field/cultivated and field/wild, `synagogue` is synagogue/outdoor. The published list of
 test images has no labels, so that the paper's test images cannot be told; a list with labels is taken.
 
-check reads every photo and says how many there are, how large, and which are broken (exit code 1) or too small.
+check reads every photo and says how many there are, how large, and which are broken or too small; its exit code is 1
+where one is broken or none is large enough.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from collections import Counter
 from pathlib import Path
 
 from shiftnet_tf import image_files
-from shiftnet_tf.errors import InputError, command, import_optional
+from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.errors import InputError, check, command, import_optional
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
 SPLITS = ("train", "val", "test")
@@ -36,10 +38,10 @@ def parse(arguments):
     places6.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
     places6.add_argument("--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="default: the paper's six")
     places6.set_defaults(run=run_places6)
-    check = commands.add_parser("check", help="say what a folder of photos holds")
-    check.add_argument("folder", metavar="DIR")
-    check.add_argument("--image-size", type=int, default=256, help="pixels of a training sample; default: 256")
-    check.set_defaults(run=run_check)
+    look = commands.add_parser("check", help="say what a folder of photos holds")
+    look.add_argument("folder", metavar="DIR")
+    look.add_argument("--image-size", type=int, default=256, help="pixels of a training sample; default: 256")
+    look.set_defaults(run=run_check)
     return parser.parse_args(arguments)
 
 
@@ -82,10 +84,16 @@ def split_of(path):
     return splits[0]
 
 
+def wanted(scene, scenes):
+    """Whether a scene such as `field/wild` is one of these, such as `field`."""
+    return any(scene == one or scene.startswith(f"{one}/") for one in scenes)
+
+
 def pick(filelists, scenes):
     """list of (split, scene, name) of the images of these scenes."""
     lists = {path: read_list(path) for path in filelists}
     labels = {label: scene_of(name) for rows in lists.values() for name, label in rows if label and scene_of(name)}
+    explained = all(any(wanted(scene, [one]) for scene in labels.values()) for one in scenes)
     picked = []
     for path, rows in lists.items():
         images = [(name, label) for name, label in rows if is_image(name)]
@@ -94,13 +102,14 @@ def pick(filelists, scenes):
         split = split_of(path)
         for name, label in images:
             scene = scene_of(name) or labels.get(label)
+            if scene is None and explained:
+                continue  # of a scene that is not wanted
             if scene is None:
                 lack = f"label {label}, which no list explains" if label else "no label"
                 raise InputError(f"the scene of {name} in {path} cannot be told: it has {lack}")
-            if any(scene == wanted or scene.startswith(f"{wanted}/") for wanted in scenes):
+            if wanted(scene, scenes):
                 picked.append((split, scene, name))
-    found = {scene.split("/")[0] for _, scene, _ in picked} | {scene for _, scene, _ in picked}
-    absent = [scene for scene in scenes if scene not in found]
+    absent = [one for one in scenes if not any(wanted(scene, [one]) for _, scene, _ in picked)]
     if absent:
         raise InputError(f"no image of the scene {absent[0]!r} in {', '.join(map(str, filelists))}")
     return picked
@@ -114,9 +123,7 @@ def place(source, target):
     try:
         os.link(source, target)
     except OSError:
-        part = target.with_name(f"{target.name}.part")
-        shutil.copyfile(source, part)
-        part.replace(target)
+        write_atomically(target, lambda part: shutil.copyfile(source, part))
 
 
 def run_places6(options):
@@ -143,6 +150,7 @@ def run_places6(options):
 
 def run_check(options):
     folder = Path(options.folder)
+    check("--image-size", options.image_size, options.image_size >= 1, "at least 1")
     if not folder.is_dir():
         raise InputError(f"no such folder: {folder}")
     photos = image_files.find_photos(folder)

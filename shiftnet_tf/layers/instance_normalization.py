@@ -17,7 +17,8 @@ class InstanceNormalization(keras.layers.Layer):
     Args:
         epsilon: float, added to the variance. Defaults to 1e-5, as PyTorch has it.
 
-    Input and output: float [B, H, W, C]. Mean and variance are taken in float32 in any precision.
+    Input and output: float [B, H, W, C]. Mean and variance are taken in float32 in any precision. `training` makes no
+    difference; it is there for all normalisations to be called alike.
 
     Example:
 
@@ -34,7 +35,7 @@ class InstanceNormalization(keras.layers.Layer):
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         x = tf.cast(inputs, tf.float32)
         mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)  # [B, 1, 1, C]
         scale = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)

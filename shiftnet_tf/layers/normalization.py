@@ -41,7 +41,7 @@ class SwitchableNormalization(keras.layers.Layer):
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
         self.mean_weights = self.add_weight(shape=(3,), initializer="ones", name="mean_weights")
         self.variance_weights = self.add_weight(shape=(3,), initializer="ones", name="variance_weights")
-        moving = {"shape": (channels,), "trainable": False}
+        moving = {"shape": (channels,), "trainable": False, "autocast": False}
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
 
@@ -54,7 +54,7 @@ class SwitchableNormalization(keras.layers.Layer):
             for moving, value in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
                 moving.assign(self.momentum * moving + (1.0 - self.momentum) * tf.reshape(value, [-1]))
         else:
-            batch_mean, batch_variance = (tf.cast(v, tf.float32) for v in (self.moving_mean, self.moving_variance))
+            batch_mean, batch_variance = (tf.convert_to_tensor(v) for v in (self.moving_mean, self.moving_variance))
         mixed_mean = _mixed(self.mean_weights, mean, layer_mean, batch_mean)
         mixed_variance = _mixed(self.variance_weights, variance, layer_variance, batch_variance)
         scale = tf.math.rsqrt(mixed_variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
@@ -85,7 +85,14 @@ def normalization(kind, name):
 
     Returns:
         keras.layers.Layer.
+
+    Raises:
+        ValueError: another kind.
     """
+    if kind == "instance":
+        return InstanceNormalization(name=name)
+    if kind == "switchable":
+        return SwitchableNormalization(name=name)
     if kind == "batch":
         return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)
-    return {"instance": InstanceNormalization, "switchable": SwitchableNormalization}[kind](name=name)
+    raise ValueError(f'`normalization` must be "instance", "batch" or "switchable". Received: {kind!r}')

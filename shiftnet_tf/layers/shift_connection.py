@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 # Below every possible similarity, yet finite: infinities turn into NaN in half precision.
-_NEVER = -1e30
+NEVER = -1e30
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -69,7 +69,7 @@ class ShiftConnection(keras.layers.Layer):
             sources = tf.concat([sources, mirrored], axis=1)  # from here on M = 2N sources; else M = N
             missing = tf.concat([hole, hole], axis=1)
 
-        similarity = self._similarity(decoder, sources) + _NEVER * missing[:, tf.newaxis, :]  # [B, N, M]
+        similarity = self._similarity(decoder, sources) + NEVER * missing[:, tf.newaxis, :]  # [B, N, M]
         nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)  # [B, N]
 
         any_known = tf.reduce_max(1.0 - hole, axis=-1, keepdims=True)  # [B, 1]
@@ -81,9 +81,7 @@ class ShiftConnection(keras.layers.Layer):
         joined = self._join(decoder_features, encoder_features, shifted)
         if not return_shift_map:
             return joined
-        filled = tf.cast(filled, tf.int32)
-        shift_map = nearest * filled + filled - 1  # the nearest known position where filled, -1 elsewhere
-        return joined, tf.reshape(shift_map, [-1, height, width])
+        return joined, tf.reshape(shift_map_of(nearest, filled), [-1, height, width])
 
     def _similarity(self, decoder, sources):
         """[B, N, C], [B, M, C] -> [B, N, M], the cosine but for the decoder vector's length: it changes no argmax."""
@@ -118,6 +116,20 @@ class RandomShiftConnection(ShiftConnection):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+def shift_map_of(nearest, filled):
+    """The source of each position that was filled, -1 elsewhere.
+
+    Args:
+        nearest: int32 [B, N].
+        filled: [B, N] of 0 and 1.
+
+    Returns:
+        int32 [B, N].
+    """
+    filled = tf.cast(filled, tf.int32)
+    return nearest * filled + filled - 1
 
 
 def static_shape(decoder_features, encoder_features, feature_mask):

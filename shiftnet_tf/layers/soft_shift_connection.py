@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.layers.shift_connection import static_shape
+from shiftnet_tf.layers.shift_connection import NEVER, shift_map_of, static_shape
 
 _OFFSETS = [(row, column) for row in range(3) for column in range(3)]
 _MOST_MISSING = 4  # positions of a patch that counts as known
@@ -44,7 +44,7 @@ class SoftShiftConnection(keras.layers.Layer):
 
     Returns:
         float [B, H, W, 3C]. With `return_shift_map` also int32 [B, H, W]: for each hole position row * W + column of
-        the middle of the known patch with the highest weight, -1 elsewhere.
+        the middle of the known patch with the highest weight, of those whose middle is known; -1 elsewhere.
 
     Raises:
         ValueError: features of unequal or unknown size, or a mask of another size.
@@ -69,7 +69,8 @@ class SoftShiftConnection(keras.layers.Layer):
         known = tf.cast(missing < _MOST_MISSING + 0.5, tf.float32)[:, tf.newaxis, :]  # [B, 1, N]
         sources = tf.cast(self._sources(encoder_features), tf.float32)  # [B, N, 9C]
 
-        unit_sources = sources / tf.maximum(tf.norm(sources, axis=-1, keepdims=True), _SHORTEST)
+        squares = tf.reduce_sum(tf.square(sources), axis=-1, keepdims=True)
+        unit_sources = sources * tf.math.rsqrt(tf.maximum(squares, _SHORTEST**2))
         scores = tf.linalg.matmul(_patches(tf.cast(decoder_features, tf.float32)), unit_sources, transpose_b=True)
         if self.score_fusion:
             scores = _fused(scores, height, width)
@@ -80,10 +81,11 @@ class SoftShiftConnection(keras.layers.Layer):
         joined = tf.concat([decoder_features, encoder_features, shifted], axis=-1)
         if not return_shift_map:
             return joined
-        strongest = tf.argmax(weights, axis=-1, output_type=tf.int32)  # [B, N]
-        any_known = tf.reduce_max(known, axis=-1)  # [B, 1]
-        filled = tf.cast(tf.reshape(mask, [-1, positions]) * any_known, tf.int32)
-        return joined, tf.reshape(strongest * filled + filled - 1, [-1, height, width])
+        hole = tf.reshape(mask, [-1, positions])
+        candidates = known * (1.0 - hole)[:, tf.newaxis, :]  # [B, 1, N]
+        strongest = tf.argmax(scores * candidates + NEVER * (1.0 - candidates), axis=-1, output_type=tf.int32)
+        shift_map = shift_map_of(strongest, hole * tf.reduce_max(candidates, axis=-1))
+        return joined, tf.reshape(shift_map, [-1, height, width])
 
     def _sources(self, features):
         if self.patches == "spatial":

@@ -24,6 +24,9 @@ class Discriminator(keras.Model):
 
     Input: float32 [B, H, W, 3] in [-1, 1]. Output: logits float32 [B, h, w, 1].
 
+    Raises:
+        ValueError: another normalisation.
+
     Example:
 
     >>> Discriminator(filters=8)(tf.zeros([1, 256, 256, 3])).shape

@@ -135,15 +135,16 @@ class Generator(keras.Model):
             norm.build((None, None, None, convolution.filters))
         self.built = True
 
-    def call(self, inputs, return_features=False, training=False):  # Keras hands `training` on
+    def call(self, inputs, return_features=False, training=False):
         mask = inputs["mask"]
         masked_image = layers.mask_image(inputs["image"], mask)
-        *skips, bottleneck = self._encode(masked_image, mask)
-        mirrored = self._mirrored_features(masked_image, mask)
+        *skips, bottleneck = self._encode(masked_image, mask, training)
+        mirrored = self._mirrored_features(masked_image, mask, training)
         features = {}
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
-            decoder = tf.nn.relu(self.decoder_norms[i - 1](self.decoder_ups[i](x)))  # [B, S / 2**i, S / 2**i, width]
+            x = self.decoder_norms[i - 1](self.decoder_ups[i](x), training=training)  # [B, S / 2**i, S / 2**i, width]
+            decoder = tf.nn.relu(x)
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
@@ -161,32 +162,45 @@ class Generator(keras.Model):
             name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)
         }
 
-    def _mirrored_features(self, masked_image, mask):
+    def _mirrored_features(self, masked_image, mask, training):
         """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
         if self.shift != "mirrored" or not self.shift_layers:
             return {}
         mirrored = [tf.reverse(x, axis=[2]) for x in (masked_image, mask)]
-        features = self._encode(*mirrored, count=max(self.shift_layers))
+        features = self._encode_aside(*mirrored, training)
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
-    def encode(self, image, mask):
+    def encode(self, image, mask, training=False):
         """Encoder features of an image as it is, hole and all: the target of the guidance loss.
 
-        Batch and switchable normalisation take their moving averages here, and leave them as they are.
+        Moving averages of batch and switchable normalisation stay as they are.
 
         Args:
             image: float32 [B, S, S, 3] in [-1, 1], complete.
             mask: float32 [B, S, S, 1], shown as the mask channel, not applied.
+            training: bool, default False; whether those normalisations take the statistics of the batch.
 
         Returns:
             list, one entry a shift connection: float [B, h, w, C], after the ReLU.
         """
         if not self.shift_layers:
             return []
-        features = self._encode(image, mask, count=max(self.shift_layers))
+        features = self._encode_aside(image, mask, training)
         return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
 
-    def _encode(self, image, mask, count=None):
+    def _encode_aside(self, image, mask, training):
+        """Features up to the last shift connection of another image than the one to fill: moves no average."""
+        count = max(self.shift_layers)
+        if not training:
+            return self._encode(image, mask, training, count)
+        averages = [variable for norm in self.encoder_norms for variable in norm.non_trainable_variables]
+        before = [tf.identity(average) for average in averages]
+        features = self._encode(image, mask, training, count)
+        for average, value in zip(averages, before):
+            average.assign(value)
+        return features
+
+    def _encode(self, image, mask, training, count=None):
         """Output of each encoder layer, all but the last after the LeakyReLU that the next one begins with.
 
         The skips take its ReLU: relu(leaky_relu(x)) is relu(x), and a convolution with one activation is fused with it.
@@ -196,7 +210,7 @@ class Generator(keras.Model):
         for i in range(count or self.depth):
             x = self.encoder_convolutions[i](x)
             if 0 < i < self.depth - 1:
-                x = self.encoder_norms[i - 1](x)
+                x = self.encoder_norms[i - 1](x, training=training)
             if i < self.depth - 1:
                 x = tf.nn.leaky_relu(x, 0.2)
             features.append(x)

@@ -5,6 +5,7 @@ In: images float32 [B, S, S, 3] in [-1, 1]. Out: its features after the first th
 """
 
 import pathlib
+import zipfile
 
 import keras
 import tensorflow as tf
@@ -36,7 +37,7 @@ def load_vgg16(path):
         raise InputError(f"`losses.vgg16_weights` does not exist: {path}")
     try:
         vgg16 = keras.applications.VGG16(include_top=False, weights=str(path))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} does not hold VGG16 without its top: {first_line(error)}") from error
     model = keras.Model(vgg16.input, [vgg16.get_layer(name).output for name in _LAYERS], trainable=False)
 

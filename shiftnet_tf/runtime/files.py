@@ -27,22 +27,25 @@ def inpaint_file(inpainter, photo, mask, out, shift_map=None):
         bool, False if the mask has no hole.
 
     Raises:
-        InputError: what is wrong with a file; nothing is written then.
+        InputError: what is wrong with a file; nothing is written then, or the result alone where the shift map cannot
+            be.
     """
     photo, out = Path(photo), Path(out)
     out_format = image_files.check_output(out)
     if shift_map is not None:
         image_files.check_output(Path(shift_map))
-        if Path(shift_map).resolve() == out.resolve():
+        if Path(shift_map).resolve() in (Path(path).resolve() for path in (photo, mask, out)):
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     image, hole = image_files.read_image(photo), image_files.read_mask(mask)
     if shift_map is None or not hole.any():
         inpainted = inpainter(image, hole)
     else:
         inpainted, sources = inpainter(image, hole, return_shift_map=True)
-        image_files.write_image(shift_map, pictures.shift_map_picture(image, hole, sources))
+        sheet = pictures.shift_map_picture(image, hole, sources)
     if hole.any():
         image_files.write_image(out, inpainted)
+        if shift_map is not None:
+            image_files.write_image(shift_map, sheet)
     elif image_files.picture_format(photo) == out_format:
         write_atomically(out, lambda part: shutil.copyfile(photo, part))
     else:

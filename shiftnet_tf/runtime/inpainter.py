@@ -33,7 +33,7 @@ class Inpainter:
     Returns:
         numpy uint8 [H, W, 3]: known pixels bit for bit those of `image`. With `return_shift_map` also int32 [h, w],
         for the photo scaled to the model's size: row * w + column of the known position that filled a hole position,
-        -1 elsewhere.
+        plus h * w where its mirror image did, -1 elsewhere.
 
     Raises:
         InputError: no such model, a file that is not the one exported, arrays of another kind, a mask of another
