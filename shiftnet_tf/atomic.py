@@ -1,10 +1,35 @@
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and folders in which one process works at a time."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, first_line
+
+
+@contextlib.contextmanager
+def locked(folder, wait=True):
+    """The only process in a folder, of those that ask; the system ends the lock with the process.
+
+    Args:
+        folder: str or Path.
+        wait: bool, whether to wait for another one. Defaults to True.
+
+    Raises:
+        InputError: another process is at work there, and `wait` is False.
+    """
+    import fcntl  # of Unix alone, and the runtime, which does without, also imports this module
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process is at work in {folder}") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path, write):

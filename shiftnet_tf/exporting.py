@@ -5,8 +5,6 @@ The file is run in its own runtime on real photos and compared with Keras; a fil
 
 import argparse
 import contextlib
-import fcntl
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf import artifact, image_files, images, masks, serving
+from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import ExportError, InputError, first_line
 from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runs import Run, versions_of
@@ -175,7 +174,7 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         outputs, parity = _prove(generator, file_format, folder / name, convert, pairs)
         digest = artifact.sha256(folder / name)
         entry = artifact.FileEntry(file_format, generator.image_size, batch, outputs, digest, parity, details=details)
-        with _locked(out):
+        with locked(out):
             _replace(folder / name, out / name)
             spec.merged_into(out, name, entry).write(out)
     print(f"{out / name}: {_megabytes(out / name):.1f} MB, parity {parity}")
@@ -214,17 +213,6 @@ def _temporary(out):
             for path in made:
                 with contextlib.suppress(OSError):
                     path.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """One exporter at a time: spec.json is read, merged and written."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _replace(new, path):

@@ -17,6 +17,7 @@ from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
 from shiftnet_tf import callbacks, checkpoints, image_files
+from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
@@ -154,6 +155,13 @@ def test_ctrl_c_writes_a_checkpoint(train, small_run, tmp_path, capsys, monkeypa
         np.testing.assert_array_equal(a, b)
     for name in ("epoch", "val_psnr", "val_hole_psnr"):
         assert [row[name] for row in rows(run)] == [row[name] for row in rows(small_run)]
+
+
+def test_two_processes_do_not_train_in_one_folder(train, small_run, capsys):
+    with locked(small_run):
+        result = train(["--resume", "--run-dir", str(small_run), "--set", "training.epochs=3"])
+    error = capsys.readouterr().err
+    assert result == 2 and f"error: another process is at work in {small_run}" in error
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint(train, small_run, tmp_path, capsys):

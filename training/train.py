@@ -18,6 +18,7 @@ tf = import_tensorflow()
 import keras
 
 from shiftnet_tf import callbacks, checkpoints, config_file, data
+from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import InputError, MissingGpuError, command
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.runs import Run
@@ -175,9 +176,10 @@ def main(arguments=None):
         with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
 
-    describe(device, photos, validation, model, log)
     try:
-        fit(model, run, photos, validation, options.resume, log)
+        with locked(run.path, wait=False):
+            describe(device, photos, validation, model, log)
+            fit(model, run, photos, validation, options.resume, log)
     except tf.errors.OpError:
         failure = photos.failure or validation.failure
         if failure:
