@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 
+from shiftnet_tf.atomic import locked
 from shiftnet_tf.runs import Run
 
 SETTINGS = [item for item in SMALL if not item.startswith("training.")]
@@ -130,7 +131,17 @@ def test_another_config_in_the_same_folder_is_refused(script, tmp_path, capsys, 
     says(capsys, 2, "holds the ablation of another config", script.main(arguments))
 
 
+def test_a_folder_of_something_else_is_left_alone(script, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(script, "run_script", lambda name, arguments: None)
+    (tmp_path / "runs" / "main").mkdir(parents=True)
+    result = script.main([str(DEMO), "--minutes", "1", "--out", str(tmp_path)])
+    says(capsys, 2, "already holds something else", result)
+    with locked(tmp_path / "runs" / "main"), pytest.raises(script.InputError, match="another process is at work in"):
+        script.epochs_in(1, tmp_path, "config.toml", tmp_path / "runs" / "main")
+    assert (tmp_path / "runs" / "main").is_dir()
+
+
 def test_a_script_that_fails_ends_the_ablation(script, tmp_path, capfd):
-    with pytest.raises(script.ShiftNetError, match=r"train.py ended with exit code 2: see above"):
+    with pytest.raises(script.InputError, match=r"train.py ended with exit code 2: see above"):
         script.run_script("train", [tmp_path / "absent.toml"])
     assert "the config cannot be read" in capfd.readouterr().err

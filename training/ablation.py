@@ -24,7 +24,7 @@ from shiftnet_tf.quiet import import_tensorflow
 import_tensorflow().config.set_visible_devices([], "GPU")
 
 from shiftnet_tf import config_file
-from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.atomic import locked, write_atomically
 from shiftnet_tf.errors import InputError, ShiftNetError, check, command
 from shiftnet_tf.runs import Run
 
@@ -72,9 +72,15 @@ def variants_of(settings):
 
 def run_script(name, arguments):
     """Runs a script of this folder, in a process of its own; its output goes where ours does."""
-    code = subprocess.run([sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)], check=False).returncode
+    process = subprocess.Popen([sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)])
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # Ctrl-C reached it too, and it writes a checkpoint
+        raise
     if code:
-        raise ShiftNetError(f"{name}.py ended with exit code {code}: see above; the same command goes on from here")
+        kind = InputError if code == InputError.exit_code else ShiftNetError
+        raise kind(f"{name}.py ended with exit code {code}: see above; the same command goes on from here")
 
 
 def train(config, folder, epochs, changes=()):
@@ -95,8 +101,9 @@ def epochs_in(minutes, out, config, folder):
         if budget["minutes"] != minutes:
             raise InputError(f"{out} was begun with --minutes {budget['minutes']:g}: name a new --out")
         return budget["epochs"]
-    if folder.exists():
-        shutil.rmtree(folder)  # stopped while it was timed
+    if folder.exists():  # stopped while it was timed
+        with locked(folder, wait=False):
+            shutil.rmtree(folder)
     train(config, folder, 2)
     first, second = (folder / "pictures" / f"epoch-000{i}.png" for i in (1, 2))
     seconds = second.stat().st_mtime - first.stat().st_mtime
@@ -126,6 +133,8 @@ def zero_features(main, runs):
 def write_config(out, settings):
     """The main network's config with absolute paths; refuses to go on with another one."""
     path = out / "config.toml"
+    if not path.is_file() and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} already holds something else: name a new --out")
     if path.is_file() and config_file.read(path) != settings:
         raise InputError(f"{out} holds the ablation of another config: name a new --out")
     try:
