@@ -41,10 +41,11 @@ class Checkpoints(keras.callbacks.Callback):
             "step": tf.Variable(0, dtype=tf.int64),
             "best": tf.Variable(-math.inf, dtype=tf.float32),
         }
+        # A Checkpoint finds no variables in Keras 3's models, only those that an optimizer trains: moving averages and
+        # the vectors of spectral norm must be handed to it.
+        networks = (model.generator, model.averaged_generator, model.discriminator)
         self.checkpoint = tf.train.Checkpoint(
-            generator=model.generator,
-            averaged_generator=model.averaged_generator,
-            discriminator=model.discriminator,
+            networks=[[variable.value for variable in network.variables] for network in networks],
             generator_optimizer=model.optimizer,
             discriminator_optimizer=model.discriminator_optimizer,
             **self.state,

@@ -13,6 +13,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
@@ -75,6 +76,28 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tm
         Run.open(resumed).load_generator().get_weights(), Run.open(tmp_path / "whole").load_generator().get_weights()
     ):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["training.average=0.9", "discriminator.spectral_norm=true"],
+        ["model.normalization=batch", "discriminator.normalization=switchable"],
+    ],
+)
+def test_what_no_optimizer_trains_is_resumed_too(train, tmp_path, settings):
+    settings = [*SMALL, *settings]
+    assert train(with_settings(["--run-dir", str(tmp_path / "whole")], settings)) == 0
+    resumed = str(tmp_path / "resumed")
+    assert train(with_settings(["--run-dir", resumed], [*settings, "training.epochs=1"])) == 0
+    assert train(["--resume", "--run-dir", resumed, "--set", "training.epochs=2"]) == 0
+    assert rows(tmp_path / "resumed") == rows(tmp_path / "whole")
+    states = [tf.train.load_checkpoint(str(tmp_path / name / "checkpoints")) for name in ("whole", "resumed")]
+    names = [name for name in states[0].get_variable_to_shape_map() if name.startswith("networks/")]
+    assert len(names) > 20
+    for name in names:
+        np.testing.assert_array_equal(*(state.get_tensor(name) for state in states), err_msg=name)
 
 
 def test_the_weights_are_the_best_by_validation(train, small_run, tmp_path):
