@@ -89,27 +89,26 @@ class Checkpoints(keras.callbacks.Callback):
         score = logs["val_hole_psnr"]
         if not math.isfinite(score):
             raise ShiftNetError(f"the validation score is {score} after epoch {epoch + 1}: {WHAT_TO_TRY}")
-        self._check_room()
-        if score > float(self.state["best"]):
+        best = score > float(self.state["best"])
+        if best:
             self.state["best"].assign(score)
-            for network, path in (
-                (self.model.averaged_generator, self.run.generator_weights),
-                (self.model.discriminator, self.run.discriminator_weights),
-            ):
-                write_atomically(path, network.save_weights)
-        self.save(epoch + 1, 0)
+        self.save(epoch + 1, 0, with_weights=best)
 
-    def save(self, epoch, step):
+    def save(self, epoch, step, with_weights=False):
         """Writes a checkpoint: to a temporary name, then renamed; the oldest of four goes.
 
         Args:
             epoch: int, whole epochs done.
             step: int, steps done of the next one.
+            with_weights: bool, whether to write the files of the best weights first. Defaults to False.
 
         Raises:
             ShiftNetError: no room, or the system refuses.
         """
         self._check_room()
+        if with_weights:
+            write_atomically(self.run.generator_weights, self.model.averaged_generator.save_weights)
+            write_atomically(self.run.discriminator_weights, self.model.discriminator.save_weights)
         self.state["epoch"].assign(epoch)
         self.state["step"].assign(step)
         try:
