@@ -10,6 +10,8 @@ from shiftnet_tf.config_model import DiscriminatorConfig, LossConfig, ModelConfi
 from shiftnet_tf.errors import check
 from shiftnet_tf.masks import KINDS
 
+SCHEDULES = ("constant", "cosine")
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -88,6 +90,8 @@ class TrainingConfig:
         epochs: int (paper: 30); after each one the run validates, draws pictures and writes a checkpoint.
         steps_per_epoch: int; 0 means once through the photos.
         learning_rate: float, of Adam for both networks (paper: 2e-4).
+        schedule: `"constant"` (paper), or `"cosine"`: the learning rate rises over the first hundredth of the run and
+            falls to 0 at its end, as half a period of a cosine.
         beta_1: float, of Adam (paper: 0.5).
         average: float in [0, 1): how much of the moving average of the generator's weights stays at each step, such as
             0.999; validation, pictures and exports take the average. 0: no average (paper).
@@ -102,6 +106,7 @@ class TrainingConfig:
     epochs: int = 30
     steps_per_epoch: int = 0
     learning_rate: float = 2e-4
+    schedule: str = "constant"
     beta_1: float = 0.5
     average: float = 0.0
     jit_compile: str = "auto"
@@ -115,6 +120,7 @@ class TrainingConfig:
         check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        check("training.schedule", self.schedule, self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         for name in ("jit_compile", "deterministic"):
             value = getattr(self, name)
             check(f"training.{name}", value, value in ("auto", "on", "off"), '"auto", "on" or "off"')

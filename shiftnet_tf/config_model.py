@@ -9,7 +9,7 @@ from shiftnet_tf.errors import check
 
 SHIFTS = ("hard", "soft", "soft_fused", "residual", "mirrored", "random")
 NORMALIZATIONS = ("instance", "batch", "switchable")
-LOSSES = ("reconstruction", "hole", "total_variation", "style", "content", "guidance", "adversarial")
+LOSSES = ("reconstruction", "hole", "total_variation", "texture", "style", "content", "guidance", "adversarial")
 GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
 
 
@@ -33,6 +33,8 @@ class ModelConfig:
         feature_mask: `"convolution"` (paper: three averaging convolutions, threshold 5/16)
             or `"nearest"` (the authors' PyTorch code).
         mask_channel: bool, whether 1 - mask is a fourth input channel.
+        seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, carried on
+            smoothly into the hole (paper: no). It has no weights.
     """
 
     image_size: int = 256
@@ -45,6 +47,7 @@ class ModelConfig:
     third_kernel_size: int = 4
     feature_mask: str = "convolution"
     mask_channel: bool = True
+    seamless: bool = False
 
     def __post_init__(self):
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
@@ -123,6 +126,7 @@ class LossConfig:
         discount: float, in (0, 1]: each pixel that lies deeper in the hole counts so much less for `hole` (the authors'
             PyTorch code: 0.9). 1: all alike.
         total_variation: float, roughness of the prediction.
+        texture: float, sliced Wasserstein distance of small patches of the hole.
         style, content: float, Gram matrices and features of VGG16, prediction against photo (the authors' PyTorch code:
             10 and 1).
         vgg16_weights: str, path of its weights, without the top, for those two; nothing is downloaded. A relative path
@@ -138,6 +142,7 @@ class LossConfig:
     hole: float = 0.0
     discount: float = 1.0
     total_variation: float = 0.0
+    texture: float = 0.0
     style: float = 0.0
     content: float = 0.0
     vgg16_weights: str = ""

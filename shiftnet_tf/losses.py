@@ -8,6 +8,10 @@ import functools
 
 import tensorflow as tf
 
+_PATCH = 7  # pixels, of the texture loss
+_PATCHES = 1024
+_DIRECTIONS = 128
+
 
 def reconstruction_loss(predicted_image, image):
     """L_l1: the mean absolute difference over the whole image.
@@ -85,6 +89,55 @@ def total_variation_loss(images):
     rows = tf.reduce_mean(tf.square(images[:, 1:] - images[:, :-1]))
     columns = tf.reduce_mean(tf.square(images[:, :, 1:] - images[:, :, :-1]))
     return 2.0 * (rows + columns)
+
+
+def texture_loss(predicted_image, image, mask, seed):
+    """Sliced Wasserstein distance of small patches of the hole: what they look like, not where they lie.
+
+    1,024 patches of 7x7 pixels around random pixels of the hole, at the same places in both images, each less its own
+    mean in each channel, are projected on 128 random unit vectors; the distance is the mean absolute difference of the
+    sorted projections. Unlike an l1 loss it gains nothing from a blur.
+
+    Args:
+        predicted_image, image: float32 [B, H, W, 3]; H and W at least 7.
+        mask: float32 [B, H, W, 1], 1 = hole.
+        seed: int tensor [2], of the places and the projections.
+
+    Returns:
+        float32 scalar.
+
+    Reference: [Heitz et al., 2021](https://arxiv.org/abs/2006.07229), who compare features; `quality.texture_distance`
+    measures the same of the hole's bounding box.
+    """
+    directions = tf.random.stateless_normal([_PATCH * _PATCH * image.shape[-1], _DIRECTIONS], seed)
+    directions /= tf.norm(directions, axis=0)
+    places = _hole_pixels(mask, seed)  # [B, N], row * W + column of a patch's corner
+    projections = []
+    for picture in (predicted_image, image):
+        patches = _patches(picture, places)  # [B, N, 7 * 7, 3]
+        patches -= tf.reduce_mean(patches, axis=2, keepdims=True)
+        flat = tf.reshape(patches, [-1, _PATCHES, directions.shape[0]])
+        projections.append(tf.sort(tf.linalg.matrix_transpose(flat @ directions), axis=-1))  # [B, D, N]
+    return tf.reduce_mean(tf.abs(projections[0] - projections[1]))
+
+
+def _hole_pixels(mask, seed):
+    """Random pixels of the hole as the corners of patches around them, moved inside the image: int32 [B, N]."""
+    height, width = mask.shape[1:3]
+    ends = tf.cumsum(tf.reshape(mask, [-1, height * width]), axis=1)  # [B, H * W]
+    drawn = tf.random.stateless_uniform([tf.shape(mask)[0], _PATCHES], seed) * ends[:, -1:]
+    pixels = tf.minimum(tf.searchsorted(ends, drawn, side="right"), height * width - 1)
+    rows = tf.clip_by_value(pixels // width - _PATCH // 2, 0, height - _PATCH)
+    columns = tf.clip_by_value(pixels % width - _PATCH // 2, 0, width - _PATCH)
+    return rows * width + columns
+
+
+def _patches(images, places):
+    """Patches [B, N, 7 * 7, C] of images [B, H, W, C] at these corners [B, N]."""
+    height, width, channels = images.shape[1:]
+    offsets = tf.reshape(width * tf.range(_PATCH)[:, tf.newaxis] + tf.range(_PATCH), [-1])
+    pixels = tf.reshape(images, [-1, height * width, channels])
+    return tf.gather(pixels, places[..., tf.newaxis] + offsets, axis=1, batch_dims=1)
 
 
 def gram_matrix(features):

@@ -125,18 +125,31 @@ class Run:
         """
         from shiftnet_tf.networks import Generator
 
-        if not self.generator_weights.is_file():
-            raise InputError(f"the run has no {self.generator_weights.name} yet: {self.path}")
         model = self.config.model
         if image_size is not None:
             model = dataclasses.replace(model, image_size=image_size)
         generator = Generator(**dataclasses.asdict(model))
         generator.build()
-        try:
-            generator.load_weights(self.generator_weights)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{self.generator_weights} does not fit config.toml: {first_line(error)}") from error
+        self.load_weights(generator, self.generator_weights)
         return generator
+
+    @staticmethod
+    def load_weights(network, path):
+        """Loads a file of weights.
+
+        Args:
+            network: keras.Model, built.
+            path: Path.
+
+        Raises:
+            InputError: no such file yet, or weights of another network.
+        """
+        if not path.is_file():
+            raise InputError(f"the run has no {path.name} yet: {path.parent}")
+        try:
+            network.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path} does not fit its network: {first_line(error)}") from error
 
 
 def versions_of(packages):

@@ -153,6 +153,8 @@ class ShiftNet(keras.Model):
             values["hole_loss"] = losses.hole_loss(predicted_image, image, mask, self.config.losses.discount)
         if self._uses("total_variation"):
             values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
+        if self._uses("texture"):
+            values["texture_loss"] = losses.texture_loss(predicted_image, image, mask, self._step_seed())
         if self._uses("style", "content"):
             features, targets = self.vgg16_features(predicted_image), self.vgg16_features(image)
             if self._uses("style"):
@@ -177,10 +179,12 @@ class ShiftNet(keras.Model):
         return tf.split(self.discriminator(tf.concat([real, generated], axis=0), training=True), 2, axis=0)
 
     def _gradient_penalty(self, real, generated):
-        seed = tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
         # As it is trained, with the statistics of the batch: another function than the one with moving averages.
         discriminator = functools.partial(self.discriminator, training=True)
-        return losses.gradient_penalty(discriminator, real, generated, seed)
+        return losses.gradient_penalty(discriminator, real, generated, self._step_seed())
+
+    def _step_seed(self):
+        return tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
 
     def _track(self, values):
         for name, value in values.items():

@@ -1,10 +1,15 @@
 """The losses against recorded values of the authors' code and against numpy."""
 
+import math
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import PHOTOS
+from PIL import Image, ImageFilter
 
-from shiftnet_tf import losses, masks
+from shiftnet_tf import image_files, losses, masks, quality
 from shiftnet_tf.config_model import GAN_LOSSES
 
 
@@ -147,3 +152,47 @@ def test_style_and_content():
     turned = [tf.reverse(x, axis=[1]) for x in features]  # the same style elsewhere
     assert float(losses.style_loss(features, turned)) == pytest.approx(0, abs=1e-12)
     assert float(losses.content_loss(features, turned)) > 0.1
+
+
+def textures():
+    """A photo's crop and its blur, float32 [1, 96, 96, 3] in [-1, 1], and a mask with a hole [1, 96, 96, 1]."""
+    photo = image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg")[100:196, 100:196]
+    blurred = np.array(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(3)))
+    mask = np.zeros((1, 96, 96, 1), np.float32)
+    mask[:, 20:70, 30:80] = 1
+    return photo, blurred, mask
+
+
+def test_texture_is_what_quality_measures():
+    photo, blurred, mask = textures()
+    measured = quality.texture_distance(photo, blurred, mask[0, ..., 0])
+    pictures = [tf.constant(picture[None] / 127.5 - 1, tf.float32) for picture in (blurred, photo)]
+    loss = np.mean([losses.texture_loss(*pictures, mask, [0, step]) for step in range(8)])
+    assert measured > 3 and 127.5 * loss == pytest.approx(measured, rel=0.15)  # other places, other projections
+
+
+def test_texture_is_of_what_it_looks_like_not_of_where_it_lies():
+    photo, blurred, mask = textures()
+    photo, blurred = (tf.constant(picture[None] / 127.5 - 1, tf.float32) for picture in (photo, blurred))
+    of_a_blur = float(losses.texture_loss(blurred, photo, mask, [0, 0]))
+    assert float(losses.texture_loss(photo, photo, mask, [0, 0])) == 0
+    assert float(losses.texture_loss(photo + 0.1, photo, mask, [0, 0])) < 1e-6  # each patch is less its mean
+    turned = tf.where(mask > 0.5, tf.roll(photo, 10, axis=1), photo)
+    assert float(losses.texture_loss(turned, photo, mask, [0, 0])) < 0.5 * of_a_blur
+    assert math.isfinite(float(losses.texture_loss(blurred, photo, 0 * mask, [0, 0])))
+
+
+def test_texture_is_what_its_gradient_brings_back():
+    photo, blurred, mask = textures()
+    photo = tf.constant(photo[None] / 127.5 - 1, tf.float32)
+    picture = tf.Variable(blurred[None] / 127.5 - 1, dtype=tf.float32)
+    optimizer = keras.optimizers.Adam(0.02)
+    values = []
+    for step in range(40):
+        with tf.GradientTape() as tape:
+            loss = losses.texture_loss(picture, photo, mask, [0, step])
+        optimizer.apply_gradients([(tape.gradient(loss, picture), picture)])
+        values.append(float(loss))
+    assert np.mean(values[-5:]) < 0.25 * values[0]
+    corner = (slice(None), slice(0, 16))  # farther from the hole than a patch reaches
+    np.testing.assert_array_equal(picture.numpy()[corner], (np.float32(blurred[None] / 127.5 - 1))[corner])

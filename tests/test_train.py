@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -27,6 +28,14 @@ from shiftnet_tf.shiftnet import ShiftNet
 def rows(run):
     with open(run / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def weights(path):
+    """All arrays of a file of weights by their names."""
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda key, item: arrays.update({key: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return arrays
 
 
 def test_the_run_folder_holds_all_of_the_run(small_run):
@@ -137,7 +146,7 @@ def test_the_optimizers_take_the_configs_values(small_run):
     script = load_script("training/train")
     settings = Run.open(small_run).config
     training = dataclasses.replace(settings.training, learning_rate=0.125, beta_1=0.25)
-    model = script.build(dataclasses.replace(settings, training=training))
+    model = script.build(dataclasses.replace(settings, training=training), 1)
     for optimizer in (model.optimizer, model.discriminator_optimizer):
         assert float(optimizer.learning_rate) == 0.125 and optimizer.beta_1 == 0.25
 
@@ -205,6 +214,27 @@ def test_a_resumed_run_takes_a_new_learning_rate_and_no_fewer_epochs(train, smal
     assert train(["--resume", "--run-dir", str(run), *settings]) == 0
     for a, b in zip(before, Run.open(run).load_generator().get_weights()):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_learning_rate_rises_and_falls_as_half_a_cosine(small_run):
+    script = load_script("training/train")
+    settings = Run.open(small_run).config
+    training = dataclasses.replace(settings.training, learning_rate=0.5, schedule="cosine")
+    rate = script.learning_rate(dataclasses.replace(settings, training=training), 1000)
+    values = [float(rate(step)) for step in (0, 5, 10, 505, 1000, 1500)]
+    np.testing.assert_allclose(values, [0, 0.25, 0.5, 0.25, 0, 0], atol=1e-6)
+
+
+def test_a_run_begins_with_the_weights_of_another(train, small_run, tmp_path):
+    still = ["--set", "training.learning_rate=1e-30", "--set", "training.epochs=1"]
+    config, run = str(small_run / "config.toml"), tmp_path / "a"
+    assert train([config, "--from", str(small_run), "--run-dir", str(run), *still]) == 0
+    assert f"begins with the weights of {small_run}\n" in (run / "log.txt").read_text()
+    for name in ("generator.weights.h5", "discriminator.weights.h5"):
+        before, after = weights(small_run / name), weights(run / name)
+        assert len(before) > 10 and before.keys() == after.keys()
+        for key, value in before.items():
+            np.testing.assert_allclose(after[key], value, rtol=0, atol=1e-28, err_msg=f"{name}: {key}")
 
 
 @pytest.mark.parametrize("watched", [True, False])

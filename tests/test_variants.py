@@ -35,6 +35,7 @@ GENERATORS = {
     "context encoder": ["model.shift_layers=[]", "model.skips=false"],
     "batch norm": ["model.normalization=batch", "discriminator.normalization=batch", "training.batch_size=2"],
     "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
+    "seamless": ["model.seamless=true"],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
@@ -43,8 +44,10 @@ TRAININGS = {
     "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
     "discount": ["losses.discount=0.9"],
     "total variation": ["losses.total_variation=1"],
+    "texture": ["losses.texture=20", "model.seamless=true"],
+    "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("soft_fused", "mirrored", "switchable norm", "wgan_gp, batch norm", "total variation")
+SAMPLE = ("soft_fused", "mirrored", "switchable norm", "wgan_gp, batch norm", "seamless", "texture")
 
 
 def long_but_for_the_sample(variants):

@@ -33,11 +33,14 @@ def parse(arguments):
     parser.add_argument("config", nargs="?", help="TOML file; default: training/configs/demo.toml")
     parser.add_argument("--run-dir", help="folder of the run; default: runs/<config>-<UTC time>")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as training.epochs=5")
+    parser.add_argument("--from", dest="start", metavar="DIR", help="begin with the weights of this run or saved model")
     parser.add_argument("--resume", action="store_true", help="go on with --run-dir from its last checkpoint")
     parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 where there is no GPU")
     options = parser.parse_args(arguments)
     if options.run_dir == "":
         raise InputError("--run-dir is empty")
+    if options.resume and options.start:
+        raise InputError("--resume has the weights of its checkpoint: give no --from")
     if options.resume and (options.config or not options.run_dir):
         raise InputError("--resume takes the config from the run folder: give --run-dir and no config")
     return options
@@ -91,8 +94,21 @@ def is_deterministic(settings):
     return wanted and settings.training.jit_compile != "on"
 
 
-def build(settings):
-    """The compiled model, its weights drawn by the seed."""
+def steps_of_epoch(settings, photos):
+    return settings.training.steps_per_epoch or max(1, len(photos) // settings.training.batch_size)
+
+
+def learning_rate(settings, steps):
+    """What Adam takes: a number, or its way over a run of so many steps."""
+    highest = settings.training.learning_rate
+    if settings.training.schedule == "constant":
+        return highest
+    rise = steps // 100
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=highest, warmup_steps=rise)
+
+
+def build(settings, steps):
+    """The compiled model, its weights drawn by the seed, for a run of so many steps."""
     keras.utils.set_random_seed(settings.training.seed)
     if is_deterministic(settings):
         tf.config.experimental.enable_op_determinism()
@@ -100,10 +116,22 @@ def build(settings):
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     generator_optimizer, discriminator_optimizer = (
-        keras.optimizers.Adam(settings.training.learning_rate, beta_1=settings.training.beta_1) for _ in range(2)
+        keras.optimizers.Adam(learning_rate(settings, steps), beta_1=settings.training.beta_1) for _ in range(2)
     )
     model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
     return model
+
+
+def load_start(folder, model):
+    """Gives the model the weights of another run, its discriminator's if it is of the same kind; says what it did."""
+    start = Run.open(folder)
+    start.load_weights(model.generator, start.generator_weights)
+    model.averaged_generator.set_weights(model.generator.get_weights())
+    words = f"with the weights of {folder}"
+    if not start.discriminator_weights.is_file() or start.config.discriminator != model.config.discriminator:
+        return f"{words}, the discriminator with random ones"
+    start.load_weights(model.discriminator, start.discriminator_weights)
+    return words
 
 
 def describe(device, photos, validation, model, log):
@@ -121,12 +149,13 @@ def describe(device, photos, validation, model, log):
 def fit(model, run, photos, validation, resume, log):
     """Trains to the last epoch of the config."""
     settings = run.config
-    steps = settings.training.steps_per_epoch or max(1, len(photos) // settings.training.batch_size)
+    steps = steps_of_epoch(settings, photos)
     saved = checkpoints.Checkpoints(run, model, steps)
     if resume:
         saved.restore(log)
-        for optimizer in (model.optimizer, model.discriminator_optimizer):
-            optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
+        if settings.training.schedule == "constant":
+            for optimizer in (model.optimizer, model.discriminator_optimizer):
+                optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
         checkpoints.cut_metrics(run.metrics, saved.epoch)
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
     if first >= epochs:
@@ -168,7 +197,8 @@ def main(arguments=None):
     settings, folder = read_settings(options)
     device = choose_device(options.require_gpu)
     photos, validation = open_photos(settings)
-    model = build(settings)
+    model = build(settings, settings.training.epochs * steps_of_epoch(settings, photos))
+    start = load_start(options.start, model) if options.start else "with random weights"
     run = Run(folder, settings) if options.resume else Run.create(folder, settings)
 
     def log(line):
@@ -179,6 +209,8 @@ def main(arguments=None):
     try:
         with locked(run.path, wait=False):
             describe(device, photos, validation, model, log)
+            if not options.resume:
+                log(f"begins {start}")
             fit(model, run, photos, validation, options.resume, log)
     except tf.errors.OpError:
         failure = photos.failure or validation.failure

@@ -5,6 +5,7 @@ import keras
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
+from shiftnet_tf.layers.membrane import membrane
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
 from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
 from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
@@ -26,5 +27,6 @@ __all__ = [
     "downsample_mask",
     "hole_window",
     "mask_image",
+    "membrane",
     "normalization",
 ]

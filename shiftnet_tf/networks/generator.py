@@ -51,11 +51,14 @@ class Generator(keras.Model):
         third_kernel_size: int, 4 or 6, of the third encoder convolution. Defaults to 4.
         feature_mask: `"convolution"` or `"nearest"`, see `layers.downsample_mask`. Defaults to `"convolution"`.
         mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
+        seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, see
+            `layers.membrane`. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
         return_features: bool, default False.
-        training: bool, default False; only batch and switchable normalisation make a difference.
+        training: bool, default False. True: batch and switchable normalisation take the statistics of the batch, and a
+            seamless prediction may leave [-1, 1], so that a gradient leads back.
 
     Returns:
         The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, one entry a shift
@@ -87,6 +90,7 @@ class Generator(keras.Model):
         third_kernel_size=4,
         feature_mask="convolution",
         mask_channel=True,
+        seamless=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -100,6 +104,7 @@ class Generator(keras.Model):
         self.third_kernel_size = third_kernel_size
         self.feature_mask = feature_mask
         self.mask_channel = mask_channel
+        self.seamless = seamless
         ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
@@ -155,6 +160,10 @@ class Generator(keras.Model):
             else:
                 x = tf.concat([decoder, encoder], axis=-1) if self.skips else decoder
         predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
+        if self.seamless:
+            error = layers.membrane(masked_image - predicted_image, mask)
+            predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
+            predicted_image = predicted_image if training else tf.clip_by_value(predicted_image, -1.0, 1.0)
         if not return_features:
             return predicted_image
         names = ("decoder_features", "feature_mask", "shift_map")
