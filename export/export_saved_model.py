@@ -17,8 +17,8 @@ from shiftnet_tf import exporting, serving
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 
 
-def convert(generator, path, with_shift_map):
-    serving.write_saved_model(generator, path, with_shift_map=with_shift_map)
+def convert(generator, path, job):
+    serving.write_saved_model(generator, path, with_shift_map=job.with_shift_map)
 
 
 @command

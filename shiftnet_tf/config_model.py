@@ -35,6 +35,8 @@ class ModelConfig:
         mask_channel: bool, whether 1 - mask is a fourth input channel.
         seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, carried on
             smoothly into the hole (paper: no). It has no weights.
+        patches: bool, whether the network sees the hole filled with patches of the known part instead of empty, and
+            decides for each pixel how much of their fine detail is added to its prediction (paper: no).
     """
 
     image_size: int = 256
@@ -48,6 +50,7 @@ class ModelConfig:
     feature_mask: str = "convolution"
     mask_channel: bool = True
     seamless: bool = False
+    patches: bool = False
 
     def __post_init__(self):
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
@@ -69,6 +72,8 @@ class ModelConfig:
         check("model.shift", self.shift, self.shift in SHIFTS, f"one of {', '.join(SHIFTS)}")
         fitting = self.skips or not self.shift_layers
         check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
+        fitting = not self.patches or (self.image_size % 16 == 0 and self.image_size >= 64)
+        check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
         kinds = NORMALIZATIONS
         check("model.normalization", self.normalization, self.normalization in kinds, f"one of {', '.join(kinds)}")
         check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from conftest import PHOTOS, load_script, says, with_settings
 
-from shiftnet_tf import artifact, exporting, serving
+from shiftnet_tf import artifact, parity, serving
 from shiftnet_tf.errors import ExportError
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runs import Run
@@ -22,7 +22,7 @@ def generator(small_run):
 
 @pytest.fixture(scope="module")
 def pairs():
-    return exporting.sample_pairs(PHOTOS / "train", 64)
+    return parity.sample_pairs(PHOTOS / "train", 64)
 
 
 def test_all_formats_agree_with_keras(small_model):
@@ -39,7 +39,7 @@ def test_the_parity_in_the_spec_is_that_of_the_file(small_model, generator, pair
     spec = artifact.ArtifactSpec.read(small_model)
     for name, entry in spec.files.items():
         backend = backends.open_file(entry.format, small_model / name)
-        measured = exporting.measure_parity(generator, backend, pairs)
+        measured = parity.measure(generator, backend, pairs)
         assert measured["equal_shifts"] == pytest.approx(entry.parity["equal_shifts"], abs=1e-3)
         assert measured["mean_difference"] == pytest.approx(entry.parity["mean_difference"], abs=1e-3)
 
@@ -159,10 +159,10 @@ def test_a_file_that_computes_something_else_is_not_kept(small_run, tmp_path, ca
 
 def test_the_limits_of_parity():
     good = {"pairs": 20, "equal_shifts": 0.995, "compared_pairs": 15, "mean_difference": 0.01, "pixels_off": 0.0005}
-    assert exporting.within_limits(good) and exporting.within_limits(good | {"equal_shifts": None})
+    assert parity.within_limits(good) and parity.within_limits(good | {"equal_shifts": None})
     bad = ({"equal_shifts": 0.98}, {"compared_pairs": 0}, {"mean_difference": 0.06}, {"pixels_off": 0.002})
     for change in (*bad, {"mean_difference": float("nan")}):
-        assert not exporting.within_limits(good | change)
+        assert not parity.within_limits(good | change)
 
 
 class Answers:
@@ -186,7 +186,7 @@ def another_source(answer, mask):
 
 
 def test_what_parity_measures(generator, pairs):
-    same = exporting.measure_parity(generator, Answers(generator, lambda answer, mask: None), pairs)
+    same = parity.measure(generator, Answers(generator, lambda answer, mask: None), pairs)
     assert same == {
         "pairs": 20,
         "equal_shifts": 1.0,
@@ -195,15 +195,15 @@ def test_what_parity_measures(generator, pairs):
         "max_difference": 0,
         "pixels_off": 0.0,
     }
-    tied = exporting.measure_parity(generator, Answers(generator, another_source), pairs)
+    tied = parity.measure(generator, Answers(generator, another_source), pairs)
     assert tied["compared_pairs"] < 20 and tied["equal_shifts"] < 1 and tied["max_difference"] == 0
 
 
 def test_without_a_shift_map_a_twin_tells_near_ties_from_errors(generator, pairs):
     blind = Answers(generator, another_source, outputs=("inpainted_image",))
-    alone = exporting.measure_parity(generator, blind, pairs)
+    alone = parity.measure(generator, blind, pairs)
     assert alone["equal_shifts"] is None and alone["max_difference"] == 64
-    helped = exporting.measure_parity(generator, blind, pairs, twin=Answers(generator, another_source))
+    helped = parity.measure(generator, blind, pairs, twin=Answers(generator, another_source))
     assert helped["equal_shifts"] < 1 and helped["compared_pairs"] < 20
 
 
@@ -232,7 +232,7 @@ def test_a_network_of_real_size_with_weights_that_matter(train, tmp_path, monkey
         assert load_script(f"export/{script}").main([str(run.path), "--shift-map"]) == 0
     for entry in artifact.ArtifactSpec.read(run.path / "export").files.values():
         assert entry.parity["equal_shifts"] >= 0.99 and entry.parity["compared_pairs"] >= 15
-    photos, holes = exporting.sample_pairs(PHOTOS / "train", 256, count=3)
+    photos, holes = parity.sample_pairs(PHOTOS / "train", 256, count=3)
     answer = serving.serve(network, photos, holes)["inpainted_image"].numpy()[holes[..., 0] != 0]
     assert answer.std() > 20  # not near grey
 
@@ -246,4 +246,4 @@ def test_a_file_that_changes_known_pixels_is_refused(generator, pairs):
             return {"inpainted_image": answer ^ np.uint8(1)}
 
     with pytest.raises(ExportError, match="changes known pixels"):
-        exporting.measure_parity(generator, Careless(), pairs)
+        parity.measure(generator, Careless(), pairs)

@@ -7,6 +7,7 @@ from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
 from shiftnet_tf.layers.membrane import membrane
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
+from shiftnet_tf.layers.patch_filling import fill_from_patches
 from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
 from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
 from shiftnet_tf.layers.soft_shift_connection import SoftShiftConnection
@@ -25,6 +26,7 @@ __all__ = [
     "SwitchableNormalization",
     "composite",
     "downsample_mask",
+    "fill_from_patches",
     "hole_window",
     "mask_image",
     "membrane",

@@ -53,12 +53,14 @@ class Generator(keras.Model):
         mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
         seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, see
             `layers.membrane`. Defaults to False.
+        patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
+            as much of their detail as its gate lets through. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
         return_features: bool, default False.
         training: bool, default False. True: batch and switchable normalisation take the statistics of the batch, and a
-            seamless prediction may leave [-1, 1], so that a gradient leads back.
+            prediction that is seamless or of patches may leave [-1, 1], so that a gradient leads back.
 
     Returns:
         The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, one entry a shift
@@ -91,6 +93,7 @@ class Generator(keras.Model):
         feature_mask="convolution",
         mask_channel=True,
         seamless=False,
+        patches=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -105,6 +108,7 @@ class Generator(keras.Model):
         self.feature_mask = feature_mask
         self.mask_channel = mask_channel
         self.seamless = seamless
+        self.patches = patches
         ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
@@ -119,6 +123,7 @@ class Generator(keras.Model):
             layers.SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
         ]
         self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
+        self.detail_gate = layers.SubpixelUpsampling(1, name="detail_gate") if patches else None
         self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
     def build(self, input_shape=None):
@@ -128,6 +133,8 @@ class Generator(keras.Model):
             channels = convolution.filters
         for i in reversed(range(self.depth)):
             self.decoder_ups[i].build((None, None, None, channels))
+            if i == 0 and self.patches:
+                self.detail_gate.build((None, None, None, channels))
             channels = self.decoder_ups[i].filters
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
@@ -143,8 +150,9 @@ class Generator(keras.Model):
     def call(self, inputs, return_features=False, training=False):
         mask = inputs["mask"]
         masked_image = layers.mask_image(inputs["image"], mask)
-        *skips, bottleneck = self._encode(masked_image, mask, training)
-        mirrored = self._mirrored_features(masked_image, mask, training)
+        seen = layers.fill_from_patches(masked_image, mask) if self.patches else masked_image
+        *skips, bottleneck = self._encode(seen, mask, training)
+        mirrored = self._mirrored_features(seen, mask, training)
         features = {}
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
@@ -163,7 +171,11 @@ class Generator(keras.Model):
         if self.seamless:
             error = layers.membrane(masked_image - predicted_image, mask)
             predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
-            predicted_image = predicted_image if training else tf.clip_by_value(predicted_image, -1.0, 1.0)
+        if self.patches:
+            detail = 2.0 * tf.math.sigmoid(self.detail_gate(x)) * _detail(seen)
+            predicted_image = layers.composite(predicted_image + detail, predicted_image, mask)
+        if not training and (self.seamless or self.patches):
+            predicted_image = tf.clip_by_value(predicted_image, -1.0, 1.0)
         if not return_features:
             return predicted_image
         names = ("decoder_features", "feature_mask", "shift_map")
@@ -171,11 +183,11 @@ class Generator(keras.Model):
             name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)
         }
 
-    def _mirrored_features(self, masked_image, mask, training):
+    def _mirrored_features(self, seen, mask, training):
         """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
         if self.shift != "mirrored" or not self.shift_layers:
             return {}
-        mirrored = [tf.reverse(x, axis=[2]) for x in (masked_image, mask)]
+        mirrored = [tf.reverse(x, axis=[2]) for x in (seen, mask)]
         features = self._encode_aside(*mirrored, training)
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
@@ -227,6 +239,11 @@ class Generator(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
+
+
+def _detail(image):
+    """What a blur of some three pixels takes away."""
+    return image - tf.nn.avg_pool2d(tf.nn.avg_pool2d(image, 7, 1, "SAME"), 7, 1, "SAME")
 
 
 def _convolution(filters, size, name):

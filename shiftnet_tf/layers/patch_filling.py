@@ -1,0 +1,190 @@
+"""Fills a hole with patches of the known part, coherent with each other and with what surrounds them.
+
+In: image float32 [B, S, S, C] and mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, C], equal to the image at
+known pixels. No weights, and nothing is random.
+
+At 1/8 of the size and then at 1/4 two steps alternate, as in Wexler et al., Space-Time Completion of Video (2007): each
+patch that touches the hole looks for the most similar known patch, and each pixel of the hole becomes the average of
+what the patches around it found there, those nearer to the hole's edge counting more. The coarse level compares with
+every known patch, in one matrix product; the fine one tries only the offsets of neighbours, as in Barnes et al.,
+PatchMatch (2009), which also makes large pieces come from one place. At last pixels are copied from where the fine
+level found them.
+
+Convolutions with constant kernels cut patches and put them together, so that all of it converts to ONNX and TFLite
+builtins. Where no patch is known whole, the membrane (see membrane.py) is what remains.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from shiftnet_tf.layers.membrane import membrane
+from shiftnet_tf.layers.shift_connection import NEVER
+
+SMALLEST = 64  # pixels, S; a multiple of 16
+_COARSE, _COARSE_PATCH = 8, 7  # scale and patch size, in cells, of the level that compares with every known patch
+_ROUNDS = 2  # of it
+_FINE, _FINE_PATCH = 4, 5  # those of the level that tries the offsets of neighbours
+_CORE = 3  # cells: the middle of a patch, which must be known to be taken, and votes
+_STEPS = (2, 1)  # how far off the neighbours are whose offsets it tries, round by round
+_DECAY = 1.3  # by which a patch counts less, a pixel of its level deeper in the hole
+
+
+def fill_from_patches(image, mask):
+    """Fills the hole with patches of the known part.
+
+    Args:
+        image: float32 [B, S, S, C]; what lies under the mask has no effect. S is static, a multiple of 16, at least 64.
+        mask: float32 [B, S, S, 1], 1 = hole.
+
+    Returns:
+        float32 [B, S, S, C].
+    """
+    smooth = membrane(image, mask)
+    known = 1.0 - mask
+    level = _Level(smooth, known, _COARSE, _COARSE_PATCH)
+    for _ in range(_ROUNDS):
+        offsets = level.search()
+        values = level.vote(offsets)
+    level = _Level(smooth, known, _FINE, _FINE_PATCH, values)
+    offsets = tf.repeat(tf.repeat(2.0 * offsets, 2, axis=1), 2, axis=2)
+    for step in _STEPS:
+        offsets = level.propagate(offsets, step)
+        level.vote(offsets)
+    return tf.where(mask > 0.5, level.copy(offsets, smooth), smooth)
+
+
+class _Level:
+    """The picture at one scale: `values` [B, n, n, C], of which those of cells that are all known never change.
+
+    An offset, float32 [B, n, n, 2] in rows and columns, leads from a patch to the one that it takes its pixels from.
+    """
+
+    def __init__(self, smooth, known, scale, size, coarser=None):
+        self.scale, self.size = scale, size
+        self.n, self.channels = smooth.shape[1] // scale, smooth.shape[-1]
+        share = tf.nn.avg_pool2d(known, scale, scale, "VALID")
+        self.known = tf.cast(share > 0.999, tf.float32)  # [B, n, n, 1]
+        average = tf.nn.avg_pool2d(smooth * known, scale, scale, "VALID") / tf.maximum(share, 1e-3)
+        begin = tf.nn.avg_pool2d(smooth, scale, scale, "VALID")
+        if coarser is not None:
+            begin = tf.where(share > 0.5, average, tf.image.resize(coarser, [self.n, self.n]))
+        self.values = begin
+        self.whole = 1.0 - tf.nn.max_pool2d(1.0 - self.known, _CORE, 1, "SAME")  # 1: the core around this cell is known
+        self.confidence = _confidence(self.known, self.n)
+        self.rows = tf.constant(np.indices((self.n, self.n)).transpose(1, 2, 0)[np.newaxis], tf.float32)
+
+    def _patches(self, size):
+        """The patch around each cell, reflected at the picture's edge: [B, n * n, size * size * C]."""
+        padded = _framed(self.values, size // 2, "REFLECT")
+        kernel = _unit(size, self.channels)
+        return tf.reshape(tf.nn.conv2d(padded, kernel, 1, "VALID"), [-1, self.n**2, kernel.shape[-1]])
+
+    def search(self):
+        """Offsets to the most similar of all patches that are known."""
+        patches = self._patches(self.size)
+        length = tf.reduce_sum(tf.square(patches), axis=-1)[:, tf.newaxis]  # [B, 1, N]
+        likeness = 2.0 * tf.linalg.matmul(patches, patches, transpose_b=True) - length
+        whole = tf.reshape(self.whole, [-1, 1, self.n**2])
+        nearest = tf.argmax(likeness + NEVER * (1.0 - whole), axis=-1, output_type=tf.int32)  # [B, N]
+        place = tf.cast(tf.stack([nearest // self.n, nearest % self.n], axis=-1), tf.float32)
+        offsets = tf.reshape(place, [-1, self.n, self.n, 2]) - self.rows
+        return offsets * (1.0 - self.whole)
+
+    def propagate(self, offsets, step):
+        """Of its own offset and those of the eight neighbours `step` away, for each patch the best."""
+        patches = self._patches(self.size)
+        padded = _framed(offsets, step, "REFLECT")
+        n, shifts = self.n, (0, step, 2 * step)
+        tried = tf.stack([padded[:, i : i + n, j : j + n] for i in shifts for j in shifts], axis=3)  # [B, n, n, 9, 2]
+        place = self.rows[:, :, :, tf.newaxis] + tried
+        inside = tf.clip_by_value(place, 0.0, n - 1.0)
+        index = tf.reshape(self._index(inside), [-1, n * n * 9])
+        whole = tf.gather(tf.reshape(self.whole, [-1, n * n]), index, batch_dims=1)
+        whole *= tf.reshape(tf.cast(tf.reduce_all(tf.equal(inside, place), axis=-1), tf.float32), [-1, n * n * 9])
+        found = tf.reshape(tf.gather(patches, index, batch_dims=1), [-1, n * n, 9, patches.shape[-1]])
+        distance = tf.reduce_sum(tf.square(found - patches[:, :, tf.newaxis]), axis=-1)  # [B, n * n, 9]
+        score = NEVER * (1.0 - tf.reshape(whole, [-1, n * n, 9])) - distance
+        best = tf.one_hot(tf.argmax(score, axis=-1), 9)[..., tf.newaxis]
+        chosen = tf.reduce_sum(tf.reshape(tried, [-1, n * n, 9, 2]) * best, axis=2)
+        return tf.reshape(chosen, [-1, n, n, 2]) * (1.0 - self.whole)
+
+    def _index(self, place):
+        return tf.cast(place[..., 0] * self.n + place[..., 1], tf.int32)
+
+    def _sources(self, offsets):
+        """Index of the source of each cell [B, N], and whether that is a known patch, float32 [B, N, 1]."""
+        index = tf.reshape(self._index(tf.clip_by_value(self.rows + offsets, 0.0, self.n - 1.0)), [-1, self.n**2])
+        whole = tf.gather(tf.reshape(self.whole, [-1, self.n**2]), index, batch_dims=1)
+        return index, whole[..., tf.newaxis]
+
+    def vote(self, offsets):
+        """Each cell that is not known becomes the average of what the patches around it take for it."""
+        index, whole = self._sources(offsets)
+        weight = tf.reshape(self.confidence, [-1, self.n**2, 1]) * whole
+        votes = tf.gather(self._patches(_CORE), index, batch_dims=1)
+        votes = tf.concat([votes * weight, weight], axis=-1)
+        votes = tf.reshape(votes, [-1, self.n, self.n, votes.shape[-1]])
+        total = tf.nn.conv2d(votes, _voting(self.channels), 1, "SAME")  # C sums and the sum of the weights
+        weights = total[..., self.channels :]
+        average = total[..., : self.channels] / tf.maximum(weights, 1e-12)
+        self.values = tf.where((self.known > 0.5) | (weights < 1e-12), self.values, average)
+        return self.values
+
+    def copy(self, offsets, smooth):
+        """The picture at full size, in windows twice as wide as a cell that are blended into each other."""
+        index, whole = self._sources(offsets)
+        windows = self._windows(smooth)
+        taken = tf.gather(windows, index, batch_dims=1)
+        return self._blend(tf.where(whole > 0.5, taken, windows))
+
+    def _windows(self, image):
+        """The window around each cell, in four quarters: [B, n * n, 4 * scale * scale * C]."""
+        cells = tf.nn.space_to_depth(
+            _framed(image, self.scale // 2, "SYMMETRIC"), self.scale
+        )  # [B, n + 1, n + 1, scale * scale * C]
+        quarters = [cells[:, i : i + self.n, j : j + self.n] for i in (0, 1) for j in (0, 1)]
+        return tf.reshape(tf.concat(quarters, axis=-1), [-1, self.n**2, 4 * cells.shape[-1]])
+
+    def _blend(self, windows):
+        """The inverse of `_windows`: where they overlap, their weights add up to 1."""
+        bell = np.sin(np.pi * (np.arange(2 * self.scale) + 0.5) / (2 * self.scale)) ** 2
+        weights = np.outer(bell, bell).reshape(2, self.scale, 2, self.scale, 1).transpose(0, 2, 1, 3, 4)
+        weights = np.repeat(weights, self.channels, axis=-1).reshape(-1).astype(np.float32)
+        windows = tf.reshape(windows * weights, [-1, self.n, self.n, weights.size])
+        quarters = tf.split(windows, 4, axis=-1)
+        cells = tf.add_n(
+            [tf.pad(q, [[0, 0], [i, 1 - i], [j, 1 - j], [0, 0]]) for q, (i, j) in zip(quarters, np.ndindex(2, 2))]
+        )
+        half, end = self.scale // 2, self.scale // 2 + self.n * self.scale
+        blended = tf.nn.depth_to_space(cells, self.scale)[:, half:end, half:end]
+        total = np.ones(self.n * self.scale, np.float32)
+        total[:half] = bell[half : self.scale]  # at the picture's edge there is one window alone
+        total[-half:] = bell[self.scale : -half]
+        return blended / total[:, np.newaxis, np.newaxis] / total[:, np.newaxis]
+
+
+def _framed(image, reach, mode):
+    return tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], mode)
+
+
+def _unit(size, channels):
+    """The kernel of a convolution that cuts patches: [size, size, C, size * size * C]."""
+    return np.eye(size * size * channels, dtype=np.float32).reshape(size, size, channels, -1)
+
+
+def _voting(channels):
+    """The kernel of one that adds up cores and their weights: [3, 3, 9 * C + 1, C + 1]."""
+    kernel = np.zeros((_CORE, _CORE, _CORE * _CORE * channels + 1, channels + 1), np.float32)
+    kernel[:, :, :-1, :-1] = _unit(_CORE, channels).transpose(0, 1, 3, 2)[::-1, ::-1]
+    kernel[:, :, -1, -1] = 1.0
+    return kernel
+
+
+def _confidence(known, n):
+    """1 where it is known, else less by `_DECAY` for each cell to the nearest known one (in rows or columns)."""
+    reach = 1
+    while reach < n:
+        around = tf.nn.max_pool2d(known, 2 * reach + 1, 1, "SAME")
+        known = tf.maximum(known, around * _DECAY**-reach)
+        reach *= 2
+    return known

@@ -1,0 +1,92 @@
+"""layers.fill_from_patches: what it must leave alone, what it must find, and how it looks beside the membrane."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import PHOTOS
+
+from shiftnet_tf import image_files, masks, quality
+from shiftnet_tf.layers import fill_from_patches, membrane
+
+
+def sample(name="gc_petra", size=128, kind="center"):
+    """A photo's middle [1, S, S, 3] in [-1, 1] and a mask [1, S, S, 1]."""
+    photo = image_files.read_image(PHOTOS / "test" / f"{name}.jpg")
+    top, left = ((side - size) // 2 for side in photo.shape[:2])
+    mask = masks.MaskSampler(size, {kind: 1.0})(np.random.default_rng(1))
+    return np.float32(photo[None, top : top + size, left : left + size] / 127.5 - 1), np.float32(mask[None, ..., None])
+
+
+@pytest.mark.parametrize("kind", ["center", "freeform"])
+def test_known_pixels_stay_and_what_lies_under_the_mask_has_no_effect(kind):
+    image, mask = sample(kind=kind)
+    filled = fill_from_patches(image, mask).numpy()
+    known = np.broadcast_to(mask < 0.5, image.shape)
+    np.testing.assert_array_equal(filled[known], image[known])
+    image[~known] = np.nan
+    np.testing.assert_array_equal(fill_from_patches(image, mask), filled)
+
+
+def test_a_pattern_goes_on():
+    tile = np.random.default_rng(0).uniform(-1, 1, size=(16, 16, 3)).astype(np.float32)
+    image = np.tile(tile, (8, 8, 1))[None]
+    mask = np.zeros((1, 128, 128, 1), np.float32)
+    mask[:, 48:88, 40:80] = 1
+    np.testing.assert_allclose(fill_from_patches(image, mask), image, atol=1e-5)
+    smooth = membrane(image, mask).numpy()
+    assert np.abs(smooth - image)[np.broadcast_to(mask > 0.5, image.shape)].mean() > 0.3  # not to be had by smoothness
+
+
+def test_every_pixel_that_it_copies_is_of_the_known_part():
+    """Each pixel carries its own place; where one window alone is copied, both parts must be one known place."""
+    size = 64
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    image = np.stack([rows, columns, 0 * rows], axis=-1)[None] / size
+    mask = np.zeros((1, size, size, 1), np.float32)
+    mask[:, 20:44, 24:40] = 1
+    filled = fill_from_patches(image, mask).numpy() * size
+    hole = mask[0, ..., 0] > 0.5
+    assert np.isfinite(filled).all() and not filled[..., 2].any()
+    assert filled[0][hole].min() >= 0 and filled[0][hole].max() <= size - 1
+
+
+def test_all_hole_gives_zero_and_no_hole_the_image():
+    image, mask = sample()
+    assert not np.any(fill_from_patches(image, np.ones_like(mask)))
+    np.testing.assert_array_equal(fill_from_patches(image, np.zeros_like(mask)), image)
+
+
+def test_where_no_patch_is_known_the_membrane_remains():
+    image, mask = sample(size=64)
+    mask[:] = 1
+    mask[:, ::8, ::8] = 0  # single pixels
+    np.testing.assert_allclose(fill_from_patches(image, mask), membrane(image, mask), atol=1e-6)
+
+
+def test_the_images_of_a_batch_do_not_mix():
+    image, mask = sample()
+    images = np.concatenate([image, image[:, ::-1], -image])
+    holes = np.concatenate([mask, np.roll(mask, 20, axis=1), np.zeros_like(mask)])
+    together = fill_from_patches(images, holes)
+    for i in range(3):
+        alone = fill_from_patches(images[i : i + 1], holes[i : i + 1])
+        assert np.mean(np.abs(together[i : i + 1] - alone) > 1e-5) < 0.01  # near ties may be decided otherwise
+
+
+def test_it_compiles_under_xla():
+    image, mask = sample()
+    compiled = tf.function(fill_from_patches, jit_compile=True)(image, mask)
+    assert np.mean(np.abs(compiled - fill_from_patches(image, mask)) > 1e-4) < 0.02
+
+
+def test_its_texture_is_nearer_to_the_photo_than_that_of_the_membrane():
+    distances = []
+    for name in ("gc_petra", "gc_farm_sheep", "gc_mysorepalace"):
+        image, mask = sample(name, size=256)
+        photo, *filled = (
+            np.uint8(np.clip(np.round((picture[0] + 1) * 127.5), 0, 255))
+            for picture in (image, fill_from_patches(image, mask).numpy(), membrane(image, mask).numpy())
+        )
+        distances.append([quality.texture_distance(photo, picture, mask[0, ..., 0]) for picture in filled])
+    patches, smooth = np.mean(distances, axis=0)
+    assert patches < 0.5 * smooth
