@@ -1,9 +1,12 @@
 """Packaging: metadata, the command `shiftnet`, and one extra for each kind of user."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.py").read_text("utf-8")).group(1)
@@ -13,6 +16,23 @@ TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "tqdm>=4.60", "matplotlib>=3.9"]
 EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17"]
+
+
+class BuildWithModel(build_py):
+    """Copies the small files of saved_models/compact, 8-bit ones, to the package's default_model/."""
+
+    def run(self):
+        super().run()
+        source, target = HERE / "saved_models" / "compact", Path(self.build_lib) / "shiftnet_tf" / "default_model"
+        if self.editable_mode or not (source / "spec.json").is_file():  # a checkout reads saved_models/ itself
+            return
+        spec = json.loads((source / "spec.json").read_text("utf-8"))
+        spec["files"] = {n: entry for n, entry in spec["files"].items() if entry["precision"] in ("int8", "dynamic")}
+        target.mkdir(parents=True, exist_ok=True)
+        for name in (*spec["files"], "README.md"):
+            shutil.copyfile(source / name, target / name)
+        (target / "spec.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
 
 setup(
     name="shiftnet-tf",
@@ -24,6 +44,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
+    cmdclass={"build_py": BuildWithModel},
     install_requires=["numpy>=1.26", "pillow>=10.3"],
     extras_require={
         "onnx": ONNX,

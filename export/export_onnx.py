@@ -23,6 +23,7 @@ import keras
 import numpy as np
 
 from shiftnet_tf import exporting, serving
+from shiftnet_tf.layers.patch_filling import SCOPE
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 OPSET = 18
@@ -94,6 +95,7 @@ def quantize(path, pairs):
         pairs: see `Calibration`.
     """
     quantization = import_optional("onnxruntime.quantization", "onnxruntime", "quantising an ONNX model")
+    onnx = import_optional("onnx", "onnx", "quantising an ONNX model")
     plain = path.with_name(f"float32-{path.name}")
     path.rename(plain)
     with quiet_stderr():
@@ -103,6 +105,8 @@ def quantize(path, pairs):
             Calibration(pairs),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
+            # Those of fill_from_patches only move values: in 8 bits they would spoil them and gain nothing.
+            nodes_to_exclude=[node.name for node in onnx.load(plain).graph.node if SCOPE in node.name],
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,

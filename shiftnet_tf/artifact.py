@@ -179,11 +179,27 @@ class ArtifactSpec:
         return dataclasses.replace(self, files={**files, name: entry}, versions={**versions, **self.versions})
 
 
-def locate(path):
+def default_model():
+    """The model that comes with shiftnet_tf: in an installed package beside its modules, in a checkout saved_models/.
+
+    Returns:
+        Path of the model folder.
+
+    Raises:
+        InputError: this package was built without one.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
+        if (folder / SPEC_NAME).is_file():
+            return folder
+    raise InputError("this shiftnet_tf was built without its model: name one with --model")
+
+
+def locate(path=None):
     """The model folder and, if `path` is one model file in it, the file's name.
 
     Args:
-        path: str or Path of a model folder, or of a file or a SavedModel in one.
+        path: str or Path of a model folder, or of a file or a SavedModel in one; None: `default_model`.
 
     Returns:
         (Path of the folder, str or None).
@@ -191,7 +207,7 @@ def locate(path):
     Raises:
         InputError: there is nothing.
     """
-    path = Path(path)
+    path = default_model() if path is None else Path(path)
     if not path.exists():
         raise InputError(f"the model does not exist: {path}")
     if not (path / SPEC_NAME).is_file() and (path.parent / SPEC_NAME).is_file():

@@ -7,6 +7,7 @@ on from a checkpoint ends with the weights of one that was never stopped.
 
 import math
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -72,6 +73,7 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ShiftNetError: none of the checkpoints can be read, or they do not fit the model.
         """
+        self._remove_leftovers()
         for path in reversed(self.manager.checkpoints):
             try:
                 self.checkpoint.restore(path).assert_consumed()
@@ -84,6 +86,14 @@ class Checkpoints(keras.callbacks.Callback):
         if self.manager.checkpoints:
             raise ShiftNetError(f"no checkpoint in {self.run.checkpoints} can be restored: start a new run")
         log("the run was stopped before its first checkpoint: it starts from the beginning")
+
+    def _remove_leftovers(self):
+        """What a process that was killed while it wrote has left under temporary names."""
+        for path in [*self.run.path.glob(".*"), *self.run.checkpoints.glob("*temp*")]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def on_epoch_end(self, epoch, logs=None):
         score = logs["val_hole_psnr"]

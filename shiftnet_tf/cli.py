@@ -58,11 +58,12 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    model = "model folder (with spec.json), or one model file in it"
     inpaint = commands.add_parser("inpaint", help="fill the hole of a photo", description="Fills the hole of a photo.")
     inpaint.add_argument("photo", help="JPEG, PNG, WebP or what else Pillow reads")
     inpaint.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
     inpaint.add_argument("-o", "--output", required=True, help="file to write; PNG keeps known pixels bit for bit")
-    inpaint.add_argument("--model", required=True, help="model folder (with spec.json), or one model file in it")
+    inpaint.add_argument("--model", help=f"{model}; default: the one that comes with shiftnet_tf")
     inpaint.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
     inpaint.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
     inpaint.add_argument("--precision", help="default: the most precise file")
@@ -70,7 +71,7 @@ def _parser():
     inpaint.set_defaults(run=_inpaint)
 
     info = commands.add_parser("info", help="say what a model is", description="Says what a model folder holds.")
-    info.add_argument("model", help="model folder (with spec.json), or one model file in it")
+    info.add_argument("model", nargs="?", help=f"{model}; default: the one that comes with shiftnet_tf")
     info.set_defaults(run=_info)
     return parser
 

@@ -1,5 +1,6 @@
 """The wheel as its users get it: alone in a new environment with one runtime, without TensorFlow."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,8 @@ def wheel(tmp_path_factory):
     out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):  # a copy: a build leaves its folder behind
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "shiftnet_tf", source / "shiftnet_tf")
+    for name in ("shiftnet_tf", "saved_models"):
+        shutil.copytree(ROOT / name, source / name)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     (path,) = out.glob("*.whl")
     return path
@@ -56,6 +58,18 @@ def test_one_package_and_two_requirements(wheel):
     assert metadata["License"] == "Apache-2.0"
 
 
+def test_the_model_in_the_box_is_small_and_its_spec_lists_what_is_there(wheel):
+    with zipfile.ZipFile(wheel) as content:
+        folder = "shiftnet_tf/default_model/"
+        sizes = {
+            item.filename.removeprefix(folder): item.file_size for item in content.infolist() if folder in item.filename
+        }
+        files = json.loads(content.read(f"{folder}spec.json"))["files"]
+    assert set(sizes) == {*files, "spec.json", "README.md"}
+    assert {entry["format"] for entry in files.values()} == {"onnx", "tflite"}
+    assert sum(sizes.values()) <= 32e6
+
+
 @pytest.mark.parametrize("extra, name", [("onnx", "model.onnx"), ("tflite", "model.tflite")])
 def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tmp_path, extra, name):
     """Shows 4."""
@@ -72,3 +86,12 @@ def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tm
     hole = image_files.read_mask(holiday / "mask.png") != 0
     np.testing.assert_array_equal(out[~hole], photo[~hole])
     assert (out[hole] != photo[hole]).mean() > 0.9
+
+    answer = run(tmp_path / "venv" / "bin" / "shiftnet", *arguments[:4], "-o", "own.png", cwd=tmp_path)
+    assert "default_model" in answer and name.partition(".")[2] in answer
+    out = image_files.read_image(tmp_path / "own.png")
+    np.testing.assert_array_equal(out[~hole], photo[~hole])
+    error, of_one_colour = (
+        ((picture - photo.astype(float))[hole] ** 2).mean() for picture in (out, photo[~hole].mean(axis=0))
+    )
+    assert error < 0.85 * of_one_colour

@@ -20,7 +20,7 @@ import tensorflow as tf
 from shiftnet_tf.layers.membrane import membrane
 from shiftnet_tf.layers.shift_connection import NEVER
 
-SMALLEST = 64  # pixels, S; a multiple of 16
+SCOPE = "fill_from_patches"  # of the names of its operations in a graph
 _COARSE, _COARSE_PATCH = 8, 7  # scale and patch size, in cells, of the level that compares with every known patch
 _ROUNDS = 2  # of it
 _FINE, _FINE_PATCH = 4, 5  # those of the level that tries the offsets of neighbours
@@ -39,18 +39,19 @@ def fill_from_patches(image, mask):
     Returns:
         float32 [B, S, S, C].
     """
-    smooth = membrane(image, mask)
-    known = 1.0 - mask
-    level = _Level(smooth, known, _COARSE, _COARSE_PATCH)
-    for _ in range(_ROUNDS):
-        offsets = level.search()
-        values = level.vote(offsets)
-    level = _Level(smooth, known, _FINE, _FINE_PATCH, values)
-    offsets = tf.repeat(tf.repeat(2.0 * offsets, 2, axis=1), 2, axis=2)
-    for step in _STEPS:
-        offsets = level.propagate(offsets, step)
-        level.vote(offsets)
-    return tf.where(mask > 0.5, level.copy(offsets, smooth), smooth)
+    with tf.name_scope(SCOPE):
+        smooth = membrane(image, mask)
+        known = 1.0 - mask
+        level = _Level(smooth, known, _COARSE, _COARSE_PATCH)
+        for _ in range(_ROUNDS):
+            offsets = level.search()
+            values = level.vote(offsets)
+        level = _Level(smooth, known, _FINE, _FINE_PATCH, values)
+        offsets = tf.repeat(tf.repeat(2.0 * offsets, 2, axis=1), 2, axis=2)
+        for step in _STEPS:
+            offsets = level.propagate(offsets, step)
+            level.vote(offsets)
+        return tf.where(mask > 0.5, level.copy(offsets, smooth), smooth)
 
 
 class _Level:

@@ -11,7 +11,8 @@ class Inpainter:
     """Fills the holes of photos with an exported model.
 
     Args:
-        path: str or Path of a model folder (with its spec.json), or of one model file in it.
+        path: str or Path of a model folder (with its spec.json), or of one model file in it; None takes the model
+            that comes with shiftnet_tf.
         runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None takes the first of them that is installed and
             for which the folder has a file.
         precision: str, such as `"float32"`; None takes the most precise file.
@@ -42,11 +43,11 @@ class Inpainter:
 
     Example:
 
-    >>> inpainter = Inpainter("saved_models/compact")              # doctest: +SKIP
+    >>> inpainter = Inpainter()                                    # doctest: +SKIP
     >>> inpainted = inpainter(photo, mask)
     """
 
-    def __init__(self, path, runtime=None, precision=None, threads=None):
+    def __init__(self, path=None, runtime=None, precision=None, threads=None):
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
         folder, name = artifact.locate(path)

@@ -1,0 +1,110 @@
+"""What a training run survives in a process of its own: SIGKILL at any moment, a disk that is full."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, SMALL, with_settings
+
+SETTINGS = [
+    *SMALL,
+    "training.epochs=12",
+    "training.steps_per_epoch=20",
+    "training.average=0.9",
+    "training.schedule=cosine",
+]
+KILLS = 5
+
+
+def start(arguments):
+    command = [sys.executable, str(ROOT / "training" / "train.py"), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def trains(process):
+    """Waits until the first step is near: TensorFlow is imported and the weights are there."""
+    for line in process.stdout:
+        if line.startswith(("begins", "resumed", "the run was stopped")):
+            return
+    pytest.fail("the run ended before its first step")
+
+
+def final_state(run):
+    """All that the last checkpoint holds, by name."""
+    state = tf.train.load_checkpoint(str(run / "checkpoints"))
+    names = [name for name in state.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    return {name: state.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+def assert_same(run, other):
+    state, expected = final_state(run), final_state(other)
+    assert state.keys() == expected.keys() and len(state) > 100
+    for name, value in expected.items():
+        np.testing.assert_array_equal(state[name], value, err_msg=name)
+    assert (run / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+
+
+@pytest.mark.long
+def test_sigkill_at_five_random_moments_changes_no_weight(tmp_path):
+    """Shows 3."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(with_settings(["--run-dir", str(whole)], SETTINGS))
+    trains(process)
+    begin = time.monotonic()
+    process.communicate()
+    assert process.returncode == 0
+    span = time.monotonic() - begin
+
+    moments = random.Random()
+    arguments = with_settings(["--run-dir", str(killed)], SETTINGS)
+    told = []
+    for _ in range(KILLS):
+        process = start(arguments)
+        trains(process)
+        wait = moments.uniform(0, 2 * span / (KILLS + 1))
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        told.append(f"{wait:.1f} s: {process.communicate()[0].splitlines()[-1:]}")
+        assert process.returncode == -signal.SIGKILL, f"it had ended before it was killed: {told}"
+        arguments = ["--resume", "--run-dir", str(killed)]
+    process = start(arguments)
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    assert_same(killed, whole)
+    assert not list(killed.glob(".*")) and not list((killed / "checkpoints").glob("*temp*")), "leftovers"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system with room for a few checkpoints; function that changes its size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    yield folder, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="Unix alone")
+def test_a_full_disk_ends_the_run_and_leaves_its_last_checkpoint(tmp_path, small_disk):
+    disk, resize = small_disk
+    settings = [*SMALL, "training.epochs=4"]
+    whole, run = tmp_path / "whole", disk / "run"
+    assert start(with_settings(["--run-dir", str(whole)], settings)).wait() == 0
+    process = start(with_settings(["--run-dir", str(run)], settings))
+    out, _ = process.communicate()
+    assert process.returncode in (1, 2) and "Traceback" not in out, out
+    assert "epoch 1/4" in out and out.splitlines()[-1].startswith("error: "), out
+    resize("64m")
+    process = start(["--resume", "--run-dir", str(run)])
+    out, _ = process.communicate()
+    assert process.returncode == 0 and "resumed after epoch" in out and "passed over" not in out, out
+    assert_same(run, whole)

@@ -1,0 +1,90 @@
+"""Packs the best weights of a run into a small folder, in 16 bits: to keep, to pass on, to begin another run with.
+
+    python training/pack_weights.py runs/mine saved_models/mine
+    python training/train.py training/configs/finetune.toml --from saved_models/mine --set data.photos=~/photos
+
+The folder holds config.toml, without the names of the folders of photos, generator.weights.h5 and
+discriminator.weights.h5. The exporters and evaluate.py take it like a run folder.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.errors import InputError, command
+from shiftnet_tf.runs import Run
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="run folder")
+    parser.add_argument("out", help="folder to write to")
+    return parser.parse_args(arguments)
+
+
+def without_folders(settings):
+    """The config with no folder of this machine in it: of files that are needed their names alone are left."""
+    data = dataclasses.replace(settings.data, photos="", validation_photos="")
+    masks = dataclasses.replace(settings.masks, folder_path=Path(settings.masks.folder_path).name)
+    losses = dataclasses.replace(settings.losses, vgg16_weights=Path(settings.losses.vgg16_weights).name)
+    return dataclasses.replace(settings, data=data, masks=masks, losses=losses)
+
+
+def write_half(source, path):
+    """Copies a file of weights, float32 as float16.
+
+    Args:
+        source: Path.
+        path: Path of the copy.
+
+    Raises:
+        InputError: no such file, no HDF5, or a value that float16 cannot hold.
+    """
+
+    def copy(name, item):
+        if not isinstance(item, h5py.Dataset):
+            target.require_group(name).attrs.update(item.attrs)
+            return
+        values = item[()]
+        if values.dtype == np.float32:
+            values = values.astype(np.float16)
+            if not np.isfinite(values).all():
+                raise InputError(f"{source} has weights that are not finite in 16 bits: {name}")
+        target[name] = values
+
+    if not source.is_file():
+        raise InputError(f"the run has no {source.name} yet: {source.parent}")
+    try:
+        with h5py.File(source) as file, h5py.File(path, "w") as target:
+            file.visititems(copy)
+            target.attrs.update(file.attrs)
+    except OSError as error:
+        raise InputError(f"{source} cannot be read, or {path.parent} not be written to: {error}") from error
+
+
+@command
+def main(arguments=None):
+    options = parse(arguments)
+    run, out = Run.open(options.run), Path(options.out)
+    packed = Run(out, without_folders(run.config))
+    if out.resolve() == run.path.resolve():
+        raise InputError("the packed weights must go to a folder of their own")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+    for source, path in (
+        (run.generator_weights, packed.generator_weights),
+        (run.discriminator_weights, packed.discriminator_weights),
+    ):
+        write_atomically(path, lambda part, source=source: write_half(source, part))
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    packed.write_config()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
