@@ -5,7 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError, ShiftNetError, first_line
 
 
 @contextlib.contextmanager
@@ -50,4 +50,29 @@ def write_atomically(path, write):
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or first_line(error)}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a read-only file system, on which there is no part either
+            part.unlink(missing_ok=True)
+
+
+def check_room(folder, size, what):
+    """Takes room on a disk and gives it back: h5py, which writes weights, brings a process down where there is none.
+
+    Args:
+        folder: Path.
+        size: int, bytes.
+        what: str, for the message, such as `"a checkpoint"`.
+
+    Raises:
+        ShiftNetError: a full disk, or the end of a quota.
+    """
+    path = folder / ".room"
+    try:
+        with open(path, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise ShiftNetError(
+            f"{folder} has no room for {what} of up to {size / 1e6:.0f} MB ({error.strerror})"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -15,12 +15,12 @@ from shiftnet_tf.layers.masking import composite, mask_image
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar for the whole run with the time left, at most once a second; where no one watches, a line a minute.
+    """A bar for the whole run with the time left, at most once a second, and in the log a line a minute.
 
     Args:
         steps: int, training steps from now to the end.
         epochs: int, of the whole run.
-        log: function of str, for the line of each epoch.
+        log: function of (str, show), which writes a line to the log and, if `show`, where the person looks.
     """
 
     def __init__(self, steps, epochs, log):
@@ -37,12 +37,13 @@ class Progress(keras.callbacks.Callback):
         now = time.monotonic()
         if self.watched:
             self.bar.update(self.done, [("loss", logs["loss"])])
-        elif self.done == 1:  # it takes seconds to compile, so the time left is told from the second on
+        if self.done == 1:  # it takes seconds to compile, so the time left is told from the second on
             self.start = self.told = now
         elif now - self.told >= 60:
             self.told = now
             left = datetime.timedelta(seconds=round((now - self.start) / (self.done - 1) * (self.steps - self.done)))
-            print(f"step {self.done}/{self.steps}, {left} left, loss {logs['loss']:.4g}", flush=True)
+            line = f"step {self.done}/{self.steps}, {left} left, loss {logs['loss']:.4g}"
+            self.log(line, show=not self.watched)
 
     def on_epoch_end(self, epoch, logs=None):
         values = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
@@ -54,7 +55,8 @@ class Progress(keras.callbacks.Callback):
 class Pictures(keras.callbacks.Callback):
     """A grid before the first step and after each epoch, as PNG and for TensorBoard.
 
-    One row a photo: masked image, predicted image, inpainted image, image.
+    One row a photo: masked image, predicted image, inpainted image, image and, where the network has a shift
+    connection, where each part of the hole was filled from.
 
     Args:
         run: Run.
@@ -81,15 +83,20 @@ class Pictures(keras.callbacks.Callback):
         sheet = pictures.grid([self._row(sample) for sample in self.samples])
         image_files.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
         with self.writer.as_default():
-            tf.summary.image("masked, predicted, inpainted, true", sheet[np.newaxis], step=epoch)
+            tf.summary.image("masked, predicted, inpainted, true, filled from", sheet[np.newaxis], step=epoch)
         self.writer.flush()
 
     def _row(self, sample):
         image, mask = sample["image"], sample["mask"]
-        predicted_image = self.model.averaged_generator(sample)
+        generator = self.model.averaged_generator
+        predicted_image, features = generator(sample, return_features=True)
         inpainted_image = composite(predicted_image, image, mask)
         row = (mask_image(image, mask), predicted_image, inpainted_image, image)
-        return [images.from_float(picture[0].numpy()) for picture in row]
+        row = [images.from_float(picture[0].numpy()) for picture in row]
+        if generator.shift_layers:
+            shift_map = features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
+            row.append(pictures.shift_map_picture(row[-1], mask[0, ..., 0].numpy(), shift_map[0].numpy()))
+        return row
 
 
 WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller one, or a new run with other losses"

@@ -6,7 +6,6 @@ on from a checkpoint ends with the weights of one that was never stopped.
 """
 
 import math
-import os
 import shutil
 import signal
 import sys
@@ -15,7 +14,7 @@ import threading
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.atomic import check_room, write_atomically
 from shiftnet_tf.callbacks import WHAT_TO_TRY
 from shiftnet_tf.errors import ShiftNetError, first_line
 
@@ -44,6 +43,8 @@ class Checkpoints(keras.callbacks.Callback):
         }
         # A Checkpoint finds no variables in Keras 3's models, only those that an optimizer trains: moving averages and
         # the vectors of spectral norm must be handed to it.
+        holders = (model, model.optimizer, model.discriminator_optimizer)
+        self.room = 2 * sum(math.prod(v.shape) * 4 for holder in holders for v in holder.variables)  # weights once more
         networks = (model.generator, model.averaged_generator, model.discriminator)
         self.checkpoint = tf.train.Checkpoint(
             networks=[[variable.value for variable in network.variables] for network in networks],
@@ -115,7 +116,10 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ShiftNetError: no room, or the system refuses.
         """
-        self._check_room()
+        try:
+            check_room(self.run.path, self.room, "a checkpoint")
+        except ShiftNetError as error:
+            raise ShiftNetError(f"{error}: make room, then --resume") from error
         if with_weights:
             write_atomically(self.run.generator_weights, self.model.averaged_generator.save_weights)
             write_atomically(self.run.discriminator_weights, self.model.discriminator.save_weights)
@@ -125,24 +129,6 @@ class Checkpoints(keras.callbacks.Callback):
             self.manager.save(checkpoint_number=epoch * self.steps + step)
         except tf.errors.OpError as error:
             raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
-
-    def _check_room(self):
-        """Takes the room of a checkpoint and gives it back: h5py, which writes the weights, brings a process down on a
-        full disk or at the end of a quota."""
-        holders = [self.model, self.model.optimizer, self.model.discriminator_optimizer]
-        values = [v for holder in holders for v in holder.variables]
-        needed = 2 * sum(math.prod(v.shape) * 4 for v in values)  # a checkpoint, and the weights once more
-        path = self.run.path / ".room"
-        try:
-            with open(path, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, needed)
-        except OSError as error:
-            raise ShiftNetError(
-                f"{self.run.path} has no room for a checkpoint of up to {needed / 1e6:.0f} MB ({error.strerror}): "
-                "make room, then --resume"
-            ) from error
-        finally:
-            path.unlink(missing_ok=True)
 
 
 class StopOnSignal(keras.callbacks.Callback):

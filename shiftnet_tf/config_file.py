@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def _anchor(values, folder):
         content = values.get(section)
         if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
             try:
-                content[key] = str(folder / Path(content[key]).expanduser())
+                content[key] = os.path.normpath(folder / Path(content[key]).expanduser())
                 content[key].encode("utf-8")
             except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
                 raise InputError(f"`{section}.{key}` must be a path in UTF-8. Received: {content[key]!r}") from error

@@ -9,7 +9,17 @@ from shiftnet_tf.errors import check
 
 SHIFTS = ("hard", "soft", "soft_fused", "residual", "mirrored", "random")
 NORMALIZATIONS = ("instance", "batch", "switchable")
-LOSSES = ("reconstruction", "hole", "total_variation", "texture", "style", "content", "guidance", "adversarial")
+LOSSES = (
+    "reconstruction",
+    "hole",
+    "hole_squared",
+    "total_variation",
+    "texture",
+    "style",
+    "content",
+    "guidance",
+    "adversarial",
+)
 GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
 
 
@@ -128,6 +138,7 @@ class LossConfig:
     Attributes:
         reconstruction: float, l1 on the whole image.
         hole: float, l1 on the hole's pixels, on top.
+        hole_squared: float, the mean squared difference on the hole's pixels, which is what PSNR measures.
         discount: float, in (0, 1]: each pixel that lies deeper in the hole counts so much less for `hole` (the authors'
             PyTorch code: 0.9). 1: all alike.
         total_variation: float, roughness of the prediction.
@@ -145,6 +156,7 @@ class LossConfig:
 
     reconstruction: float = 100.0
     hole: float = 0.0
+    hole_squared: float = 0.0
     discount: float = 1.0
     total_variation: float = 0.0
     texture: float = 0.0
@@ -158,10 +170,15 @@ class LossConfig:
 
     def __post_init__(self):
         for name in (*LOSSES, "gradient_penalty"):
-            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "0 or more")
+            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "from 0 to 1e9")
         check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
         given = self.vgg16_weights or self.style == self.content == 0
         check("losses.vgg16_weights", self.vgg16_weights, given, "a path where `style` or `content` is above 0")
-        together = self.reconstruction + self.hole
-        check("losses.reconstruction", self.reconstruction, together > 0, "above 0, or `losses.hole` must be")
+        together = self.reconstruction + self.hole + self.hole_squared
+        check(
+            "losses.reconstruction",
+            self.reconstruction,
+            together > 0,
+            "above 0, or `losses.hole` or `hole_squared` must be",
+        )
         check("losses.gan", self.gan, self.gan in GAN_LOSSES, f"one of {', '.join(GAN_LOSSES)}")

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from shiftnet_tf import images, masks
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photo_folder import PhotoFolder
 
 # Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
@@ -99,6 +100,31 @@ def validation_dataset(photos, config):
     dataset = tf.data.Dataset.from_generator(samples, output_signature=kinds)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(photos)))
     return dataset.map(lambda image, mask: _as_sample(image, mask, size)).batch(1).prefetch(2)
+
+
+def open_photos(config):
+    """The photos of a config; what is wrong with its folder of masks is said now too.
+
+    Args:
+        config: Config.
+
+    Returns:
+        (PhotoFolder to train on, PhotoFolder to validate with).
+
+    Raises:
+        InputError: no such folder, too few photos, too many broken ones; no masks in their folder.
+    """
+    for validation in (False, True):
+        mask_sampler(config, validation)
+    sizes = config.model.image_size, config.data.short_side
+    photos = PhotoFolder(config.data.photos, *sizes, config.data.cache_megabytes)
+    if config.data.validation_photos:
+        held = PhotoFolder(config.data.validation_photos, *sizes)
+        photos.exclude(held)
+    else:
+        held = photos.hold_out()
+    held.short_side = config.validation_short_side
+    return photos, held
 
 
 def mask_sampler(config, validation=False):

@@ -50,7 +50,8 @@ class Run:
             InputError: the folder holds something already, or cannot be made.
         """
         path = Path(path)
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        # Folders without a file, or with unfinished ones alone, are what a run leaves that was killed as it began.
+        if path.is_file() or any(item.is_file() and not item.name.startswith(".") for item in path.rglob("*")):
             raise InputError(f"{path} already holds something: name a new run folder, or go on with train.py --resume")
         run = cls(path, run_config)
         try:

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from shiftnet_tf import config as configuration
-from shiftnet_tf import config_file, config_model, losses, metrics
+from shiftnet_tf import config_file, config_model, gan_losses, losses, metrics
 from shiftnet_tf.layers.masking import composite, hole_window
 from shiftnet_tf.networks import Discriminator, Generator, load_vgg16
 
@@ -107,8 +107,8 @@ class ShiftNet(keras.Model):
             if self._uses("adversarial"):
                 real, generated = self._shown(predicted_image, image, mask)
                 logits = self._logits(real, generated)  # real, generated
-                values["adversarial_loss"] = losses.adversarial_loss(*logits, self.config.losses.gan)
-                discriminator_loss = losses.discriminator_loss(*logits, self.config.losses.gan)
+                values["adversarial_loss"] = gan_losses.adversarial_loss(*logits, self.config.losses.gan)
+                discriminator_loss = gan_losses.discriminator_loss(*logits, self.config.losses.gan)
                 if self.config.losses.gan == "wgan_gp":
                     discriminator_loss += self.config.losses.gradient_penalty * self._gradient_penalty(real, generated)
             loss = tf.add_n([weight * values[name] for name, weight in self.loss_weights.items()])
@@ -151,6 +151,8 @@ class ShiftNet(keras.Model):
             values["reconstruction_loss"] = losses.reconstruction_loss(predicted_image, image)
         if self._uses("hole"):
             values["hole_loss"] = losses.hole_loss(predicted_image, image, mask, self.config.losses.discount)
+        if self._uses("hole_squared"):
+            values["hole_squared_loss"] = losses.hole_squared_loss(predicted_image, image, mask)
         if self._uses("total_variation"):
             values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
         if self._uses("texture"):
@@ -181,7 +183,7 @@ class ShiftNet(keras.Model):
     def _gradient_penalty(self, real, generated):
         # As it is trained, with the statistics of the batch: another function than the one with moving averages.
         discriminator = functools.partial(self.discriminator, training=True)
-        return losses.gradient_penalty(discriminator, real, generated, self._step_seed())
+        return gan_losses.gradient_penalty(discriminator, real, generated, self._step_seed())
 
     def _step_seed(self):
         return tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])

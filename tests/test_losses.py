@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
-from shiftnet_tf import image_files, losses, masks, quality
+from shiftnet_tf import gan_losses, image_files, losses, masks, quality
 from shiftnet_tf.config_model import GAN_LOSSES
 
 
@@ -17,33 +17,34 @@ from shiftnet_tf.config_model import GAN_LOSSES
 def test_adversarial_losses_equal_the_authors(reference, gan):
     values = reference("losses")
     logits = tf.constant(values["logits"])
-    assert float(losses.adversarial_loss(logits, logits, gan)) == pytest.approx(float(values[f"{gan}_real"]), abs=1e-5)
+    real = float(values[f"{gan}_real"])
+    assert float(gan_losses.adversarial_loss(logits, logits, gan)) == pytest.approx(real, abs=1e-5)
     expected = 0.5 * (float(values[f"{gan}_real"]) + float(values[f"{gan}_fake"]))
-    assert float(losses.discriminator_loss(logits, logits, gan)) == pytest.approx(expected, abs=1e-5)
+    assert float(gan_losses.discriminator_loss(logits, logits, gan)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_vanilla_stays_finite():
     logits = tf.constant([-1e4, 1e4])
-    assert float(losses.adversarial_loss(logits, logits)) == pytest.approx(5e3)
+    assert float(gan_losses.adversarial_loss(logits, logits)) == pytest.approx(5e3)
 
 
 def test_relative_losses_equal_the_authors(reference):
     values = reference("losses")
     logits, other = tf.constant(values["logits"]), tf.constant(values["logits_other"])
     zero = tf.zeros_like(logits)  # the record of re_s_gan is of one difference of logits
-    assert float(losses.adversarial_loss(zero, logits, "relativistic")) == pytest.approx(
+    assert float(gan_losses.adversarial_loss(zero, logits, "relativistic")) == pytest.approx(
         float(values["re_s_gan_real"]), abs=1e-5
     )
-    assert float(losses.discriminator_loss(zero, logits, "relativistic")) == pytest.approx(
+    assert float(gan_losses.discriminator_loss(zero, logits, "relativistic")) == pytest.approx(
         float(values["re_s_gan_fake"]), abs=1e-5
     )
-    assert float(losses.adversarial_loss(other, logits, "relativistic_average")) == pytest.approx(
+    assert float(gan_losses.adversarial_loss(other, logits, "relativistic_average")) == pytest.approx(
         float(values["re_avg_generator"]), abs=1e-5
     )
-    assert float(losses.adversarial_loss(other, logits, "wgan_gp")) == pytest.approx(
+    assert float(gan_losses.adversarial_loss(other, logits, "wgan_gp")) == pytest.approx(
         float(values["wgan_gp_real"]), abs=1e-5
     )
-    assert float(losses.discriminator_loss(other, logits, "wgan_gp")) == pytest.approx(
+    assert float(gan_losses.discriminator_loss(other, logits, "wgan_gp")) == pytest.approx(
         float(tf.reduce_mean(logits)) - float(tf.reduce_mean(other)), abs=1e-5
     )
 
@@ -51,8 +52,8 @@ def test_relative_losses_equal_the_authors(reference):
 def test_hinge():
     real, generated = np.array([2.0, 0.5, -1.0]), np.array([-2.0, 0.0, 3.0])
     expected = 0.5 * (np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + generated).mean())
-    assert float(losses.discriminator_loss(real, generated, "hinge")) == pytest.approx(expected)
-    assert float(losses.adversarial_loss(real, generated, "hinge")) == pytest.approx(-generated.mean())
+    assert float(gan_losses.discriminator_loss(real, generated, "hinge")) == pytest.approx(expected)
+    assert float(gan_losses.adversarial_loss(real, generated, "hinge")) == pytest.approx(-generated.mean())
 
 
 @pytest.mark.parametrize("gan", GAN_LOSSES)
@@ -60,8 +61,8 @@ def test_both_losses_pull_the_right_way(gan):
     real, generated = tf.constant([0.3, -0.2]), tf.constant([0.1, 0.4])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([real, generated])
-        generator_loss = losses.adversarial_loss(real, generated, gan)
-        discriminator_loss = losses.discriminator_loss(real, generated, gan)
+        generator_loss = gan_losses.adversarial_loss(real, generated, gan)
+        discriminator_loss = gan_losses.discriminator_loss(real, generated, gan)
     assert (tape.gradient(generator_loss, generated).numpy() < 0).all()
     assert (tape.gradient(discriminator_loss, generated).numpy() > 0).all()
     assert (tape.gradient(discriminator_loss, real).numpy() < 0).all()
@@ -70,7 +71,7 @@ def test_both_losses_pull_the_right_way(gan):
 def test_gradient_penalty_of_a_plane():
     slope = tf.constant(np.random.default_rng(0).normal(size=(1, 4, 4, 3)), tf.float32)
     images = tf.random.normal([2, 2, 4, 4, 3])
-    penalty = losses.gradient_penalty(lambda x: tf.reduce_sum(x * slope, axis=[1, 2, 3]), *images, seed=[0, 1])
+    penalty = gan_losses.gradient_penalty(lambda x: tf.reduce_sum(x * slope, axis=[1, 2, 3]), *images, seed=[0, 1])
     assert float(penalty) == pytest.approx((np.linalg.norm(slope) - 1) ** 2, rel=1e-4)
 
 
@@ -83,6 +84,11 @@ def test_reconstruction_and_hole():
     expected = difference[mask[..., 0] == 1].mean()
     assert float(losses.hole_loss(predicted_image, tf.constant(image), mask)) == pytest.approx(expected, abs=1e-6)
     assert float(losses.hole_loss(predicted_image, tf.constant(image), 0 * mask)) == 0
+    expected = (difference**2)[mask[..., 0] == 1].mean()
+    assert float(losses.hole_squared_loss(predicted_image, tf.constant(image), mask)) == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert float(losses.hole_squared_loss(predicted_image, tf.constant(image), 0 * mask)) == 0
 
 
 def test_guidance_is_of_the_hole_alone_and_its_target_a_constant():

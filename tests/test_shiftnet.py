@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
-from shiftnet_tf import config_file, config_model, data, losses, metrics
+from shiftnet_tf import config_file, config_model, data, gan_losses, losses, metrics
 from shiftnet_tf.layers import composite
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
@@ -72,8 +72,8 @@ def test_the_logged_losses_are_those_of_their_definitions(batch):
         "reconstruction_loss": losses.reconstruction_loss(predicted_image, image),
         "hole_loss": losses.hole_loss(predicted_image, image, mask),
         "guidance_loss": losses.guidance_loss(features["decoder_features"][0], targets[0], features["feature_mask"][0]),
-        "adversarial_loss": losses.adversarial_loss(real_logits, generated_logits),
-        "discriminator_loss": losses.discriminator_loss(real_logits, generated_logits),
+        "adversarial_loss": gan_losses.adversarial_loss(real_logits, generated_logits),
+        "discriminator_loss": gan_losses.discriminator_loss(real_logits, generated_logits),
     }
     assert abs(float(real_logits[0, 0, 0, 0] - generated_logits[0, 0, 0, 0])) > 1e-4
     logs = model.train_step(batch)
@@ -202,8 +202,8 @@ def test_the_gradient_penalty_is_of_the_discriminator_that_is_trained(batch, nor
     def discriminator(images):
         return model.discriminator(images, training=True)
 
-    wasserstein = losses.discriminator_loss(discriminator(image), discriminator(predicted_image), "wgan_gp")
-    penalty = losses.gradient_penalty(discriminator, image, predicted_image, tf.constant([0, 0]))
+    wasserstein = gan_losses.discriminator_loss(discriminator(image), discriminator(predicted_image), "wgan_gp")
+    penalty = gan_losses.gradient_penalty(discriminator, image, predicted_image, tf.constant([0, 0]))
     logs = model.train_step(batch)
     assert float(logs["discriminator_loss"]) == pytest.approx(float(wasserstein + 7.0 * penalty), rel=1e-4)
     assert float(penalty) > 0.01
@@ -217,7 +217,7 @@ def test_real_and_generated_images_do_not_share_a_batch_norm(batch, normalizatio
     predicted_image = model.generator(batch)
     apart = [model.discriminator(x, training=True) for x in model._shown(predicted_image, image, mask)]
     logs = model.train_step(batch)
-    assert float(logs["discriminator_loss"]) == pytest.approx(float(losses.discriminator_loss(*apart)), rel=1e-4)
+    assert float(logs["discriminator_loss"]) == pytest.approx(float(gan_losses.discriminator_loss(*apart)), rel=1e-4)
 
 
 def test_further_losses_are_those_of_their_definitions(batch, monkeypatch):

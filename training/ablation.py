@@ -14,8 +14,10 @@ those of evaluate.py, in OUT/results.
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from shiftnet_tf.quiet import import_tensorflow
@@ -23,13 +25,14 @@ from shiftnet_tf.quiet import import_tensorflow
 # The scripts that this one runs take the GPU, one after the other; itself it only copies weights.
 import_tensorflow().config.set_visible_devices([], "GPU")
 
-from shiftnet_tf import config_file
+from shiftnet_tf import config_file, data
 from shiftnet_tf.atomic import locked, write_atomically
 from shiftnet_tf.errors import InputError, ShiftNetError, check, command
 from shiftnet_tf.runs import Run
 
 SCRIPTS = Path(__file__).resolve().parent
 STEPS = 200  # of an epoch
+TIMED = 2  # epochs, of which the second is timed
 FEATURES = ("decoder", "encoder", "shifted")  # in the order in which the shift connection joins them
 BUDGET = ("training.epochs", "training.steps_per_epoch")
 
@@ -44,7 +47,7 @@ def parse(arguments):
     parser.add_argument("--baselines", default="", help="as for evaluate.py")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as model.filters=16")
     options = parser.parse_args(arguments)
-    check("--minutes", options.minutes, 0 < options.minutes < 1e6, "above 0")
+    check("--minutes", options.minutes, 0 < options.minutes < 1e6, "above 0 and below a million")
     for item in options.set:
         free = item.partition("=")[0].strip() not in BUDGET
         check("--set", item, free, f"of another key: {' and '.join(BUDGET)} follow from --minutes")
@@ -55,8 +58,9 @@ def variants_of(settings):
     """dict of name to the settings of `--set` in which a variant differs from the main network."""
     model = settings.model
     (layer,) = model.shift_layers if len(model.shift_layers) == 1 else (0,)
-    fits = model.shift == "hard" and 2 <= layer <= model.depth - 2
-    must = f"a hard shift at one layer from 2 to {model.depth - 2}, for the ablation moves it"
+    check("model.shift", model.shift, model.shift == "hard", '"hard": the ablation puts others in its place')
+    fits = 2 <= layer <= model.depth - 2
+    must = f"one layer from 2 to {model.depth - 2}, for the ablation moves it"
     check("model.shift_layers", list(model.shift_layers), fits, must)
     return {
         "main": [],
@@ -72,12 +76,17 @@ def variants_of(settings):
 
 def run_script(name, arguments):
     """Runs a script of this folder, in a process of its own; its output goes where ours does."""
-    process = subprocess.Popen([sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)])
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # Ctrl-C reached it too, and it writes a checkpoint
-        raise
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
+    process = subprocess.Popen(command, start_new_session=True)  # signals reach it through us, each once
+    code, stopped = None, False
+    while code is None:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # it writes a checkpoint; the second time it leaves at once
+            stopped = True
+    if stopped:
+        raise KeyboardInterrupt
     if code:
         kind = InputError if code == InputError.exit_code else ShiftNetError
         raise kind(f"{name}.py ended with exit code {code}: see above; the same command goes on from here")
@@ -97,14 +106,20 @@ def epochs_in(minutes, out, config, folder):
     """How many epochs the main network does in this time: two are trained, the second is timed."""
     path = out / "budget.json"
     if path.is_file():
-        budget = json.loads(path.read_text(encoding="utf-8"))
-        if budget["minutes"] != minutes:
-            raise InputError(f"{out} was begun with --minutes {budget['minutes']:g}: name a new --out")
-        return budget["epochs"]
+        try:
+            budget = json.loads(path.read_text(encoding="utf-8"))
+            begun, epochs = float(budget["minutes"]), int(budget["epochs"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged: name a new --out, or delete it to time the steps anew") from error
+        if begun != minutes:
+            raise InputError(f"{out} was begun with --minutes {begun:g}: name a new --out")
+        return epochs
+    if (folder / "config.toml").is_file() and Run.open(folder).config.training.epochs > TIMED:
+        raise InputError(f"{folder} is trained, and {path} is not there to tell how long: name a new --out")
     if folder.exists():  # stopped while it was timed
         with locked(folder, wait=False):
             shutil.rmtree(folder)
-    train(config, folder, 2)
+    train(config, folder, TIMED)
     first, second = (folder / "pictures" / f"epoch-000{i}.png" for i in (1, 2))
     seconds = second.stat().st_mtime - first.stat().st_mtime
     budget = {"minutes": minutes, "epochs": max(2, round(60 * minutes / seconds))}
@@ -145,14 +160,22 @@ def write_config(out, settings):
     return path
 
 
+def _stop(number, frame):
+    raise KeyboardInterrupt
+
+
 @command
 def main(arguments=None):
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: what is being trained writes a checkpoint
     options = parse(arguments)
     settings = config_file.read(options.config, options.set)
     variants = variants_of(settings)
     images = options.images or settings.data.validation_photos
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
+    data.open_photos(settings)
+    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a folder")
     out = Path(options.out)
     baselines = ["--baselines", options.baselines] if options.baselines else []
     wanted = ["--images", images, "--masks", options.masks, "--size", settings.model.image_size, *baselines]

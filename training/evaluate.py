@@ -14,6 +14,7 @@ import argparse
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 from shiftnet_tf.quiet import import_tensorflow
@@ -24,7 +25,7 @@ import numpy as np
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
 from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, command, import_optional
+from shiftnet_tf.errors import InputError, check, command, import_optional
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter
 
@@ -44,6 +45,7 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if not options.models and not options.baselines and not options.check:
         raise InputError("name at least one MODEL or one of --baselines")
+    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a folder")
     if options.size < 32:
         raise InputError(f"`--size` must be at least 32. Received: {options.size}")
     return options
@@ -116,6 +118,27 @@ def pair(options):
     if not paths:
         raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
     return list(zip(paths, masks_for(options, paths)))
+
+
+def check_inputs(options):
+    """All that can be said before anything is measured: photos, masks, packages, the folder of the results."""
+    out = Path(options.out)
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"--out must be a folder that can be written to. Received: {out}")
+    import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
+    usable = 0
+    for path, draws in pair(options):
+        image = prepare(path, options.size, options.whole)
+        if image is None:
+            print(f"skipped: {path} is too small")
+            continue
+        for draw in draws:
+            draw(*image.shape[:2])
+        usable += 1
+    if not usable:
+        raise InputError(f"none of the photos below {options.images} is large enough")
+    print(f"{usable} photos with their masks")
 
 
 def measure(options, methods):
@@ -214,7 +237,7 @@ def main(arguments=None):
     options = parse(arguments)
     methods = open_methods(options)
     if options.check:
-        print(f"{len(pair(options))} photos with their masks")
+        check_inputs(options)
         return
     rows, shown = measure(options, methods)
     summary = summarize(rows, methods)

@@ -15,15 +15,17 @@ import pickle
 import warnings
 from pathlib import Path
 
+import numpy as np
+
 from shiftnet_tf.quiet import import_tensorflow
 
 import_tensorflow()
 
 from shiftnet_tf import conversion
-from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.atomic import check_room, write_atomically
 from shiftnet_tf.config import Config
 from shiftnet_tf.config_model import ModelConfig
-from shiftnet_tf.errors import InputError, command, first_line, import_optional
+from shiftnet_tf.errors import InputError, check, command, first_line, import_optional
 from shiftnet_tf.runs import Run
 
 
@@ -49,11 +51,26 @@ def read_state_dict(path):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"the checkpoint holds more than tensors, and code is not run: {path}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged bytes end in errors of every kind
         raise InputError(f"the file is no PyTorch checkpoint ({first_line(error)}): {path}") from error
-    if not isinstance(content, dict) or not all(torch.is_tensor(value) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and torch.is_tensor(value) for name, value in content.items()
+    ):
         raise InputError(f"the checkpoint must be a state dict, names to tensors. Received: {type(content).__name__}")
-    return {name: tensor.float().numpy() for name, tensor in content.items()}
+    return {name: to_array(name, tensor) for name, tensor in content.items()}
+
+
+def to_array(name, tensor):
+    """A tensor of weights as float32 array; refuses one that holds no finite numbers."""
+    try:
+        if tensor.is_complex():
+            raise TypeError("complex numbers")
+        array = tensor.detach().to_dense().float().numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise InputError(f"the tensor {name!r} holds no plain numbers: {first_line(error)}") from error
+    if not np.isfinite(array).all():
+        raise InputError(f"the tensor {name!r} holds values that are not finite")
+    return array
 
 
 @command
@@ -68,7 +85,9 @@ def main(arguments=None):
     values = {name: value for name, value in generator.get_config().items() if name in names}
     model = ModelConfig(**{**values, "shift_layers": tuple(values["shift_layers"])})
     short_side = max(Config().data.short_side, options.image_size)
+    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a run folder")
     run = Run.create(options.out, Config(model=model, data=dataclasses.replace(Config().data, short_side=short_side)))
+    check_room(run.path, 5 * generator.count_params(), "the weights")
     write_atomically(run.generator_weights, generator.save_weights)
     shifts = f"{model.shift} shift at layers {list(model.shift_layers)}" if model.shift_layers else "no shift"
     print(f"{run.path}: {generator.count_params():,} weights, base width {model.filters}, {shifts}")

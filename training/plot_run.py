@@ -19,12 +19,14 @@ def read_metrics(path):
     """dict of column to list of float of a metrics.csv; the epochs are counted from 1."""
     if not path.is_file():
         raise InputError(f"the run has no {path.name} yet: {path.parent}")
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
         columns = {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if columns and not {"epoch", "loss"} <= set(columns):
+        raise InputError(f"{path} is damaged: it must have the columns epoch and loss")
     if not columns:
         raise InputError(f"no epoch of this run is done yet: {path.parent}")
     columns["epoch"] = [epoch + 1 for epoch in columns["epoch"]]

@@ -16,6 +16,7 @@ where one is broken or none is large enough.
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 from collections import Counter
@@ -52,16 +53,16 @@ def progress(items, unit):
 def read_list(path):
     """list of (name without leading slash, label as text, "" where there is none) of a file list."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"the file list is no text: {path}") from error
     rows = []
     for number, line in enumerate(lines, start=1):
-        name, _, label = line.strip().partition(" ")
-        if name and label.strip() and not label.strip().isdecimal():
+        name, label = re.fullmatch(r"(.*?)(?:\s+(\d+))?", line.strip()).groups(default="")
+        if label == "" and re.search(r"\s", name):
             raise InputError(f"line {number} of {path} must be a path and a number. Received: {line[:80]!r}")
         if name:
-            rows.append((name.lstrip("/"), label.strip()))
+            rows.append((name.lstrip("/"), label))
     if not rows:
         raise InputError(f"the file list is empty: {path}")
     return rows
@@ -120,6 +121,7 @@ def place(source, target):
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         return
+    source = source.resolve()  # a hard link to a symbolic link would be one too
     try:
         os.link(source, target)
     except OSError:

@@ -8,7 +8,9 @@ Each run has all it leaves in its folder, see shiftnet_tf/runs.py.
 """
 
 import argparse
+import dataclasses
 import datetime
+import os
 from pathlib import Path
 
 from shiftnet_tf.quiet import import_tensorflow
@@ -20,7 +22,6 @@ import keras
 from shiftnet_tf import callbacks, checkpoints, config_file, data
 from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import InputError, MissingGpuError, command
-from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -73,42 +74,36 @@ def choose_device(require_gpu):
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
 
-def open_photos(settings):
-    """Training and validation photos; what is wrong with a folder of masks is said now too."""
-    for validation in (False, True):
-        data.mask_sampler(settings, validation)
-    sizes = settings.model.image_size, settings.data.short_side
-    photos = PhotoFolder(settings.data.photos, *sizes, settings.data.cache_megabytes)
-    if settings.data.validation_photos:
-        held = PhotoFolder(settings.data.validation_photos, *sizes)
-        photos.exclude(held)
-    else:
-        held = photos.hold_out()
-    held.short_side = settings.validation_short_side
-    return photos, held
-
-
 def is_deterministic(settings):
     """Whether only operations are taken that give the same bits each time; Keras compiles none of them."""
     wanted = resolve_by_device(settings.training.deterministic, gpu=False)
     return wanted and settings.training.jit_compile != "on"
 
 
-def steps_of_epoch(settings, photos):
-    return settings.training.steps_per_epoch or max(1, len(photos) // settings.training.batch_size)
+def check_memory(settings):
+    """Refuses a shift connection whose similarities, of all positions with all, take more memory than there is."""
+    model = settings.model
+    positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
+    needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InputError(
+            f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
+            f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"
+        )
 
 
-def learning_rate(settings, steps):
-    """What Adam takes: a number, or its way over a run of so many steps."""
-    highest = settings.training.learning_rate
+def learning_rate(settings):
+    """What Adam takes: a number, or its way over the steps of the run."""
+    highest, steps = settings.training.learning_rate, settings.training.epochs * settings.training.steps_per_epoch
     if settings.training.schedule == "constant":
         return highest
     rise = steps // 100
     return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=highest, warmup_steps=rise)
 
 
-def build(settings, steps):
-    """The compiled model, its weights drawn by the seed, for a run of so many steps."""
+def build(settings):
+    """The compiled model, its weights drawn by the seed."""
     keras.utils.set_random_seed(settings.training.seed)
     if is_deterministic(settings):
         tf.config.experimental.enable_op_determinism()
@@ -116,7 +111,7 @@ def build(settings, steps):
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     generator_optimizer, discriminator_optimizer = (
-        keras.optimizers.Adam(learning_rate(settings, steps), beta_1=settings.training.beta_1) for _ in range(2)
+        keras.optimizers.Adam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
     )
     model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
     return model
@@ -149,7 +144,7 @@ def describe(device, photos, validation, model, log):
 def fit(model, run, photos, validation, resume, log):
     """Trains to the last epoch of the config."""
     settings = run.config
-    steps = steps_of_epoch(settings, photos)
+    steps = settings.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
     if resume:
         saved.restore(log)
@@ -196,13 +191,18 @@ def main(arguments=None):
     options = parse(arguments)
     settings, folder = read_settings(options)
     device = choose_device(options.require_gpu)
-    photos, validation = open_photos(settings)
-    model = build(settings, settings.training.epochs * steps_of_epoch(settings, photos))
+    photos, validation = data.open_photos(settings)
+    if not settings.training.steps_per_epoch:  # once through the photos: kept, for they may be others on --resume
+        steps = max(1, len(photos) // settings.training.batch_size)
+        settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
+    check_memory(settings)
+    model = build(settings)
     start = load_start(options.start, model) if options.start else "with random weights"
     run = Run(folder, settings) if options.resume else Run.create(folder, settings)
 
-    def log(line):
-        print(line, flush=True)
+    def log(line, show=True):
+        if show:
+            print(line, flush=True)
         with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
 
