@@ -180,14 +180,7 @@ class ArtifactSpec:
 
 
 def default_model():
-    """The model that comes with shiftnet_tf: in an installed package beside its modules, in a checkout saved_models/.
-
-    Returns:
-        Path of the model folder.
-
-    Raises:
-        InputError: this package was built without one.
-    """
+    """Path of the model that comes with shiftnet_tf: part of an installed package, in a checkout saved_models/."""
     package = Path(__file__).resolve().parent
     for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
         if (folder / SPEC_NAME).is_file():

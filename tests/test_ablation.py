@@ -112,10 +112,10 @@ def test_bad_input_is_one_sentence(script, tmp_path, capsys):
     arguments = [str(DEMO), "--out", str(tmp_path / "out"), "--minutes"]
     cases = [
         (["0"], "`--minutes` must be above 0"),
-        (["1", "--set", "model.shift_layers=[]"], "must be a hard shift at one layer from 2 to 6"),
-        (["1", "--set", "model.shift_layers=[2,3]"], "must be a hard shift at one layer"),
+        (["1", "--set", "model.shift_layers=[]"], "must be one layer from 2 to 6"),
+        (["1", "--set", "model.shift_layers=[2,3]"], "must be one layer"),
         (["1", "--set", "training.epochs=5"], "training.epochs and training.steps_per_epoch follow from --minutes"),
-        (["1", "--set", "model.shift=soft"], "must be a hard shift at one layer"),
+        (["1", "--set", "model.shift=soft"], '`model.shift` must be "hard"'),
         (["1", "--set", 'data.photos=""'], "`data.photos` must be given: --set data.photos=FOLDER"),
         (["1", "--set", 'data.validation_photos=""'], "`--images` must be given, or `data.validation_photos`"),
     ]

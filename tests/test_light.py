@@ -113,9 +113,9 @@ ALLOWED = {
     "baselines": {"images", "errors"},
     "layers": {"layers", "errors"},
     "networks": {"layers", "networks", "config_model", "errors"},
-    "shiftnet": {"networks", "layers", "losses", "metrics", "config", "config_model", "config_file"},
+    "shiftnet": {"networks", "layers", "losses", "gan_losses", "metrics", "config", "config_model", "config_file"},
     "conversion": {"networks", "layers", "errors"},
-    "data": {"masks", "images", "errors"},
+    "data": {"masks", "images", "photo_folder", "errors"},
     "photo_folder": {"images", "image_files", "errors"},
 }
 

@@ -130,12 +130,8 @@ def check_inputs(options):
     usable = 0
     for path, draws in pair(options):
         image = prepare(path, options.size, options.whole)
-        if image is None:
-            print(f"skipped: {path} is too small")
-            continue
-        for draw in draws:
-            draw(*image.shape[:2])
-        usable += 1
+        if image is not None:
+            usable += all(draw(*image.shape[:2]).any() for draw in draws)
     if not usable:
         raise InputError(f"none of the photos below {options.images} is large enough")
     print(f"{usable} photos with their masks")

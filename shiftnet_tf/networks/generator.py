@@ -1,18 +1,18 @@
 """The generator: a U-Net with shift connections (section 3.3, Table 2).
 
-In: image float32 [B, S, S, 3] in [-1, 1] and mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image,
-float32 [B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak.
+In: image float32 [B, S, S, 3] in [-1, 1], mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image, float32
+[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak. Beyond the paper, on
+request: what the network sees in the hole are patches of the known part, and its prediction is joined on without a seam.
 
 Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but
 the first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of
 stride 2, ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is
 joined on, and for a layer in `shift_layers` the shifted feature too. tanh at the end.
 
-Variants, each an argument: other kinds of shift, one that also looks at the mirrored image among them (the authors'
-network for faces), other normalisations, and no skips at all, which makes it a context encoder.
+Variants are arguments: other kinds of shift and normalisation, the authors' network for faces, a context encoder.
 
-As in both releases of the authors, the shift connection takes its features after the decoder's ReLU. Beyond the
-paper: 1 - mask as a fourth input channel (as in the authors' PyTorch code), which tells a hole from grey.
+As in both releases of the authors, the shift connection takes its features after the decoder's ReLU; 1 - mask is a
+fourth input channel (as in the authors' PyTorch code), which tells a hole from grey.
 """
 
 import dataclasses
@@ -179,9 +179,8 @@ class Generator(keras.Model):
         if not return_features:
             return predicted_image
         names = ("decoder_features", "feature_mask", "shift_map")
-        return predicted_image, {
-            name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)
-        }
+        listed = {name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)}
+        return predicted_image, listed
 
     def _mirrored_features(self, seen, mask, training):
         """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
@@ -238,7 +237,7 @@ class Generator(keras.Model):
         return features
 
     def get_config(self):
-        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
+        return super().get_config() | {name: getattr(self, name) for name in _ARGUMENTS}
 
 
 def _detail(image):
