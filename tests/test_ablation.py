@@ -1,7 +1,12 @@
 """ablation.py as a person runs it: the paper's variants, their table and their picture."""
 
+import dataclasses
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +150,46 @@ def test_a_script_that_fails_ends_the_ablation(script, tmp_path, capfd):
     with pytest.raises(script.InputError, match=r"train.py ended with exit code 2: see above"):
         script.run_script("train", [tmp_path / "absent.toml"])
     assert "the config cannot be read" in capfd.readouterr().err
+
+
+STUBBORN = """
+import pathlib, signal, time, sys
+def end(number, frame):
+    pathlib.Path(sys.argv[1]).write_text("checkpoint")
+    sys.exit(130)
+signal.signal(signal.SIGINT, end)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_ablation_alone_reaches_what_it_runs(tmp_path, number):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    code = f"""
+import importlib.util, pathlib, signal
+spec = importlib.util.spec_from_file_location("ablation", {str(ROOT / "training" / "ablation.py")!r})
+ablation = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ablation)
+ablation.SCRIPTS = pathlib.Path({str(tmp_path)!r})
+ablation.parse = lambda arguments: ablation.run_script("stubborn", [{str(tmp_path / "written")!r}])
+raise SystemExit(ablation.main([]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and error == "stopped\n", error
+    assert (tmp_path / "written").read_text() == "checkpoint"
+
+
+def test_a_trained_network_is_never_deleted_to_be_timed(script, small_run, tmp_path):
+    folder = shutil.copytree(small_run, tmp_path / "runs" / "main")
+    settings = dataclasses.replace(Run.open(folder).config.training, epochs=9)
+    Run(folder, dataclasses.replace(Run.open(folder).config, training=settings)).write_config()
+    with pytest.raises(script.InputError, match="is trained, and .*budget.json is not there"):
+        script.epochs_in(1, tmp_path, "config.toml", folder)
+    assert (folder / "generator.weights.h5").is_file()
+    (tmp_path / "budget.json").write_text("{}")
+    with pytest.raises(script.InputError, match="budget.json is damaged"):
+        script.epochs_in(1, tmp_path, "config.toml", folder)

@@ -87,3 +87,9 @@ def test_an_absent_file(tmp_path):
 def test_configs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.Config().model.filters = 3
+
+
+def test_paths_have_no_detours(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "a.toml").write_text('[data]\nphotos = "../photos"\n')
+    assert config_file.read(tmp_path / "configs" / "a.toml").data.photos == str(tmp_path / "photos")

@@ -87,3 +87,19 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
     assert evaluate([*base, "--masks", "center", "--size", "2000"]) == 2
     assert "is large enough" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_check_says_what_would_fail_later(evaluate, tmp_path, capsys):
+    photos, holes = tmp_path / "photos", tmp_path / "masks"
+    photos.mkdir()
+    holes.mkdir()
+    image_files.write_image(photos / "small.png", np.zeros((40, 40, 3), np.uint8))
+    image_files.write_image(holes / "a.png", np.zeros((40, 40, 3), np.uint8))
+    arguments = ["--check", "--images", str(photos), "--masks", str(holes), "--out"]
+    out = str(tmp_path / "out")
+    says(capsys, 2, "is large enough", evaluate([*arguments, out]))
+    says(capsys, 2, "a mask must cover a part of the image", evaluate([*arguments, out, "--whole"]))
+    (tmp_path / "file").write_text("")
+    says(capsys, 2, "must be a folder that can be written to", evaluate([*arguments, str(tmp_path / "file")]))
+    says(capsys, 2, "`--out` must be the name of a folder", evaluate([*arguments, ""]))
+    assert not (tmp_path / "out").exists()

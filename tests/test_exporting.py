@@ -6,18 +6,27 @@ import json
 import numpy as np
 import onnx
 import pytest
-from conftest import PHOTOS, load_script, says, with_settings
+from conftest import PHOTOS, SMALL, load_script, says, with_settings
 
 from shiftnet_tf import artifact, parity, serving
 from shiftnet_tf.errors import ExportError
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runs import Run
-from shiftnet_tf.runtime import backends
+from shiftnet_tf.runtime import Inpainter, backends
 
 
 @pytest.fixture(scope="module")
 def generator(small_run):
     return Run.open(small_run).load_generator()
+
+
+@pytest.fixture(scope="module")
+def wide_run(train, tmp_path_factory):
+    """A run whose weights are most of its exported file, with patches and a seamless prediction."""
+    path = tmp_path_factory.mktemp("runs") / "wide"
+    settings = ["model.filters=16", "model.seamless=true", "model.patches=true", "training.epochs=1"]
+    assert train(with_settings(["--run-dir", str(path)], [*SMALL, *settings])) == 0
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +256,52 @@ def test_a_file_that_changes_known_pixels_is_refused(generator, pairs):
 
     with pytest.raises(ExportError, match="changes known pixels"):
         parity.measure(generator, Careless(), pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script, name, precision, share",
+    [
+        ("export_onnx", "model-float16.onnx", "float16", 0.6),
+        ("export_onnx", "model-int8.onnx", "int8", 0.5),
+        ("export_tflite", "model-float16.tflite", "float16", 0.6),
+        ("export_tflite", "model-dynamic.tflite", "dynamic", 0.5),
+    ],
+)
+def test_lower_precisions(wide_run, tmp_path, script, name, precision, share):
+    """Smaller files that lose little, each beside the others in one spec; the most precise is taken unless asked."""
+    main = load_script(f"export/{script}").main
+    for wanted in ("float32", precision):
+        assert main([str(wide_run), "--out", str(tmp_path), "--precision", wanted]) == 0
+    spec = artifact.ArtifactSpec.read(tmp_path)
+    entry, whole = spec.files[name], spec.files[f"model{tmp_path.joinpath(name).suffix}"]
+    assert (entry.precision, whole.precision) == (precision, "float32")
+    sizes = [(tmp_path / file).stat().st_size for file in (name, f"model{tmp_path.joinpath(name).suffix}")]
+    assert sizes[0] < share * sizes[1]
+    measured = entry.parity
+    assert measured["psnr_drop"] <= 0.2 and measured["psnr_to_keras"] > 30 and 0 < measured["mean_difference"] < 5
+    runtime = {".onnx": "onnxruntime", ".tflite": "litert"}[tmp_path.joinpath(name).suffix]
+    assert Inpainter(tmp_path, runtime=runtime).entry == whole
+    assert Inpainter(tmp_path, runtime=runtime, precision=precision).entry == entry
+
+
+@pytest.mark.slow
+def test_a_precision_that_loses_too_much_is_refused(wide_run, tmp_path, capsys):
+    main = load_script("export/export_onnx").main
+    arguments = [str(wide_run), "--out", str(tmp_path / "out"), "--precision", "int8", "--max-psnr-drop", "-5"]
+    says(capsys, 1, "more than the -5 of --max-psnr-drop, and was not kept", main(arguments))
+    assert not (tmp_path / "out").exists()
+    arguments[-3:] = ["int8", "--calibration-photos", str(tmp_path)]
+    says(capsys, 2, "no photo (JPEG, PNG, WebP)", main(arguments))
+
+
+def test_what_a_lower_precision_loses_is_measured(generator, pairs):
+    def darker(answer, mask):
+        hole = mask[..., 0] != 0
+        answer["inpainted_image"][hole] = np.maximum(answer["inpainted_image"][hole], 40) - 40
+
+    same = parity.measure_loss(generator, Answers(generator, lambda answer, mask: None), pairs)
+    assert same["psnr_drop"] == 0 and same["psnr_to_keras"] > 75 and same["mean_difference"] == 0
+    worse = parity.measure_loss(generator, Answers(generator, darker), pairs)
+    assert worse["max_difference"] == 40 and 15 < worse["psnr_to_keras"] < 20 and worse["psnr_drop"] != 0
+    assert worse["hole_psnr"] == pytest.approx(same["hole_psnr"] - worse["psnr_drop"])

@@ -249,3 +249,48 @@ def test_refuses_what_does_not_fit(arguments, message):
 def test_round_trip_through_its_config():
     generator = Generator(image_size=64, filters=4, depth=6, shift_layers=(2, 3), mask_channel=False)
     assert Generator.from_config(generator.get_config()).get_config() == generator.get_config()
+
+
+def still(**arguments):
+    """A generator whose every weight is 0: it predicts grey, and its gate lets the detail through as it is."""
+    generator = Generator(image_size=64, filters=4, depth=6, **arguments)
+    generator.build()
+    generator.set_weights([0 * weight for weight in generator.get_weights()])
+    return generator
+
+
+def test_a_seamless_prediction_of_nothing_is_the_membrane():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, size=(2, 64, 64, 3)).astype(np.float32)
+    mask = (rng.uniform(size=(2, 64, 64, 1)) < 0.3).astype(np.float32)
+    plain, seamless = still(), still(seamless=True)
+    inputs = {"image": image, "mask": mask}
+    assert not np.any(plain(inputs))
+    expected = layers.composite(layers.membrane(image, mask), tf.zeros_like(image), mask)
+    np.testing.assert_allclose(seamless(inputs), expected, atol=1e-6)
+
+
+def test_the_detail_of_patches_is_added_as_far_as_the_gate_is_open():
+    rng = np.random.default_rng(0)
+    image = np.tile(rng.uniform(-1, 1, size=(2, 8, 8, 3)), (1, 8, 8, 1)).astype(np.float32)
+    mask = np.zeros((2, 64, 64, 1), np.float32)
+    mask[:, 24:40, 24:40] = 1
+    generator, inputs = still(patches=True), {"image": image, "mask": mask}
+    opened = generator(inputs, training=True).numpy()
+    assert not np.any(opened[np.broadcast_to(mask < 0.5, image.shape)]) and opened[:, 24:40, 24:40].std() > 0.3
+    generator.detail_gate.bias.assign([-1.0])
+    share = 2 / (1 + np.exp(1.0))
+    np.testing.assert_allclose(generator(inputs, training=True), share * opened, atol=1e-5)
+    generator.detail_gate.bias.assign([-50.0])
+    assert np.abs(generator(inputs)).max() < 1e-6
+
+
+def test_what_is_predicted_beyond_white_is_white_but_in_training():
+    rng = np.random.default_rng(0)
+    image = np.tile(rng.uniform(-1, 1, size=(1, 8, 8, 3)), (1, 8, 8, 1)).astype(np.float32)
+    mask = np.zeros((1, 64, 64, 1), np.float32)
+    mask[:, 24:40, 24:40] = 1
+    generator, inputs = still(patches=True), {"image": image, "mask": mask}
+    generator.decoder_ups[0].bias.assign([1.0, 1.0, 1.0])  # tanh(1) = 0.76, and the detail on top
+    assert float(tf.reduce_max(generator(inputs, training=True))) > 1.2
+    assert float(tf.reduce_max(generator(inputs))) == 1.0

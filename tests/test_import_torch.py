@@ -91,7 +91,19 @@ def test_files_that_are_no_state_dict(script, tmp_path, capsys):
     (tmp_path / "text.pth").write_text("no checkpoint")
     whole = (ROOT / "tests" / "data" / "generator_center.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    torch.save({"a": torch.zeros(3, device="meta")}, tmp_path / "meta.pth")
+    torch.save({"a": torch.zeros(3, dtype=torch.complex64)}, tmp_path / "complex.pth")
+    torch.save({"a": torch.tensor([1.0, float("nan")])}, tmp_path / "nan.pth")
+    torch.save({1: torch.zeros(3)}, tmp_path / "numbers.pth")
+    torch.save({"a": torch.nn.Parameter(torch.zeros(3))}, tmp_path / "parameter.pth")
+    (tmp_path / "damaged.pth").write_bytes(whole[:20000] + bytes(64) + whole[20064:])
     cases = [
+        ("meta.pth", "holds no plain numbers"),
+        ("complex.pth", "holds no plain numbers"),
+        ("nan.pth", "the tensor 'a' holds values that are not finite"),
+        ("numbers.pth", "must be a state dict, names to tensors"),
+        ("parameter.pth", "has no tensor"),
+        ("damaged.pth", ""),
         ("absent.pth", "the checkpoint does not exist"),
         ("list.pth", "must be a state dict, names to tensors. Received: list"),
         ("other.pth", "has no tensor 'model.model.0.weight'"),

@@ -143,3 +143,20 @@ def test_check_of_no_photos_is_one_sentence(main, tmp_path, capsys):
 def test_a_folder_of_small_photos_is_no_success(main, capsys):
     assert main(["check", str(PHOTOS / "test"), "--image-size", "4096"]) == 1
     assert "too small: 8" in capsys.readouterr().out
+
+
+def test_lists_of_other_editors(main, places):
+    """Tabs, several spaces, a byte order mark, names with spaces where a label follows."""
+    text = "\ufeff" + TRAIN_LIST.replace(" ", "\t", 3).replace("canyon/00000001.jpg 79", "canyon/00000001.jpg   79")
+    (places / "places365_train_standard.txt").write_text(text, encoding="utf-8")
+    assert places6(main, places, "places365_train_standard.txt") == 0
+    assert len(files_in(places / "out")) == 8
+
+
+def test_images_that_are_symbolic_links_become_files(main, places):
+    for path in list((places / "images").rglob("*.jpg")):
+        path.unlink()
+        path.symlink_to(SAMPLE)
+    assert places6(main, places, "places365_train_standard.txt") == 0
+    copies = [places / "out" / name for name in files_in(places / "out")]
+    assert copies and not any(path.is_symlink() for path in copies)

@@ -18,9 +18,9 @@ import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import callbacks, checkpoints, image_files
+from shiftnet_tf import callbacks, checkpoints, config_file, image_files
 from shiftnet_tf.atomic import locked
-from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
 
@@ -345,3 +345,17 @@ def test_own_photos_without_validation_photos(train, tmp_path):
     assert train(with_settings(["--run-dir", str(tmp_path / "run")], settings)) == 0
     assert "photos: 28 to train on, 4 to validate with" in (tmp_path / "run" / "log.txt").read_text()
     assert image_files.read_image(tmp_path / "run" / "pictures" / "epoch-0002.png").std() > 10
+
+
+def test_a_run_keeps_its_steps_and_a_folder_that_was_only_begun_is_taken(train, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)  # all that is left of a run that was killed as it began
+    settings = [*SMALL, "training.steps_per_epoch=0", "training.epochs=1", "training.batch_size=16"]
+    assert train(with_settings(["--run-dir", str(run)], settings)) == 0
+    assert Run.open(run).config.training.steps_per_epoch == 2  # 32 photos
+
+
+def test_a_shift_that_no_memory_can_hold_is_refused():
+    model = config_file.from_dict({"model": {"image_size": 4096, "shift_layers": [1]}, "data": {"short_side": 4096}})
+    with pytest.raises(InputError, match="needs at least 70369 GB of memory"):
+        load_script("training/train").check_memory(model)

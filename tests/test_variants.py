@@ -36,6 +36,7 @@ GENERATORS = {
     "batch norm": ["model.normalization=batch", "discriminator.normalization=batch", "training.batch_size=2"],
     "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
     "seamless": ["model.seamless=true"],
+    "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
@@ -47,7 +48,7 @@ TRAININGS = {
     "texture": ["losses.texture=20", "model.seamless=true"],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("soft_fused", "mirrored", "switchable norm", "wgan_gp, batch norm", "seamless", "texture")
+SAMPLE = ("soft_fused", "mirrored", "switchable norm", "wgan_gp, batch norm", "patches", "texture")
 
 
 def long_but_for_the_sample(variants):

@@ -1,8 +1,8 @@
 """The generator: a U-Net with shift connections (section 3.3, Table 2).
 
 In: image float32 [B, S, S, 3] in [-1, 1], mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image, float32
-[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak. Beyond the paper, on
-request: what the network sees in the hole are patches of the known part, and its prediction is joined on without a seam.
+[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak. Beyond the paper, if
+asked for: it sees the hole filled with patches of the known part, and its prediction is joined on without a seam.
 
 Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but
 the first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of

@@ -1,0 +1,48 @@
+"""pack_weights.py: a small folder that train.py --from, the exporters and evaluate.py take."""
+
+import numpy as np
+import pytest
+from conftest import load_script, says, with_settings
+
+from shiftnet_tf.artifact import ArtifactSpec
+from shiftnet_tf.runs import Run
+
+
+@pytest.fixture
+def pack():
+    return load_script("training/pack_weights").main
+
+
+def test_half_the_size_the_same_network_and_no_folder_of_this_machine(pack, small_run, tmp_path):
+    out = tmp_path / "packed"
+    assert pack([str(small_run), str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "config.toml",
+        "generator.weights.h5",
+        "discriminator.weights.h5",
+    }
+    whole, packed = Run.open(small_run), Run.open(out)
+    assert packed.generator_weights.stat().st_size < 0.75 * whole.generator_weights.stat().st_size
+    for a, b in zip(whole.load_generator().get_weights(), packed.load_generator().get_weights()):
+        np.testing.assert_array_equal(a.astype(np.float16).astype(np.float32), b)
+    text = (out / "config.toml").read_text()
+    assert str(tmp_path.anchor + "home") not in text and "sample_photos" not in text and str(small_run) not in text
+
+
+def test_others_begin_with_it_and_export_it(pack, train, small_run, tmp_path):
+    out = tmp_path / "packed"
+    assert pack([str(small_run), str(out)]) == 0
+    arguments = [str(small_run / "config.toml"), "--from", str(out), "--run-dir", str(tmp_path / "run")]
+    assert train(with_settings(arguments, ["training.epochs=1"])) == 0
+    assert f"begins with the weights of {out}\n" in (tmp_path / "run" / "log.txt").read_text()
+    assert load_script("export/export_onnx").main([str(out), "--out", str(out)]) == 0
+    assert set(ArtifactSpec.read(out).files) == {"model.onnx"}
+
+
+def test_bad_input_is_one_sentence(pack, small_run, tmp_path, capsys):
+    says(capsys, 2, "no run folder", pack([str(tmp_path), str(tmp_path / "out")]))
+    says(capsys, 2, "must go to a folder of their own", pack([str(small_run), str(small_run)]))
+    (tmp_path / "file").write_text("")
+    says(capsys, 2, "cannot make the folder", pack([str(small_run), str(tmp_path / "file")]))
+    empty = Run.create(tmp_path / "empty", Run.open(small_run).config)
+    says(capsys, 2, "has no generator.weights.h5 yet", pack([str(empty.path), str(tmp_path / "out")]))
