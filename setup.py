@@ -28,7 +28,11 @@ class BuildWithModel(build_py):
             return
         spec = json.loads((source / "spec.json").read_text("utf-8"))
         spec["files"] = {n: entry for n, entry in spec["files"].items() if entry["precision"] in ("int8", "dynamic")}
-        target.mkdir(parents=True, exist_ok=True)
+        absent = [name for name in (*spec["files"], "README.md") if not (source / name).is_file()]
+        if absent or not spec["files"]:
+            raise SystemExit(f"{source} has no file of 8 bits, or lacks {absent}: export it again, or remove it")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
         for name in (*spec["files"], "README.md"):
             shutil.copyfile(source / name, target / name)
         (target / "spec.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -50,8 +50,8 @@ class FileEntry:
         batch: int, or None for any.
         outputs: list of output names.
         sha256: str, of the file; of a folder, of its sorted lines of path and sha256.
-        parity: dict, the measured difference from Keras, see `exporting.measure_parity`.
-        precision: `"float32"`.
+        parity: dict, the measured difference from Keras, see `parity.measure` and `parity.measure_loss`.
+        precision: str, one of PRECISIONS.
         profile: `"default"`.
         details: dict, of the format, such as the ONNX opset.
     """
@@ -185,7 +185,7 @@ def default_model():
     for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
         if (folder / SPEC_NAME).is_file():
             return folder
-    raise InputError("this shiftnet_tf was built without its model: name one with --model")
+    raise InputError("this shiftnet_tf was built without its model: name one")
 
 
 def locate(path=None):

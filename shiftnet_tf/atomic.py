@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -47,11 +48,38 @@ def write_atomically(path, write):
     try:
         write(part)
         os.replace(part, path)
+    except ShiftNetError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or first_line(error)}") from error
     finally:
         with contextlib.suppress(OSError):  # of a read-only file system, on which there is no part either
             part.unlink(missing_ok=True)
+
+
+def existing_parent(path):
+    """The folder itself, or the nearest one above it that is there.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        Path.
+    """
+    path = Path(path).absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def is_leftover(path):
+    """Whether a file is what `write_atomically` or `check_room` leaves in a process that is killed.
+
+    Args:
+        path: Path.
+
+    Returns:
+        bool.
+    """
+    return bool(re.fullmatch(r"\.(room|[0-9a-f]{8}(\..*)?)", path.name)) and path.is_file()
 
 
 def check_room(folder, size, what):

@@ -14,7 +14,7 @@ import threading
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.atomic import check_room, write_atomically
+from shiftnet_tf.atomic import check_room, is_leftover, write_atomically
 from shiftnet_tf.callbacks import WHAT_TO_TRY
 from shiftnet_tf.errors import ShiftNetError, first_line
 
@@ -90,11 +90,11 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _remove_leftovers(self):
         """What a process that was killed while it wrote has left under temporary names."""
-        for path in [*self.run.path.glob(".*"), *self.run.checkpoints.glob("*temp*")]:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
+        for path in self.run.path.glob(".*"):
+            if is_leftover(path):
                 path.unlink()
+        for path in self.run.checkpoints.glob("ckpt-*_temp"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def on_epoch_end(self, epoch, logs=None):
         score = logs["val_hole_psnr"]

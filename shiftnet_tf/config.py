@@ -67,7 +67,7 @@ class MaskConfig:
 
     def __post_init__(self):
         for kind in KINDS:
-            check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) < 1e9, "from 0 to 1e9")
+            check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
         check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
         kinds = (*KINDS, "mix")

@@ -170,7 +170,7 @@ class LossConfig:
 
     def __post_init__(self):
         for name in (*LOSSES, "gradient_penalty"):
-            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) < 1e9, "from 0 to 1e9")
+            check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) <= 1e9, "from 0 to 1e9")
         check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
         given = self.vgg16_weights or self.style == self.content == 0
         check("losses.vgg16_weights", self.vgg16_weights, given, "a path where `style` or `content` is above 0")

@@ -72,6 +72,19 @@ def check(name, value, holds, must):
         raise InputError(f"`{name}` must be {must}. Received: {value!r}")
 
 
+def check_folder(name, value):
+    """Refuses what is no name of a folder to write to: nothing, or what was meant as an option.
+
+    Args:
+        name: str, of the argument.
+        value: str.
+
+    Raises:
+        InputError: it is not.
+    """
+    check(name, value, value and not value.startswith("-"), "the name of a folder")
+
+
 def first_line(error):
     """The first line of an error's text: libraries go on for many.
 

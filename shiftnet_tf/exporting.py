@@ -61,14 +61,12 @@ def parser(description, photos, precisions=("float32",)):
     arguments.set_defaults(precision="float32", calibration_photos=None, max_psnr_drop=0.0)
     if len(precisions) > 1:
         arguments.add_argument("--precision", choices=precisions, default="float32", help="default: float32")
-        arguments.add_argument("--calibration-photos", default=photos, metavar="DIR", help="for int8; default: samples")
         arguments.add_argument(
-            "--max-psnr-drop",
-            type=float,
-            default=0.2,
-            metavar="DB",
-            help="what a lower one may lose; default: 0.2",
+            "--max-psnr-drop", type=float, default=0.2, metavar="DB", help="what a lower one may lose; default: 0.2"
         )
+    if "int8" in precisions:
+        more = "photos that int8 is fitted to, but for those compared on; default: the samples"
+        arguments.add_argument("--calibration-photos", default=photos, metavar="DIR", help=more)
     return arguments
 
 
@@ -95,7 +93,8 @@ def export(options, file_format, suffix, convert, packages, batch=None):
     pairs = parity.sample_pairs(options.photos, generator.image_size)
     job = Job(file_format, options.shift_map, options.precision)
     if options.precision == "int8":
-        calibration = parity.sample_pairs(options.calibration_photos, generator.image_size, CALIBRATION_PHOTOS)
+        used = parity.sample_paths(options.photos)
+        calibration = parity.sample_pairs(options.calibration_photos, generator.image_size, CALIBRATION_PHOTOS, used)
         job = dataclasses.replace(job, calibration=calibration)
     precision = "" if options.precision == "float32" else f"-{options.precision}"
     size = "" if generator.image_size == run.config.model.image_size else f"-{generator.image_size}"

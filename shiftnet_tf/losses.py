@@ -105,7 +105,7 @@ def total_variation_loss(images):
     return 2.0 * (rows + columns)
 
 
-def texture_loss(predicted_image, image, mask, seed):
+def texture_loss(inpainted_image, image, mask, seed):
     """Sliced Wasserstein distance of small patches of the hole: what they look like, not where they lie.
 
     1,024 patches of 7x7 pixels around random pixels of the hole, at the same places in both images, each less its own
@@ -113,7 +113,8 @@ def texture_loss(predicted_image, image, mask, seed):
     sorted projections. Unlike an l1 loss it gains nothing from a blur.
 
     Args:
-        predicted_image, image: float32 [B, H, W, 3]; H and W at least 7.
+        inpainted_image, image: float32 [B, H, W, 3], equal outside the hole: its patches reach beyond it; H and W at
+            least 7.
         mask: float32 [B, H, W, 1], 1 = hole.
         seed: int tensor [2], of the places and the projections.
 
@@ -125,9 +126,9 @@ def texture_loss(predicted_image, image, mask, seed):
     """
     directions = tf.random.stateless_normal([_PATCH * _PATCH * image.shape[-1], _DIRECTIONS], seed)
     directions /= tf.norm(directions, axis=0)
-    places = _hole_pixels(mask, seed)  # [B, N], row * W + column of a patch's corner
+    places = _hole_pixels(mask, tf.reverse(seed, axis=[0]))  # [B, N], row * W + column of a patch's corner
     projections = []
-    for picture in (predicted_image, image):
+    for picture in (inpainted_image, image):
         patches = _patches(picture, places)  # [B, N, 7 * 7, 3]
         patches -= tf.reduce_mean(patches, axis=2, keepdims=True)
         flat = tf.reshape(patches, [-1, _PATCHES, directions.shape[0]])

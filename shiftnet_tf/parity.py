@@ -16,13 +16,20 @@ MOST_MEAN_DIFFERENCE = 0.05  # grey levels
 MOST_PIXELS_OFF = 0.001  # share of the hole's pixels that differ by more than 1
 
 
-def sample_pairs(folder, image_size, count=20):
+def sample_paths(folder, count=20, but=()):
+    """The photos that `sample_pairs` takes: list of Path."""
+    but = {path.resolve() for path in but}
+    return [path for path in image_files.find_photos(folder) if path.resolve() not in but][:count]
+
+
+def sample_pairs(folder, image_size, count=20, but=()):
     """Photos and masks on which a file is compared with Keras: the same each time.
 
     Args:
         folder: str or Path with photos; the first `count` are taken, a centre square of each, scaled.
         image_size: int, S in pixels.
         count: int, at most so many pairs; centre holes, rectangles and free-form strokes in turn.
+        but: list of Path, photos not to take.
 
     Returns:
         (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
@@ -30,9 +37,9 @@ def sample_pairs(folder, image_size, count=20):
     Raises:
         InputError: no photo in the folder.
     """
-    paths = image_files.find_photos(folder)[:count]
+    paths = sample_paths(folder, count, but)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) to compare on below {folder}")
+        raise InputError(f"no photo (JPEG, PNG, WebP) to take below {folder}")
     photos, holes = [], []
     for i, path in enumerate(paths):
         photo = image_files.read_image(path)
@@ -40,7 +47,9 @@ def sample_pairs(folder, image_size, count=20):
         top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
         photos.append(images.resize_image(photo[top : top + side, left : left + side], image_size, image_size))
         kind = ("center", "rectangle", "freeform")[i % 3]
-        holes.append(masks.MaskSampler(image_size, {kind: 1.0})(np.random.default_rng(i))[..., np.newaxis])
+        holes.append(
+            masks.MaskSampler(image_size, {kind: 1.0})(np.random.default_rng(i + 1000 * bool(but)))[..., np.newaxis]
+        )
     return np.stack(photos), np.stack(holes)
 
 

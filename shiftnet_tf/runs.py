@@ -17,7 +17,7 @@ import platform
 from pathlib import Path
 
 from shiftnet_tf import __version__, config, config_file
-from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.atomic import is_leftover, write_atomically
 from shiftnet_tf.errors import InputError, first_line
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -51,7 +51,7 @@ class Run:
         """
         path = Path(path)
         # Folders without a file, or with unfinished ones alone, are what a run leaves that was killed as it began.
-        if path.is_file() or any(item.is_file() and not item.name.startswith(".") for item in path.rglob("*")):
+        if path.is_file() or any(item.is_file() and not is_leftover(item) for item in path.rglob("*")):
             raise InputError(f"{path} already holds something: name a new run folder, or go on with train.py --resume")
         run = cls(path, run_config)
         try:

@@ -156,7 +156,9 @@ class ShiftNet(keras.Model):
         if self._uses("total_variation"):
             values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
         if self._uses("texture"):
-            values["texture_loss"] = losses.texture_loss(predicted_image, image, mask, self._step_seed())
+            values["texture_loss"] = losses.texture_loss(
+                composite(predicted_image, image, mask), image, mask, self._step_seed()
+            )
         if self._uses("style", "content"):
             features, targets = self.vgg16_features(predicted_image), self.vgg16_features(image)
             if self._uses("style"):

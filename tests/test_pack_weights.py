@@ -1,5 +1,7 @@
 """pack_weights.py: a small folder that train.py --from, the exporters and evaluate.py take."""
 
+import shutil
+
 import numpy as np
 import pytest
 from conftest import load_script, says, with_settings
@@ -39,10 +41,23 @@ def test_others_begin_with_it_and_export_it(pack, train, small_run, tmp_path):
     assert set(ArtifactSpec.read(out).files) == {"model.onnx"}
 
 
-def test_bad_input_is_one_sentence(pack, small_run, tmp_path, capsys):
-    says(capsys, 2, "no run folder", pack([str(tmp_path), str(tmp_path / "out")]))
-    says(capsys, 2, "must go to a folder of their own", pack([str(small_run), str(small_run)]))
+def test_without_a_discriminator(pack, small_run, tmp_path):
+    run = Run.create(tmp_path / "imported", Run.open(small_run).config)
+    shutil.copy(small_run / "generator.weights.h5", run.path)
+    assert pack([str(run.path), str(tmp_path / "packed")]) == 0
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == {"config.toml", "generator.weights.h5"}
+
+
+def test_bad_input_is_one_sentence_and_spoils_nothing(pack, small_run, tmp_path, capsys):
+    out, before = tmp_path / "out", (small_run / "generator.weights.h5").read_bytes()
+    says(capsys, 2, "no run folder", pack([str(tmp_path), str(out)]))
+    says(capsys, 2, "is a run: the packed weights must go", pack([str(small_run), str(small_run)]))
     (tmp_path / "file").write_text("")
     says(capsys, 2, "cannot make the folder", pack([str(small_run), str(tmp_path / "file")]))
     empty = Run.create(tmp_path / "empty", Run.open(small_run).config)
-    says(capsys, 2, "has no generator.weights.h5 yet", pack([str(empty.path), str(tmp_path / "out")]))
+    says(capsys, 2, "the run has no generator.weights.h5 yet", pack([str(empty.path), str(out)]))
+    says(capsys, 2, "must be the name of a folder", pack([str(small_run), ""]))
+    assert not out.exists() and (small_run / "generator.weights.h5").read_bytes() == before
+    (out / "x").mkdir(parents=True)
+    (out / "spec.json").write_text("{}")
+    says(capsys, 2, "holds the export of other weights", pack([str(small_run), str(out)]))

@@ -100,12 +100,14 @@ def test_validation_scores_the_inpainted_image(batch):
     assert float(logs["hole_psnr"]) == pytest.approx(float(tf.reduce_mean(hole)), abs=1e-3)
 
 
+@pytest.mark.parametrize("more", [{}, {"seamless": True, "patches": True}])
 @pytest.mark.parametrize("normalization", config_model.NORMALIZATIONS)
-def test_mixed_precision_scales_neither_optimizer(batch, normalization):
+def test_mixed_precision_scales_neither_optimizer(batch, normalization, more):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
         sections = {name: {"normalization": normalization} for name in ("model", "discriminator")}
         sections["discriminator"]["filters"] = 8
+        sections["model"] |= more
         model = compiled(settings_with(**sections))
         assert type(model.optimizer) is type(model.discriminator_optimizer) is keras.optimizers.Adam
         assert np.isfinite(float(model.train_step(batch)["loss"]))

@@ -239,6 +239,24 @@ def test_a_run_begins_with_the_weights_of_another(train, small_run, tmp_path):
             np.testing.assert_allclose(after[key], value, rtol=0, atol=1e-28, err_msg=f"{name}: {key}")
 
 
+def test_weights_begun_with_outlive_a_kill_in_the_first_epoch(train, small_run, tmp_path, monkeypatch):
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    config, ends = str(small_run / "config.toml"), []
+    for name in ("whole", "killed"):
+        run = str(tmp_path / name)
+        with monkeypatch.context() as patch:
+            if name == "killed":
+                patch.setattr(checkpoints.Checkpoints, "on_epoch_end", kill)
+            code = train([config, "--from", str(small_run), "--run-dir", run])
+        if name == "killed":
+            assert code == 130 and train(["--resume", "--run-dir", run]) == 0
+        ends.append(Run.open(run).load_generator().get_weights())
+    for a, b in zip(*ends):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("watched", [True, False])
 def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
     clock = iter(range(0, 10000, 70))
@@ -282,7 +300,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path
         ),
         ([*run_dir, "--set", "model.shift_layers=[8]"], "must be different whole numbers from 1 to 7"),
         ([*run_dir, "--set", "model.shift=magic"], "`model.shift` must be one of"),
-        (["--run-dir", ""], "--run-dir is empty"),
+        (["--run-dir", ""], "`--run-dir` must be the name of a folder"),
         (["--run-dir", str(tmp_path / ("x" * 300))], "File name too long"),
         (["--run-dir", str(small_run)], "already holds something"),
         (["--resume"], "give --run-dir"),

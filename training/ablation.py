@@ -27,7 +27,7 @@ import_tensorflow().config.set_visible_devices([], "GPU")
 
 from shiftnet_tf import config_file, data
 from shiftnet_tf.atomic import locked, write_atomically
-from shiftnet_tf.errors import InputError, ShiftNetError, check, command
+from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder, command
 from shiftnet_tf.runs import Run
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -47,6 +47,7 @@ def parse(arguments):
     parser.add_argument("--baselines", default="", help="as for evaluate.py")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as model.filters=16")
     options = parser.parse_args(arguments)
+    check_folder("--out", options.out)
     check("--minutes", options.minutes, 0 < options.minutes < 1e6, "above 0 and below a million")
     for item in options.set:
         free = item.partition("=")[0].strip() not in BUDGET
@@ -167,7 +168,8 @@ def _stop(number, frame):
 @command
 def main(arguments=None):
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: what is being trained writes a checkpoint
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)  # as Ctrl-C: what is being trained writes a checkpoint
     options = parse(arguments)
     settings = config_file.read(options.config, options.set)
     variants = variants_of(settings)
@@ -175,7 +177,6 @@ def main(arguments=None):
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
     data.open_photos(settings)
-    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a folder")
     out = Path(options.out)
     baselines = ["--baselines", options.baselines] if options.baselines else []
     wanted = ["--images", images, "--masks", options.masks, "--size", settings.model.image_size, *baselines]

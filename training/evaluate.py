@@ -24,8 +24,8 @@ import_tensorflow()
 import numpy as np
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, check, command, import_optional
+from shiftnet_tf.atomic import existing_parent, write_atomically
+from shiftnet_tf.errors import InputError, check_folder, command, import_optional
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter
 
@@ -45,7 +45,7 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if not options.models and not options.baselines and not options.check:
         raise InputError("name at least one MODEL or one of --baselines")
-    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a folder")
+    check_folder("--out", options.out)
     if options.size < 32:
         raise InputError(f"`--size` must be at least 32. Received: {options.size}")
     return options
@@ -122,10 +122,9 @@ def pair(options):
 
 def check_inputs(options):
     """All that can be said before anything is measured: photos, masks, packages, the folder of the results."""
-    out = Path(options.out)
-    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    there = existing_parent(options.out)
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"--out must be a folder that can be written to. Received: {out}")
+        raise InputError(f"--out must be a folder that can be written to. Received: {options.out}")
     import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
     usable = 0
     for path, draws in pair(options):

@@ -22,10 +22,10 @@ from shiftnet_tf.quiet import import_tensorflow
 import_tensorflow()
 
 from shiftnet_tf import conversion
-from shiftnet_tf.atomic import check_room, write_atomically
+from shiftnet_tf.atomic import check_room, existing_parent, write_atomically
 from shiftnet_tf.config import Config
 from shiftnet_tf.config_model import ModelConfig
-from shiftnet_tf.errors import InputError, check, command, first_line, import_optional
+from shiftnet_tf.errors import InputError, check_folder, command, first_line, import_optional
 from shiftnet_tf.runs import Run
 
 
@@ -80,14 +80,14 @@ def main(arguments=None):
     parser.add_argument("--out", required=True, metavar="RUN", help="run folder to make")
     parser.add_argument("--image-size", type=int, default=256, help="pixels that it was trained at; default: 256")
     options = parser.parse_args(arguments)
+    check_folder("--out", options.out)
     generator = conversion.generator_from_torch(read_state_dict(options.checkpoint), options.image_size)
     names = {field.name for field in dataclasses.fields(ModelConfig)}
     values = {name: value for name, value in generator.get_config().items() if name in names}
     model = ModelConfig(**{**values, "shift_layers": tuple(values["shift_layers"])})
     short_side = max(Config().data.short_side, options.image_size)
-    check("--out", options.out, options.out and not options.out.startswith("-"), "the name of a run folder")
+    check_room(existing_parent(options.out), 5 * generator.count_params(), "the weights")
     run = Run.create(options.out, Config(model=model, data=dataclasses.replace(Config().data, short_side=short_side)))
-    check_room(run.path, 5 * generator.count_params(), "the weights")
     write_atomically(run.generator_weights, generator.save_weights)
     shifts = f"{model.shift} shift at layers {list(model.shift_layers)}" if model.shift_layers else "no shift"
     print(f"{run.path}: {generator.count_params():,} weights, base width {model.filters}, {shifts}")

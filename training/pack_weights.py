@@ -14,15 +14,25 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, command
+from shiftnet_tf.artifact import SPEC_NAME
+from shiftnet_tf.atomic import check_room, write_atomically
+from shiftnet_tf.errors import InputError, check, check_folder, command
 from shiftnet_tf.runs import Run
+
+GATE_BIAS = "detail_gate/vars/1"  # as Keras names it in a file of weights
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder")
     parser.add_argument("out", help="folder to write to")
+    parser.add_argument(
+        "--detail",
+        type=float,
+        default=0.0,
+        metavar="D",
+        help="opens the gate for the detail of patches (model.patches) by so much: sharper, at some PSNR; such as 0.4",
+    )
     return parser.parse_args(arguments)
 
 
@@ -34,15 +44,16 @@ def without_folders(settings):
     return dataclasses.replace(settings, data=data, masks=masks, losses=losses)
 
 
-def write_half(source, path):
+def write_half(source, path, detail=0.0):
     """Copies a file of weights, float32 as float16.
 
     Args:
         source: Path.
         path: Path of the copy.
+        detail: float, what is added to the bias of the gate for detail.
 
     Raises:
-        InputError: no such file, no HDF5, or a value that float16 cannot hold.
+        InputError: no HDF5, or a value that float16 cannot hold.
     """
 
     def copy(name, item):
@@ -51,13 +62,12 @@ def write_half(source, path):
             return
         values = item[()]
         if values.dtype == np.float32:
+            values += detail if name == GATE_BIAS else 0.0
             values = values.astype(np.float16)
             if not np.isfinite(values).all():
                 raise InputError(f"{source} has weights that are not finite in 16 bits: {name}")
         target[name] = values
 
-    if not source.is_file():
-        raise InputError(f"the run has no {source.name} yet: {source.parent}")
     try:
         with h5py.File(source) as file, h5py.File(path, "w") as target:
             file.visititems(copy)
@@ -69,21 +79,29 @@ def write_half(source, path):
 @command
 def main(arguments=None):
     options = parse(arguments)
+    check_folder("OUT", options.out)
     run, out = Run.open(options.run), Path(options.out)
     packed = Run(out, without_folders(run.config))
-    if out.resolve() == run.path.resolve():
-        raise InputError("the packed weights must go to a folder of their own")
+    check("--detail", options.detail, abs(options.detail) <= 10, "from -10 to 10")
+    check("--detail", options.detail, run.config.model.patches or not options.detail, "0 where model.patches is false")
+    if not run.generator_weights.is_file():
+        raise InputError(f"the run has no {run.generator_weights.name} yet: {run.path}")
+    if packed.checkpoints.exists() or (out / "log.txt").exists():
+        raise InputError(f"{out} is a run: the packed weights must go to a folder of their own")
+    if (out / SPEC_NAME).exists():
+        raise InputError(f"{out} holds the export of other weights: name another folder, or delete it first")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-    for source, path in (
-        (run.generator_weights, packed.generator_weights),
-        (run.discriminator_weights, packed.discriminator_weights),
-    ):
-        write_atomically(path, lambda part, source=source: write_half(source, part))
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     packed.write_config()
+    pairs = [(run.generator_weights, packed.generator_weights, options.detail)]
+    if run.discriminator_weights.is_file():  # import_torch.py makes none
+        pairs.append((run.discriminator_weights, packed.discriminator_weights, 0.0))
+    for source, path, detail in pairs:
+        check_room(out, source.stat().st_size, "the weights")
+        write_atomically(path, lambda part, source=source, detail=detail: write_half(source, part, detail))
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import keras
 
 from shiftnet_tf import callbacks, checkpoints, config_file, data
 from shiftnet_tf.atomic import locked
-from shiftnet_tf.errors import InputError, MissingGpuError, command
+from shiftnet_tf.errors import InputError, MissingGpuError, check, command
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -38,8 +38,8 @@ def parse(arguments):
     parser.add_argument("--resume", action="store_true", help="go on with --run-dir from its last checkpoint")
     parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 where there is no GPU")
     options = parser.parse_args(arguments)
-    if options.run_dir == "":
-        raise InputError("--run-dir is empty")
+    for name, value in (("--run-dir", options.run_dir), ("--from", options.start)):
+        check(name, value, value != "", "the name of a folder")
     if options.resume and options.start:
         raise InputError("--resume has the weights of its checkpoint: give no --from")
     if options.resume and (options.config or not options.run_dir):
@@ -83,8 +83,9 @@ def is_deterministic(settings):
 def check_memory(settings):
     """Refuses a shift connection whose similarities, of all positions with all, take more memory than there is."""
     model = settings.model
+    sources = 2 if model.shift == "mirrored" else 1
     positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
-    needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
+    needed = settings.training.batch_size * sum(4 * sources * count**2 for count in positions)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise InputError(
@@ -141,17 +142,19 @@ def describe(device, photos, validation, model, log):
     log(f"XLA: {words[model.jit_compile]}, deterministic operations: {words[is_deterministic(model.config)]}")
 
 
-def fit(model, run, photos, validation, resume, log):
+def fit(model, run, photos, validation, options, log):
     """Trains to the last epoch of the config."""
     settings = run.config
     steps = settings.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
-    if resume:
+    if options.resume:
         saved.restore(log)
         if settings.training.schedule == "constant":
             for optimizer in (model.optimizer, model.discriminator_optimizer):
                 optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
         checkpoints.cut_metrics(run.metrics, saved.epoch)
+    elif options.start:
+        saved.save(0, 0)  # else --resume could only begin with random weights
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
     if first >= epochs:
         log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
@@ -175,7 +178,12 @@ def fit(model, run, photos, validation, resume, log):
             shuffle=False,
             verbose=0,
             # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
-            callbacks=[*shown, keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first), saved, stop],
+            callbacks=[
+                *shown,
+                keras.callbacks.CSVLogger(run.metrics, append=options.resume or begin > first),
+                saved,
+                stop,
+            ],
         )
 
     with checkpoints.StopOnSignal(saved) as stop:
@@ -211,7 +219,7 @@ def main(arguments=None):
             describe(device, photos, validation, model, log)
             if not options.resume:
                 log(f"begins {start}")
-            fit(model, run, photos, validation, options.resume, log)
+            fit(model, run, photos, validation, options, log)
     except tf.errors.OpError:
         failure = photos.failure or validation.failure
         if failure:

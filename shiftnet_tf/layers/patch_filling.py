@@ -48,9 +48,10 @@ def fill_from_patches(image, mask):
             values = level.vote(offsets)
         level = _Level(smooth, known, _FINE, _FINE_PATCH, values)
         offsets = tf.repeat(tf.repeat(2.0 * offsets, 2, axis=1), 2, axis=2)
-        for step in _STEPS:
+        for i, step in enumerate(_STEPS):
+            if i > 0:
+                level.vote(offsets)
             offsets = level.propagate(offsets, step)
-            level.vote(offsets)
         return tf.where(mask > 0.5, level.copy(offsets, smooth), smooth)
 
 
@@ -89,7 +90,7 @@ class _Level:
         nearest = tf.argmax(likeness + NEVER * (1.0 - whole), axis=-1, output_type=tf.int32)  # [B, N]
         place = tf.cast(tf.stack([nearest // self.n, nearest % self.n], axis=-1), tf.float32)
         offsets = tf.reshape(place, [-1, self.n, self.n, 2]) - self.rows
-        return offsets * (1.0 - self.whole)
+        return offsets * (1.0 - self.whole) * tf.reduce_max(self.whole, axis=[1, 2], keepdims=True)
 
     def propagate(self, offsets, step):
         """Of its own offset and those of the eight neighbours `step` away, for each patch the best."""

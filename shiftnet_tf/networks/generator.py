@@ -73,8 +73,7 @@ class Generator(keras.Model):
     Example:
 
     >>> generator = Generator(image_size=256, filters=8)
-    >>> image, mask = tf.zeros([1, 256, 256, 3]), tf.ones([1, 256, 256, 1])
-    >>> generator({"image": image, "mask": mask}).shape
+    >>> generator({"image": tf.zeros([1, 256, 256, 3]), "mask": tf.ones([1, 256, 256, 1])}).shape
     TensorShape([1, 256, 256, 3])
 
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), Table 2.
@@ -148,8 +147,8 @@ class Generator(keras.Model):
         self.built = True
 
     def call(self, inputs, return_features=False, training=False):
-        mask = inputs["mask"]
-        masked_image = layers.mask_image(inputs["image"], mask)
+        image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # mixed precision: not these
+        masked_image = layers.mask_image(image, mask)
         seen = layers.fill_from_patches(masked_image, mask) if self.patches else masked_image
         *skips, bottleneck = self._encode(seen, mask, training)
         mirrored = self._mirrored_features(seen, mask, training)
@@ -161,7 +160,7 @@ class Generator(keras.Model):
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
-                feature_mask = layers.downsample_mask(mask, i, self.feature_mask)
+                feature_mask = tf.cast(layers.downsample_mask(mask, i, self.feature_mask), decoder.dtype)
                 second = {"mirrored_features": mirrored[i]} if mirrored else {}
                 x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True, **second)
                 features[i] = (decoder, feature_mask, shift_map)
@@ -172,7 +171,7 @@ class Generator(keras.Model):
             error = layers.membrane(masked_image - predicted_image, mask)
             predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
         if self.patches:
-            detail = 2.0 * tf.math.sigmoid(self.detail_gate(x)) * _detail(seen)
+            detail = 2.0 * tf.cast(tf.math.sigmoid(self.detail_gate(x)), tf.float32) * _detail(seen)
             predicted_image = layers.composite(predicted_image + detail, predicted_image, mask)
         if not training and (self.seamless or self.patches):
             predicted_image = tf.clip_by_value(predicted_image, -1.0, 1.0)
