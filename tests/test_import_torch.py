@@ -103,7 +103,7 @@ def test_files_that_are_no_state_dict(script, tmp_path, capsys):
         ("nan.pth", "the tensor 'a' holds values that are not finite"),
         ("numbers.pth", "must be a state dict, names to tensors"),
         ("parameter.pth", "has no tensor"),
-        ("damaged.pth", "or is damaged, and code is not run"),
+        ("damaged.pth", "is damaged or holds more than tensors, and code is not run"),
         ("absent.pth", "the checkpoint does not exist"),
         ("list.pth", "must be a state dict, names to tensors. Received: list"),
         ("other.pth", "has no tensor 'model.model.0.weight'"),

@@ -50,7 +50,8 @@ def read_state_dict(path):
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(f"the checkpoint holds more than tensors or is damaged, and code is not run: {path}") from error
+        more = "is damaged or holds more than tensors, and code is not run"
+        raise InputError(f"the checkpoint {more}: {path}") from error
     except Exception as error:  # damaged bytes end in errors of every kind
         raise InputError(f"the file is no PyTorch checkpoint ({first_line(error)}): {path}") from error
     if not isinstance(content, dict) or not all(
