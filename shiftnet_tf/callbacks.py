@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import image_files, images, pictures
+from shiftnet_tf import image_files, images, pictures, serving
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.layers.masking import composite, mask_image
 
@@ -94,7 +94,7 @@ class Pictures(keras.callbacks.Callback):
         row = (mask_image(image, mask), predicted_image, inpainted_image, image)
         row = [images.from_float(picture[0].numpy()) for picture in row]
         if generator.shift_layers:
-            shift_map = features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
+            shift_map = serving.finest_shift_map(generator, features)
             row.append(pictures.shift_map_picture(row[-1], mask[0, ..., 0].numpy(), shift_map[0].numpy()))
         return row
 

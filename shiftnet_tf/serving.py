@@ -38,8 +38,21 @@ def serve(generator, image, mask, with_shift_map=False):
     if with_shift_map:
         if not generator.shift_layers:
             raise InputError("a network without a shift connection has no shift map")
-        outputs["shift_map"] = features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
+        outputs["shift_map"] = finest_shift_map(generator, features)
     return outputs
+
+
+def finest_shift_map(generator, features):
+    """The shift map of the connection nearest the output.
+
+    Args:
+        generator: Generator, with a shift connection.
+        features: dict, what it returned with `return_features`.
+
+    Returns:
+        int32 [B, h, w].
+    """
+    return features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
 
 
 def input_signature(image_size, batch=None):

@@ -259,6 +259,14 @@ def still(**arguments):
     return generator
 
 
+def a_pattern_with_a_hole():
+    rng = np.random.default_rng(0)
+    image = np.tile(rng.uniform(-1, 1, size=(2, 8, 8, 3)), (1, 8, 8, 1)).astype(np.float32)
+    mask = np.zeros((2, 64, 64, 1), np.float32)
+    mask[:, 24:40, 24:40] = 1
+    return {"image": image, "mask": mask}
+
+
 def test_a_seamless_prediction_of_nothing_is_the_membrane():
     rng = np.random.default_rng(0)
     image = rng.uniform(-1, 1, size=(2, 64, 64, 3)).astype(np.float32)
@@ -271,13 +279,11 @@ def test_a_seamless_prediction_of_nothing_is_the_membrane():
 
 
 def test_the_detail_of_patches_is_added_as_far_as_the_gate_is_open():
-    rng = np.random.default_rng(0)
-    image = np.tile(rng.uniform(-1, 1, size=(2, 8, 8, 3)), (1, 8, 8, 1)).astype(np.float32)
-    mask = np.zeros((2, 64, 64, 1), np.float32)
-    mask[:, 24:40, 24:40] = 1
-    generator, inputs = still(patches=True), {"image": image, "mask": mask}
+    generator, inputs = still(patches=True), a_pattern_with_a_hole()
     opened = generator(inputs, training=True).numpy()
-    assert not np.any(opened[np.broadcast_to(mask < 0.5, image.shape)]) and opened[:, 24:40, 24:40].std() > 0.3
+    assert (
+        not np.any(opened[np.broadcast_to(inputs["mask"] < 0.5, opened.shape)]) and opened[:, 24:40, 24:40].std() > 0.3
+    )
     generator.detail_gate.bias.assign([-1.0])
     share = 2 / (1 + np.exp(1.0))
     np.testing.assert_allclose(generator(inputs, training=True), share * opened, atol=1e-5)
@@ -286,11 +292,7 @@ def test_the_detail_of_patches_is_added_as_far_as_the_gate_is_open():
 
 
 def test_what_is_predicted_beyond_white_is_white_but_in_training():
-    rng = np.random.default_rng(0)
-    image = np.tile(rng.uniform(-1, 1, size=(1, 8, 8, 3)), (1, 8, 8, 1)).astype(np.float32)
-    mask = np.zeros((1, 64, 64, 1), np.float32)
-    mask[:, 24:40, 24:40] = 1
-    generator, inputs = still(patches=True), {"image": image, "mask": mask}
+    generator, inputs = still(patches=True), a_pattern_with_a_hole()
     generator.decoder_ups[0].bias.assign([1.0, 1.0, 1.0])  # tanh(1) = 0.76, and the detail on top
     assert float(tf.reduce_max(generator(inputs, training=True))) > 1.2
     assert float(tf.reduce_max(generator(inputs))) == 1.0
