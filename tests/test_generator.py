@@ -287,6 +287,11 @@ def test_the_detail_of_patches_is_added_as_far_as_the_gate_is_open():
     generator.detail_gate.bias.assign([-1.0])
     share = 2 / (1 + np.exp(1.0))
     np.testing.assert_allclose(generator(inputs, training=True), share * opened, atol=1e-5)
+    generator.detail_gate.share_weight.assign([1.0])  # 16x16 of the window's 56x56 are hole around the middle
+    share = 2 / (1 + np.exp(1.0 - 16 * 16 / (56 * 56)))
+    np.testing.assert_allclose(
+        generator(inputs, training=True)[:, 31:33, 31:33], share * opened[:, 31:33, 31:33], atol=1e-5
+    )
     generator.detail_gate.bias.assign([-50.0])
     assert np.abs(generator(inputs)).max() < 1e-6
 

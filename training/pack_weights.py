@@ -19,7 +19,8 @@ from shiftnet_tf.atomic import check_room, write_atomically
 from shiftnet_tf.errors import InputError, check, check_folder, command
 from shiftnet_tf.runs import Run
 
-GATE_BIAS = "detail_gate/vars/1"  # as Keras names it in a file of weights
+# What opens the gate for the detail of patches, as Keras names it in a file of weights.
+GATE_BIAS, GATE_SHARE = "detail_gate/vars/1", "detail_gate/vars/2"
 
 
 def parse(arguments):
@@ -33,6 +34,13 @@ def parse(arguments):
         metavar="D",
         help="opens the gate for the detail of patches (model.patches) by so much: sharper, at some PSNR; such as 0.4",
     )
+    parser.add_argument(
+        "--detail-in-wide-holes",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="opens it by so much times the share of hole around each pixel; such as 3, with --detail -2",
+    )
     return parser.parse_args(arguments)
 
 
@@ -44,13 +52,13 @@ def without_folders(settings):
     return dataclasses.replace(settings, data=data, masks=masks, losses=losses)
 
 
-def write_half(source, path, detail=0.0):
+def write_half(source, path, added=None):
     """Copies a file of weights, float32 as float16.
 
     Args:
         source: Path.
         path: Path of the copy.
-        detail: float, what is added to the bias of the gate for detail.
+        added: dict of name to float, what is added to weights of the file.
 
     Raises:
         InputError: no HDF5, or a value that float16 cannot hold.
@@ -62,7 +70,7 @@ def write_half(source, path, detail=0.0):
             return
         values = item[()]
         if values.dtype == np.float32:
-            values += detail if name == GATE_BIAS else 0.0
+            values += (added or {}).get(name, 0.0)
             values = values.astype(np.float16)
             if not np.isfinite(values).all():
                 raise InputError(f"{source} has weights that are not finite in 16 bits: {name}")
@@ -82,8 +90,10 @@ def main(arguments=None):
     check_folder("OUT", options.out)
     run, out = Run.open(options.run), Path(options.out)
     packed = Run(out, without_folders(run.config))
-    check("--detail", options.detail, abs(options.detail) <= 10, "from -10 to 10")
-    check("--detail", options.detail, run.config.model.patches or not options.detail, "0 where model.patches is false")
+    added = {GATE_BIAS: options.detail, GATE_SHARE: options.detail_in_wide_holes}
+    for name, value in zip(("--detail", "--detail-in-wide-holes"), added.values()):
+        check(name, value, abs(value) <= 10, "from -10 to 10")
+        check(name, value, run.config.model.patches or not value, "0 where model.patches is false")
     if not run.generator_weights.is_file():
         raise InputError(f"the run has no {run.generator_weights.name} yet: {run.path}")
     if packed.checkpoints.exists() or (out / "log.txt").exists():
@@ -95,12 +105,12 @@ def main(arguments=None):
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
     packed.write_config()
-    pairs = [(run.generator_weights, packed.generator_weights, options.detail)]
+    pairs = [(run.generator_weights, packed.generator_weights, added)]
     if run.discriminator_weights.is_file():  # import_torch.py makes none
-        pairs.append((run.discriminator_weights, packed.discriminator_weights, 0.0))
-    for source, path, detail in pairs:
+        pairs.append((run.discriminator_weights, packed.discriminator_weights, None))
+    for source, path, added in pairs:
         check_room(out, source.stat().st_size, "the weights")
-        write_atomically(path, lambda part, source=source, detail=detail: write_half(source, part, detail))
+        write_atomically(path, lambda part, source=source, added=added: write_half(source, part, added))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

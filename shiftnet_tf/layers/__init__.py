@@ -3,6 +3,7 @@
 import keras
 
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.layers.detail_gate import DetailGate
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
 from shiftnet_tf.layers.membrane import membrane
@@ -17,6 +18,7 @@ if keras.backend.backend() != "tensorflow":
     raise InputError(f"shiftnet_tf needs KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()!r}")
 
 __all__ = [
+    "DetailGate",
     "InstanceNormalization",
     "RandomShiftConnection",
     "ResidualShiftConnection",

@@ -122,7 +122,7 @@ class Generator(keras.Model):
             layers.SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
         ]
         self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
-        self.detail_gate = layers.SubpixelUpsampling(1, name="detail_gate") if patches else None
+        self.detail_gate = layers.DetailGate(name="detail_gate") if patches else None
         self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
     def build(self, input_shape=None):
@@ -171,8 +171,8 @@ class Generator(keras.Model):
             error = layers.membrane(masked_image - predicted_image, mask)
             predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
         if self.patches:
-            detail = 2.0 * tf.cast(tf.math.sigmoid(self.detail_gate(x)), tf.float32) * _detail(seen)
-            predicted_image = layers.composite(predicted_image + detail, predicted_image, mask)
+            detailed_image = predicted_image + self.detail_gate(x, seen, mask)
+            predicted_image = layers.composite(detailed_image, predicted_image, mask)
         if not training and (self.seamless or self.patches):
             predicted_image = tf.clip_by_value(predicted_image, -1.0, 1.0)
         if not return_features:
@@ -237,11 +237,6 @@ class Generator(keras.Model):
 
     def get_config(self):
         return super().get_config() | {name: getattr(self, name) for name in _ARGUMENTS}
-
-
-def _detail(image):
-    """What a blur of some three pixels takes away."""
-    return image - tf.nn.avg_pool2d(tf.nn.avg_pool2d(image, 7, 1, "SAME"), 7, 1, "SAME")
 
 
 def _convolution(filters, size, name):
