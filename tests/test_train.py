@@ -18,7 +18,7 @@ import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import callbacks, checkpoints, config_file, image_files
+from shiftnet_tf import building, callbacks, checkpoints, config_file, image_files
 from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runs import Run
@@ -217,12 +217,11 @@ def test_a_resumed_run_takes_a_new_learning_rate_and_no_fewer_epochs(train, smal
 
 
 def test_the_learning_rate_rises_and_falls_as_half_a_cosine(small_run):
-    script = load_script("training/train")
     settings = Run.open(small_run).config
     training = dataclasses.replace(
         settings.training, learning_rate=0.5, schedule="cosine", epochs=10, steps_per_epoch=100
     )
-    rate = script.learning_rate(dataclasses.replace(settings, training=training))
+    rate = building.learning_rate(dataclasses.replace(settings, training=training))
     values = [float(rate(step)) for step in (0, 5, 10, 505, 1000, 1500)]
     np.testing.assert_allclose(values, [0, 0.25, 0.5, 0.25, 0, 0], atol=1e-6)
 

@@ -21,9 +21,9 @@ import keras
 
 from shiftnet_tf import callbacks, checkpoints, config_file, data
 from shiftnet_tf.atomic import locked
+from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.errors import InputError, MissingGpuError, check, command
 from shiftnet_tf.runs import Run
-from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 ROOT = Path(__file__).resolve().parent.parent
 RESUMABLE = ("training.epochs", "training.learning_rate")
@@ -74,12 +74,6 @@ def choose_device(require_gpu):
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
 
-def is_deterministic(settings):
-    """Whether only operations are taken that give the same bits each time; Keras compiles none of them."""
-    wanted = resolve_by_device(settings.training.deterministic, gpu=False)
-    return wanted and settings.training.jit_compile != "on"
-
-
 def check_memory(settings):
     """Refuses a shift connection whose similarities, of all positions with all, take more memory than there is."""
     model = settings.model
@@ -92,30 +86,6 @@ def check_memory(settings):
             f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
             f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"
         )
-
-
-def learning_rate(settings):
-    """What Adam takes: a number, or its way over the steps of the run."""
-    highest, steps = settings.training.learning_rate, settings.training.epochs * settings.training.steps_per_epoch
-    if settings.training.schedule == "constant":
-        return highest
-    rise = steps // 100
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=highest, warmup_steps=rise)
-
-
-def build(settings):
-    """The compiled model, its weights drawn by the seed."""
-    keras.utils.set_random_seed(settings.training.seed)
-    if is_deterministic(settings):
-        tf.config.experimental.enable_op_determinism()
-    # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = ShiftNet(settings)
-    generator_optimizer, discriminator_optimizer = (
-        keras.optimizers.Adam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
-    )
-    model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
-    return model
 
 
 def load_start(folder, model):

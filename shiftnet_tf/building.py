@@ -1,0 +1,57 @@
+"""From a config to the compiled model that trains: weights by the seed, the two optimizers, determinism."""
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
+
+
+def is_deterministic(settings):
+    """Whether only operations are taken that give the same bits each time; Keras compiles none of them.
+
+    Args:
+        settings: Config.
+
+    Returns:
+        bool.
+    """
+    wanted = resolve_by_device(settings.training.deterministic, gpu=False)
+    return wanted and settings.training.jit_compile != "on"
+
+
+def learning_rate(settings):
+    """What Adam takes: a number, or its way over the steps of the run.
+
+    Args:
+        settings: Config, its `training.steps_per_epoch` resolved.
+
+    Returns:
+        float or keras.optimizers.schedules.LearningRateSchedule.
+    """
+    highest, steps = settings.training.learning_rate, settings.training.epochs * settings.training.steps_per_epoch
+    if settings.training.schedule == "constant":
+        return highest
+    rise = steps // 100
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=highest, warmup_steps=rise)
+
+
+def build(settings):
+    """The compiled model, its weights drawn by the seed.
+
+    Args:
+        settings: Config.
+
+    Returns:
+        ShiftNet.
+    """
+    keras.utils.set_random_seed(settings.training.seed)
+    if is_deterministic(settings):
+        tf.config.experimental.enable_op_determinism()
+    # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    model = ShiftNet(settings)
+    generator_optimizer, discriminator_optimizer = (
+        keras.optimizers.Adam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
+    )
+    model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
+    return model
