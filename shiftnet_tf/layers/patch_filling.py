@@ -98,11 +98,7 @@ class _Level:
         padded = _framed(offsets, step, "REFLECT")
         n, shifts = self.n, (0, step, 2 * step)
         tried = tf.stack([padded[:, i : i + n, j : j + n] for i in shifts for j in shifts], axis=3)  # [B, n, n, 9, 2]
-        place = self.rows[:, :, :, tf.newaxis] + tried
-        inside = tf.clip_by_value(place, 0.0, n - 1.0)
-        index = tf.reshape(self._index(inside), [-1, n * n * 9])
-        whole = tf.gather(tf.reshape(self.whole, [-1, n * n]), index, batch_dims=1)
-        whole *= tf.reshape(tf.cast(tf.reduce_all(tf.equal(inside, place), axis=-1), tf.float32), [-1, n * n * 9])
+        index, whole = self._sources(tried)
         found = tf.reshape(tf.gather(patches, index, batch_dims=1), [-1, n * n, 9, patches.shape[-1]])
         distance = tf.reduce_sum(tf.square(found - patches[:, :, tf.newaxis]), axis=-1)  # [B, n * n, 9]
         score = NEVER * (1.0 - tf.reshape(whole, [-1, n * n, 9])) - distance
@@ -110,14 +106,16 @@ class _Level:
         chosen = tf.reduce_sum(tf.reshape(tried, [-1, n * n, 9, 2]) * best, axis=2)
         return tf.reshape(chosen, [-1, n, n, 2]) * (1.0 - self.whole)
 
-    def _index(self, place):
-        return tf.cast(place[..., 0] * self.n + place[..., 1], tf.int32)
-
     def _sources(self, offsets):
-        """Index of the source of each cell [B, N], and whether that is a known patch, float32 [B, N, 1]."""
-        index = tf.reshape(self._index(tf.clip_by_value(self.rows + offsets, 0.0, self.n - 1.0)), [-1, self.n**2])
-        whole = tf.gather(tf.reshape(self.whole, [-1, self.n**2]), index, batch_dims=1)
-        return index, whole[..., tf.newaxis]
+        """Where offsets [B, n, n, ..., 2] lead: index [B, M], and whether a known patch is there, [B, M, 1]."""
+        rows = tf.reshape(self.rows, [1, self.n, self.n, *[1] * (len(offsets.shape) - 4), 2])
+        place = rows + offsets
+        inside = tf.clip_by_value(place, 0.0, self.n - 1.0)
+        count = int(np.prod(offsets.shape[1:-1]))
+        index = tf.reshape(tf.cast(inside[..., 0] * self.n + inside[..., 1], tf.int32), [-1, count])
+        whole = tf.gather(tf.reshape(self.whole, [-1, self.n**2, 1]), index, batch_dims=1)
+        strayed = tf.reshape(tf.reduce_max(tf.abs(place - inside), axis=-1), [-1, count, 1])
+        return index, tf.where(strayed > 0.0, tf.zeros_like(whole), whole)
 
     def vote(self, offsets):
         """Each cell that is not known becomes the average of what the patches around it take for it."""
@@ -186,7 +184,8 @@ def _confidence(known, n):
     """1 where it is known, else less by `_DECAY` for each cell to the nearest known one (in rows or columns)."""
     reach = 1
     while reach < n:
-        around = tf.nn.max_pool2d(known, 2 * reach + 1, 1, "SAME")
+        width = 2 * reach + 1
+        around = tf.nn.max_pool2d(tf.nn.max_pool2d(known, [width, 1], 1, "SAME"), [1, width], 1, "SAME")
         known = tf.maximum(known, around * _DECAY**-reach)
         reach *= 2
     return known
