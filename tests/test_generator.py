@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from plain_generator import PlainGenerator
 
 from shiftnet_tf import layers, masks
+from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.conversion import generator_from_torch
 from shiftnet_tf.networks import Generator
 

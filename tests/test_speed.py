@@ -1,32 +1,16 @@
 """How much faster than the same network from Keras's plain layers, and that it is the same network."""
 
-import statistics
-import time
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import load_script
-from plain_generator import PlainGenerator
 
 from shiftnet_tf import masks
+from shiftnet_tf.benchmarks.measuring import medians
+from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.exporting import Job
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runtime.backends import LiteRTBackend
-
-
-def medians(calls, rounds=3, repeats=15):
-    """Milliseconds of each call, in turns, so that a drift of the machine meets all alike."""
-    times = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(rounds):
-        for name, call in calls.items():
-            for _ in range(repeats):
-                start = time.perf_counter()
-                call()
-                times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 @pytest.mark.long

@@ -1,0 +1,1 @@
+"""What the network is measured against, and how: two plain versions of it, and one process for each that is timed."""
