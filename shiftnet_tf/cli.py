@@ -1,19 +1,19 @@
-"""The command `shiftnet`: fill the hole of a photo with an exported model, or say what a model is."""
+"""The command `shiftnet`: fill the hole of a photo, say what a model is, or say what works on this machine."""
 
 import argparse
+import functools
 import sys
 
-from shiftnet_tf import __version__
+from shiftnet_tf import __version__, doctor
 from shiftnet_tf.artifact import ArtifactSpec, locate
 from shiftnet_tf.errors import MissingPackageError, command
-from shiftnet_tf.quiet import quiet_stderr
+from shiftnet_tf.quiet import quiet_start
 from shiftnet_tf.runtime import Inpainter, inpaint_file
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 
 
 def _inpaint(options):
-    with quiet_stderr():
-        inpainter = Inpainter(options.model, options.runtime, options.precision, options.threads)
+    inpainter = _start(options, options.runtime, options.precision, options.threads)
     if inpaint_file(inpainter, options.photo, options.mask, options.output, options.save_shift_map):
         print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}")
         if options.save_shift_map:
@@ -41,16 +41,29 @@ def _info(options):
         )
     print(f"runtimes installed: {', '.join(installed()) or 'none'}")
     try:
-        with quiet_stderr():
-            inpainter = Inpainter(path)
+        inpainter = _start(options)
     except MissingPackageError as error:
         print(f"taken here: nothing, {error}")
     else:
         print(f"taken here: {inpainter.path.name} on {_where(inpainter)}")
 
 
+def _start(options, *choices):
+    with quiet_start():
+        return Inpainter(options.model, *choices, provider=options.provider, require_gpu=options.require_gpu)
+
+
 def _where(inpainter):
-    return f"{inpainter.runtime} ({inpainter.device})"
+    return f"{inpainter.runtime} ({inpainter.provider})"
+
+
+def _doctor(options):
+    return 0 if doctor.examine(functools.partial(print, flush=True), options.tensorflow) else 1
+
+
+def _add_provider(parser):
+    parser.add_argument("--provider", default="auto", help="auto (default), cpu, cuda, tensorrt: `doctor` lists them")
+    parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
 
 
 def _parser():
@@ -68,18 +81,29 @@ def _parser():
     inpaint.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
     inpaint.add_argument("--precision", help="default: the most precise file")
     inpaint.add_argument("--threads", type=int, help="default: left to the runtime")
+    _add_provider(inpaint)
     inpaint.set_defaults(run=_inpaint)
 
     info = commands.add_parser("info", help="say what a model is", description="Says what a model folder holds.")
     info.add_argument("model", nargs="?", help=f"{model}; default: the one that comes with shiftnet_tf")
+    _add_provider(info)
     info.set_defaults(run=_info)
+
+    check = commands.add_parser(
+        "doctor",
+        help="say what is installed and what works",
+        description="One page for a bug report: what is installed, what loads, how long a fill takes. Exit code 1 "
+        "where nothing can run the model that comes with shiftnet_tf.",
+    )
+    check.add_argument("--tensorflow", action="store_true", help="import TensorFlow too, which takes seconds")
+    check.set_defaults(run=_doctor)
     return parser
 
 
 @command
 def main(arguments=None):
     options = _parser().parse_args(arguments)
-    options.run(options)
+    return options.run(options)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,18 @@ environment, all of it is shown.
 """
 
 import contextlib
+import logging
+import logging.handlers
 import os
 import sys
 import tempfile
 
-from shiftnet_tf.errors import command, import_optional
+from shiftnet_tf.errors import ShiftNetError, command, import_optional
 
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Holds back what is written to file descriptor 2, by C++ code too; shows it if the block fails."""
+    """Holds back what is written to file descriptor 2, by C++ code too; shows it if the block fails unforeseen."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return
@@ -24,6 +26,8 @@ def quiet_stderr():
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ShiftNetError:
+            raise  # its sentence says what is wrong
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -32,6 +36,21 @@ def quiet_stderr():
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """Holds back what a runtime writes while it starts, and says after it what shiftnet_tf itself warns of."""
+    held = logging.handlers.MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
+    logger = logging.getLogger("shiftnet_tf")
+    logger.addHandler(held)
+    try:
+        with quiet_stderr():
+            yield
+    finally:
+        logger.removeHandler(held)
+        for record in held.buffer:
+            print(f"note: {record.getMessage()}", file=sys.stderr)
 
 
 def import_tensorflow():

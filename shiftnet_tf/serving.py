@@ -95,7 +95,8 @@ class GeneratorBackend:
     """
 
     name = "keras"
-    device = "TensorFlow's choice"
+    provider = "TensorFlow's choice"
+    batch_sizes = ()
 
     def __init__(self, generator):
         with_shift_map = bool(generator.shift_layers)

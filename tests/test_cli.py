@@ -23,7 +23,7 @@ def test_inpaint(small_model, tmp_path, capsys, photo):
 
 def test_runtime_and_threads(small_model, tmp_path, capsys):
     assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--runtime", "litert", "--threads", "1") == 0
-    assert "model.tflite on litert (CPU)" in capsys.readouterr().out
+    assert "model.tflite on litert (CPU (XNNPACK))" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

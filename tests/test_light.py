@@ -17,6 +17,8 @@ class Without:
         self.finder = finder
     def find_spec(self, name, path=None, target=None):
         return None if name.split(".")[0] in {blocked} else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):  # importlib.metadata looks for packages with the finders too
+        return getattr(self.finder, name)
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 """
 
@@ -86,6 +88,7 @@ LIGHT = {
     "__init__",
     "runs",
     "cli",
+    "doctor",
     "atomic",
     "config",
     "config_model",
@@ -97,7 +100,8 @@ LIGHT = {
 }
 LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines"}
 ALLOWED = {
-    "cli": {"errors", "artifact", "runtime", "quiet"},
+    "cli": {"errors", "artifact", "runtime", "quiet", "doctor"},
+    "doctor": {"errors", "artifact", "runtime", "quiet"},
     "runtime": {"artifact", "images", "image_files", "pictures", "atomic", "errors", "runtime"},
     "masks": {"images", "image_files", "errors"},
     "artifact": {"atomic", "errors"},

@@ -201,6 +201,28 @@ def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
     assert Inpainter(model_copy, precision="int8").path.name == "b.onnx"
 
 
+def test_a_file_for_one_kind_of_device_is_taken_only_by_its_name(model_copy):
+    spec = artifact.ArtifactSpec.read(model_copy)
+    shutil.copy(model_copy / "model.tflite", model_copy / "a.tflite")
+    entry = dataclasses.replace(spec.files["model.tflite"], profile="mobile-gpu")
+    dataclasses.replace(spec, files={"a.tflite": entry, **spec.files}).write(model_copy)
+    assert Inpainter(model_copy, "litert").path.name == "model.tflite"
+    assert Inpainter(model_copy / "a.tflite").path.name == "a.tflite"
+
+
+def test_a_precision_that_the_runtime_has_no_file_of(model_copy):
+    spec = artifact.ArtifactSpec.read(model_copy)
+    shutil.copy(model_copy / "model.tflite", model_copy / "dynamic.tflite")
+    files = spec.files | {"dynamic.tflite": dataclasses.replace(spec.files["model.tflite"], precision="dynamic")}
+    dataclasses.replace(spec, files=files).write(model_copy)
+    assert Inpainter(model_copy, "litert", "dynamic").path.name == "dynamic.tflite"
+    message = "onnxruntime cannot run precision dynamic of this model, only float32: .* lists dynamic as tflite"
+    with pytest.raises(InputError, match=message):
+        Inpainter(model_copy, "onnxruntime", "dynamic")
+    with pytest.raises(InputError, match=r"lists no file of precision int8, only .*dynamic.tflite \(dynamic\)"):
+        Inpainter(model_copy, precision="int8")
+
+
 def test_a_mask_that_touches_every_pixel_of_the_model_is_refused(inpainter):
     image, mask = np.zeros((640, 640, 3), np.uint8), np.zeros((640, 640), np.uint8)
     mask[::8, ::8] = 1

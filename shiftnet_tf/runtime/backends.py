@@ -1,15 +1,26 @@
 """The runtimes behind one interface: `backend(image, mask)` -> dict of output name to numpy array.
 
-`image` is uint8 [B, S, S, 3], `mask` uint8 [B, S, S, 1], nonzero = hole. Each runtime is imported on use.
+`image` is uint8 [B, S, S, 3], `mask` uint8 [B, S, S, 1], nonzero = hole. Each runtime is imported on use. A backend
+says in `provider` what it really runs on, in `outputs` what it gives, and in `batch_sizes` which sizes of a batch it is
+prepared for; () where any is as good.
 """
 
+import contextlib
 import importlib.util
 import os
 import threading
 
 import numpy as np
 
-from shiftnet_tf.errors import InputError, MissingPackageError, first_line, import_optional
+from shiftnet_tf.errors import (
+    InputError,
+    MissingGpuError,
+    MissingPackageError,
+    ShiftNetError,
+    first_line,
+    import_optional,
+)
+from shiftnet_tf.runtime import providers
 
 
 class OnnxRuntimeBackend:
@@ -18,28 +29,30 @@ class OnnxRuntimeBackend:
     Args:
         path: Path of an .onnx file.
         threads: int, or None for one a core.
-        cpu: bool, whether to stay on the CPU. Defaults to False.
+        provider: str, see `providers.open_session`.
+        require_gpu: bool, whether the CPU is an error.
+        image_size: int, S in pixels, for TensorRT; None leaves its shapes to it.
 
     Attributes:
-        device: str, what it really runs on, as the session says.
+        provider: str, what it really runs on, as the session says, such as `"CPUExecutionProvider"`.
     """
 
-    def __init__(self, path, threads=None, cpu=False):
+    def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         onnxruntime = import_optional("onnxruntime", "onnxruntime", "running an ONNX model")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        wanted = ["CPUExecutionProvider"] if cpu else ["CUDAExecutionProvider", "CPUExecutionProvider"]
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # its exceptions have no common base of their own
-            raise InputError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from error
-        self.device = self._session.get_providers()[0]
+        self._session = providers.open_session(onnxruntime, path, options, provider, require_gpu, image_size)
+        self.provider = self._session.get_providers()[0]
+        on_gpu = self.provider.removesuffix(providers.SUFFIX).lower() in providers.GPU
+        self.batch_sizes = providers.BATCH_SIZES if on_gpu else ()
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, image, mask):
-        return dict(zip(self.outputs, self._session.run(None, {"image": image, "mask": mask})))
+        try:
+            return dict(zip(self.outputs, self._session.run(None, {"image": image, "mask": mask})))
+        except Exception as error:  # its exceptions have no common base of their own
+            raise _failure("ONNX Runtime", image, error) from error
 
 
 class LiteRTBackend:
@@ -48,13 +61,17 @@ class LiteRTBackend:
     Args:
         path: Path of a .tflite file.
         threads: int, or None for one a core that is there, at most 4.
-        cpu: bool; it always stays on the CPU.
+        provider: `"auto"` or `"cpu"`, which are the same.
+        require_gpu: bool, refused if true.
+        image_size: int, not needed here.
     """
 
-    device = "CPU"
+    provider = "CPU (XNNPACK)"
+    batch_sizes = ()
 
-    def __init__(self, path, threads=None, cpu=False):
+    def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         litert = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", "running a TFLite model")
+        providers.check(provider, ["cpu"], require_gpu, "litert")
         try:
             self._interpreter = litert.Interpreter(str(path), num_threads=threads or min(4, os.cpu_count() or 1))
             self._interpreter.allocate_tensors()
@@ -66,7 +83,10 @@ class LiteRTBackend:
 
     def __call__(self, image, mask):
         with self._lock:
-            results = [self._runner(image=image[i : i + 1], mask=mask[i : i + 1]) for i in range(len(image))]
+            try:
+                results = [self._runner(image=image[i : i + 1], mask=mask[i : i + 1]) for i in range(len(image))]
+            except (ValueError, RuntimeError) as error:
+                raise _failure("LiteRT", image, error) from error
         return {name: np.concatenate([result[name] for result in results]) for name in self.outputs}
 
 
@@ -76,24 +96,45 @@ class SavedModelBackend:
     Args:
         path: Path of a SavedModel folder.
         threads: int or None; TensorFlow takes its threads from its own settings.
-        cpu: bool; TensorFlow chooses its device itself.
+        provider: `"auto"` (its first GPU if it finds one, else the CPU), `"cpu"` or `"gpu"`.
+        require_gpu: bool, whether the CPU is an error.
+        image_size: int, not needed here.
     """
 
-    device = "TensorFlow's choice"
+    batch_sizes = ()
 
-    def __init__(self, path, threads=None, cpu=False):
+    def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         tensorflow = import_optional("tensorflow", "tensorflow", "running a SavedModel")
+        providers.check(provider, ["gpu", "cpu"], require_gpu, "tensorflow")
+        has_gpu = bool(tensorflow.config.list_logical_devices("GPU"))
+        if not has_gpu and (require_gpu or provider == "gpu"):
+            raise MissingGpuError("TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why)")
+        self._on_cpu = provider == "cpu"
+        self._tensorflow = tensorflow
         try:
-            self._model = tensorflow.saved_model.load(str(path))
+            with self._place():
+                self._model = tensorflow.saved_model.load(str(path))
         except (OSError, ValueError) as error:
             raise InputError(f"TensorFlow cannot load {path}: {first_line(error)}") from error
         self._signature = self._model.signatures["serving_default"]
-        self._constant = tensorflow.constant
+        self.provider = "GPU (TensorFlow)" if has_gpu and not self._on_cpu else "CPU (TensorFlow)"
         self.outputs = list(self._signature.structured_outputs)
 
+    def _place(self):
+        return self._tensorflow.device("/CPU:0") if self._on_cpu else contextlib.nullcontext()
+
     def __call__(self, image, mask):
-        results = self._signature(image=self._constant(image), mask=self._constant(mask))
+        constant = self._tensorflow.constant
+        try:
+            with self._place():
+                results = self._signature(image=constant(image), mask=constant(mask))
+        except self._tensorflow.errors.OpError as error:
+            raise _failure("TensorFlow", image, error) from error
         return {name: result.numpy() for name, result in results.items()}
+
+
+def _failure(runtime, image, error):
+    return ShiftNetError(f"{runtime} failed on a batch of {len(image)}: {first_line(error)}")
 
 
 # In the order of preference: runtime -> (format, module to look for, package, class).
@@ -116,7 +157,7 @@ def open_file(file_format, path, cpu=False):
         A backend.
     """
     classes = {its_format: backend for its_format, _, _, backend in RUNTIMES.values()}
-    return classes[file_format](path, cpu=cpu)
+    return classes[file_format](path, provider="cpu" if cpu else "auto")
 
 
 def installed():

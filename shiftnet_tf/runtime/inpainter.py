@@ -1,10 +1,14 @@
 """From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
 
+import itertools
+
 import numpy as np
 
 from shiftnet_tf import artifact, images
-from shiftnet_tf.errors import InputError
-from shiftnet_tf.runtime import backends
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.runtime import backends, memory
+
+_ABSENT = object()
 
 
 class Inpainter:
@@ -17,6 +21,10 @@ class Inpainter:
             for which the folder has a file.
         precision: str, such as `"float32"`; None takes the most precise file.
         threads: int; None leaves it to the runtime.
+        provider: str, what to run on: `"auto"` (default) takes a GPU where the runtime can load it, and says so (by
+            `logging`) where it cannot and runs on the CPU; ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"` and
+            what else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.
+        require_gpu: bool, whether to refuse to run on the CPU. Defaults to False.
 
     Attributes:
         spec: ArtifactSpec of the folder.
@@ -24,7 +32,7 @@ class Inpainter:
         path: Path of that file.
         image_size: int, the size S in pixels that it works at.
         runtime: str, what runs it.
-        device: str, where it runs, as the runtime says.
+        provider: str, what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
 
     Call arguments:
         image: numpy uint8 [H, W, 3], RGB, any H and W.
@@ -40,6 +48,7 @@ class Inpainter:
         InputError: no such model, a file that is not the one exported, arrays of another kind, a mask of another
             size or one that covers everything.
         MissingPackageError: no runtime that fits is installed.
+        MissingGpuError: a GPU, or the provider of one, was asked for and does not load.
 
     Example:
 
@@ -47,21 +56,17 @@ class Inpainter:
     >>> inpainted = inpainter(photo, mask)
     """
 
-    def __init__(self, path=None, runtime=None, precision=None, threads=None):
+    def __init__(self, path=None, runtime=None, precision=None, threads=None, provider="auto", require_gpu=False):
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
+        check("provider", provider, isinstance(provider, str) and provider, 'a name such as "auto" or "cpu"')
         folder, name = artifact.locate(path)
         self.spec = artifact.ArtifactSpec.read(folder)
-        entries = {n: e for n, e in self.spec.files.items() if name in (None, n) and precision in (None, e.precision)}
-        if not entries:
-            wanted = name or f"file of precision {precision}"
-            raise InputError(f"{folder / artifact.SPEC_NAME} lists no {wanted}, only {', '.join(self.spec.files)}")
-        self.runtime = backends.choose({entry.format for entry in entries.values()}, runtime)
-        file_format, _, _, backend = backends.RUNTIMES[self.runtime]
-        name = min((n for n, e in entries.items() if e.format == file_format), key=lambda n: self._rank(entries[n]))
-        self.entry = entries[name]
+        self.runtime, name = _choose(folder / artifact.SPEC_NAME, self.spec, name, runtime, precision)
+        self.entry = self.spec.files[name]
         artifact.check(folder / name, self.entry)
-        self._take(backend(folder / name, threads), folder / name, self.entry.image_size)
+        backend, size = backends.RUNTIMES[self.runtime][-1], self.entry.image_size
+        self._take(backend(folder / name, threads, provider, require_gpu, size), folder / name, size, self.entry.batch)
 
     @classmethod
     def from_backend(cls, backend, path, image_size):
@@ -80,31 +85,111 @@ class Inpainter:
         inpainter._take(backend, path, image_size)
         return inpainter
 
-    def _take(self, backend, path, image_size):
-        self._backend, self.path, self.image_size = backend, path, image_size
-        self.device = backend.device
-
-    def _rank(self, entry):
-        return entry.image_size != self.spec.image_size, artifact.PRECISIONS.index(entry.precision)
+    def _take(self, backend, path, image_size, batch=None):
+        self._backend, self.path, self.image_size, self._batch = backend, path, image_size, batch
+        self.provider = backend.provider
 
     def __call__(self, image, mask, return_shift_map=False):
         image, mask = _checked(image, mask)
         if return_shift_map and "shift_map" not in self._backend.outputs:
             raise InputError(f"{self.path} has no shift map: export the model with --shift-map")
-        if mask.all():
-            raise InputError("the mask covers the whole photo: nothing is known to fill it from")
         if not mask.any() and not return_shift_map:
             return image.copy()
+        outputs = self._run([self._scaled(image, mask)])
+        inpainted = _pasted(image, mask, outputs["inpainted_image"][0])
+        return (inpainted, outputs["shift_map"][0]) if return_shift_map else inpainted
+
+    def batch(self, images, masks, batch_size=None):
+        """Fills many photos, of any size each, a few at a time through the one session.
+
+        A photo comes back once its batch is full, in the order in which it came, so that a stream of any length works.
+        A photo without a hole comes back unchanged and is not run. A file that takes one picture at a time (TFLite)
+        is given one at a time; on a GPU an incomplete batch is filled up to 1, 2, 4 or 8 pictures.
+
+        Args:
+            images: iterable of uint8 [H, W, 3].
+            masks: iterable of as many [H, W], nonzero = hole.
+            batch_size: int; None chooses by the available memory, see `memory.batch_size`.
+
+        Returns:
+            A generator of uint8 [H, W, 3]. Where a pair is bad, or one of the two ends before the other, it raises
+            InputError with the index of the pair (from 0), after the photos before it.
+
+        Raises:
+            InputError: a batch size that is none, or that needs more memory than there is.
+
+        Example:
+
+        >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
+        ...     show(inpainted)
+        """
+        size = memory.batch_size(batch_size, self.image_size)
+        return self._stream(images, masks, 1 if self._batch == 1 else size)
+
+    def _stream(self, photos, masks, size):
+        waiting = []
+        for index, (image, mask) in enumerate(itertools.zip_longest(photos, masks, fillvalue=_ABSENT)):
+            try:
+                if image is _ABSENT or mask is _ABSENT:
+                    raise InputError(f"there is no {'photo' if image is _ABSENT else 'mask'} any more")
+                image, mask = _checked(image, mask)
+                waiting.append((image, mask, self._scaled(image, mask) if mask.any() else None))
+            except InputError as error:
+                yield from self._filled(waiting)
+                raise InputError(f"pair {index}: {error}") from error
+            if len(waiting) >= size:
+                yield from self._filled(waiting)
+                waiting = []
+        yield from self._filled(waiting)
+
+    def _filled(self, waiting):
+        scaled = [pair for _, _, pair in waiting if pair is not None]
+        answers = iter(self._run(scaled)["inpainted_image"] if scaled else ())
+        for image, mask, pair in waiting:
+            yield image.copy() if pair is None else _pasted(image, mask, next(answers))
+
+    def _scaled(self, image, mask):
         size = self.image_size
         small_image, small_mask = images.resize_pair(image, mask, size, size)
         if small_mask.all():
             raise InputError(
                 f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
             )
-        outputs = self._backend(small_image[np.newaxis], small_mask[np.newaxis, ..., np.newaxis])
-        filled = images.resize_image(outputs["inpainted_image"][0], *image.shape[:2])
-        inpainted = images.composite(image, filled, mask)
-        return (inpainted, outputs["shift_map"][0]) if return_shift_map else inpainted
+        return small_image, small_mask[..., np.newaxis]
+
+    def _run(self, pairs):
+        surplus = next((size for size in self._backend.batch_sizes if size >= len(pairs)), len(pairs)) - len(pairs)
+        pairs = pairs + pairs[-1:] * surplus
+        outputs = self._backend(np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs]))
+        return {name: values[: len(pairs) - surplus] for name, values in outputs.items()}
+
+
+def _choose(path, spec, name, runtime, precision):
+    """The runtime and the name of the file that it runs; `path` is that of the spec, `name` of the one file or None."""
+    entries = {n: e for n, e in spec.files.items() if name in (None, n) and precision in (None, e.precision)}
+    if not entries:
+        wanted = name or f"file of precision {precision}"
+        there = ", ".join(f"{n} ({e.precision})" for n, e in spec.files.items())
+        raise InputError(f"{path} lists no {wanted}, only {there}")
+    formats = {entry.format for entry in entries.values()}
+    if precision and runtime in backends.RUNTIMES and backends.RUNTIMES[runtime][0] not in formats:
+        runs = [e.precision for e in spec.files.values() if e.format == backends.RUNTIMES[runtime][0]]
+        raise InputError(
+            f"{runtime} cannot run precision {precision} of this model, only {', '.join(runs) or 'nothing'}: {path} "
+            f"lists {precision} as {', '.join(sorted(formats))}"
+        )
+    runtime = backends.choose(formats, runtime)
+
+    def rank(n):
+        entry = entries[n]
+        special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
+        return special, entry.image_size != spec.image_size, artifact.PRECISIONS.index(entry.precision)
+
+    return runtime, min((n for n, e in entries.items() if e.format == backends.RUNTIMES[runtime][0]), key=rank)
+
+
+def _pasted(image, mask, small):
+    return images.composite(image, images.resize_image(small, *image.shape[:2]), mask)
 
 
 def _checked(image, mask):
@@ -118,4 +203,7 @@ def _checked(image, mask):
             f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
             f"Received: {mask.shape[1]}x{mask.shape[0]}"
         )
-    return image, mask != 0
+    mask = mask != 0
+    if mask.all():
+        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
+    return image, mask

@@ -1,0 +1,165 @@
+"""One page about this machine for a bug report: what is installed, which providers load, how long a fill takes.
+
+Nothing that it meets is an error of its own: what fails is a line of the page. TensorFlow is imported only on request.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+from shiftnet_tf import __version__, artifact
+from shiftnet_tf.errors import first_line
+from shiftnet_tf.quiet import quiet_stderr
+from shiftnet_tf.runtime import Inpainter, backends, memory, providers
+
+PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras")
+
+# The smallest model there is, y = max(x, 0) of one number, opset 18: to see whether a provider loads.
+TINY_MODEL = bytes.fromhex(
+    "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a0208014204"
+    "0a001012"
+)
+
+
+def examine(say, with_tensorflow=False):
+    """Tells about the machine, line by line, so that a crash in a library leaves what was found before it.
+
+    Args:
+        say: function of a line, such as `print`.
+        with_tensorflow: bool, whether to import TensorFlow too and say which GPUs it sees.
+
+    Returns:
+        bool, whether a hole was filled with the model that comes with shiftnet_tf.
+    """
+    say(f"shiftnet_tf {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    say(f"CPU: {_cpu()}; memory: {_gigabytes(memory.total())}, free: {_gigabytes(memory.available())}")
+    say(f"NVIDIA driver: {_nvidia()}")
+    for package in PACKAGES:
+        version = providers.version(package)
+        if version or package not in providers.PACKAGES[2:]:
+            say(f"{package}: {version or 'not installed'}")
+    if conflict := providers.conflict():
+        say(f"CONFLICT: {conflict}")
+    if "onnxruntime" in backends.installed():
+        _providers(say)
+    if with_tensorflow:
+        _attempt(say, "GPUs that tensorflow sees", _tensorflow)
+    return _model(say)
+
+
+def _attempt(say, title, step):
+    """Says what a step returns, or why it failed; returns whether it did not."""
+    try:
+        with quiet_stderr():
+            text = step()
+    except Exception as error:  # whatever a broken installation throws belongs on the page
+        home = str(Path.home())
+        say(f"{title}: FAILED, {type(error).__name__}: {first_line(error).replace(home, '~')}")
+        return False
+    say(f"{title}: {text}")
+    return True
+
+
+def _cpu():
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {os.cpu_count()} cores, {usable} of them for this process"
+
+
+def _gigabytes(count):
+    return "unknown" if count is None else f"{count / 1e9:.1f} GB"
+
+
+def _nvidia():
+    program = shutil.which("nvidia-smi")
+    if not program:
+        return "none (no nvidia-smi)"
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi failed: {first_line(error)}"
+    return "; ".join((answer.stdout if answer.returncode == 0 else answer.stdout + answer.stderr).strip().splitlines())
+
+
+def _providers(say):
+    """The providers that the package was built with, and of each whether it loads."""
+    names = []
+
+    def ask():
+        import onnxruntime
+
+        names.extend(providers.offered(onnxruntime))
+        return ", ".join(names)
+
+    _attempt(say, "providers in onnxruntime", ask)
+    for name in names:
+        _attempt(say, f"    {name}", lambda name=name: _loads(name))
+
+
+def _loads(name):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    reason = providers.failure(onnxruntime, TINY_MODEL, options, name)
+    return f"FAILS to load, {reason}" if reason else "loads"
+
+
+def _tensorflow():
+    import tensorflow
+
+    return ", ".join(device.name for device in tensorflow.config.list_physical_devices("GPU")) or "none"
+
+
+def _model(say):
+    """Checks the files of the model in the box and fills a hole with each runtime that is there."""
+    try:
+        folder = artifact.default_model()
+        spec = artifact.ArtifactSpec.read(folder)
+    except Exception as error:
+        say(f"model: FAILED, {first_line(error).replace(str(Path.home()), '~')}")
+        return False
+    say(f"model: {folder.name}, {spec.image_size}x{spec.image_size}")
+    for name, entry in spec.files.items():
+        _attempt(say, f"    {name}", lambda name=name, entry=entry: _file(folder / name, entry))
+    formats = {entry.format for entry in spec.files.values()}
+    fitting = [name for name in backends.installed() if backends.RUNTIMES[name][0] in formats]
+    if not fitting:
+        packages = " or ".join(f"pip install {row[2]}" for row in backends.RUNTIMES.values() if row[0] in formats)
+        say(f"fill: FAILED, no runtime that can run it is installed: {packages}")
+    filled = [_attempt(say, f"fill with {name}", lambda name=name: _fill(name)) for name in fitting]
+    return any(filled)
+
+
+def _file(path, entry):
+    artifact.check(path, entry)
+    return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... as it should be"
+
+
+def _fill(runtime):
+    start = time.perf_counter()
+    inpainter = Inpainter(runtime=runtime)
+    loaded = time.perf_counter()
+    size = inpainter.image_size
+    image = np.broadcast_to(np.linspace(0, 255, size).astype(np.uint8)[:, None, None], (size, size, 3))
+    mask = np.zeros((size, size), bool)
+    mask[size // 3 : size // 2, size // 3 : size // 2] = True
+    times = [loaded]
+    for _ in range(2):
+        inpainter(image, mask)
+        times.append(time.perf_counter())
+    return (
+        f"{inpainter.path.name} on {inpainter.provider}, loaded in {loaded - start:.2f} s, first fill "
+        f"{times[1] - times[0]:.2f} s, second {times[2] - times[1]:.2f} s"
+    )

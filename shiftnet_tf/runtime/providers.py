@@ -1,0 +1,207 @@
+"""Which execution provider of ONNX Runtime runs a model, with which options, and why one does not load.
+
+`onnxruntime.get_available_providers()` lists what the package was built with, on a machine without any GPU too: what
+runs is known from the session alone. A provider goes by its name in ONNX Runtime without "ExecutionProvider", in lower
+case: `cpu`, `cuda`, `tensorrt`. The options are those of ONNX Runtime's documentation:
+https://onnxruntime.ai/docs/execution-providers/
+"""
+
+import contextlib
+import ctypes
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+from shiftnet_tf import artifact
+from shiftnet_tf.errors import InputError, MissingGpuError, first_line
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = "ExecutionProvider"
+AUTO = ("cuda", "migraphx", "rocm", "dml")  # not tensorrt: it builds its engine for minutes before the first picture
+GPU = (*AUTO, "tensorrt", "nvtensorrtrtx", "webgpu", "gpu")  # "gpu" is TensorFlow's name
+BATCH_SIZES = (1, 2, 4, 8)  # on a GPU each new size costs a search or an engine, so that no other is run
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm")
+
+
+def conflict():
+    """What is wrong where more than one package puts its files into the folder `onnxruntime`.
+
+    Returns:
+        str, "" where all is well.
+    """
+    there = [name for name in PACKAGES if version(name)]
+    if len(there) < 2:
+        return ""
+    return (
+        f"{' and '.join(there)} are installed at once and hide each other's providers: "
+        f"pip uninstall {' '.join(there)}, then install one of them"
+    )
+
+
+def version(package):
+    """The version of an installed package.
+
+    Args:
+        package: str, as `pip install` takes it.
+
+    Returns:
+        str, or None.
+    """
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def offered(onnxruntime):
+    """The providers that the installed package was built with; they may still fail to load.
+
+    Args:
+        onnxruntime: the module.
+
+    Returns:
+        list of str, in ONNX Runtime's order, `cpu` last.
+    """
+    names = [name.removesuffix(SUFFIX).lower() for name in onnxruntime.get_available_providers()]
+    return [name for name in names if name not in ("azure", "cpu")] + ["cpu"]  # azure calls a service elsewhere
+
+
+def check(provider, names, require_gpu, runtime):
+    """Refuses a provider that a runtime does not know, and a GPU where none can be.
+
+    Args:
+        provider: str, `"auto"` or a name.
+        names: list of str that the runtime can take.
+        require_gpu: bool.
+        runtime: str, for the message.
+
+    Raises:
+        InputError: an unknown name, or one of no GPU together with `require_gpu`.
+        MissingGpuError: a GPU's provider that the runtime lacks.
+    """
+    can = f"{runtime} can take {', '.join(['auto', *names])} here"
+    install = "" if version("onnxruntime-gpu") else "; pip install onnxruntime-gpu in the place of onnxruntime has CUDA"
+    if provider != "auto" and provider not in names:
+        if provider in GPU and runtime == "onnxruntime":
+            raise MissingGpuError(f"onnxruntime has no provider {provider}. {can}{install}")
+        raise InputError(f"`provider` must be one that the runtime has: {can}. Received: {provider!r}")
+    if require_gpu and provider != "auto" and provider not in GPU:
+        raise InputError(f"a GPU is required and the provider is {provider}: leave one of them out")
+    if require_gpu and not set(GPU) & set(names):
+        raise MissingGpuError(f"a GPU is required and {runtime} has none: {can}{install}")
+
+
+def open_session(onnxruntime, model, options, provider="auto", require_gpu=False, image_size=None):
+    """A session on the provider that was asked for; with `"auto"` on the CPU where the GPU's fails, which is said.
+
+    Args:
+        onnxruntime: the module.
+        model: Path of an .onnx file, or its bytes.
+        options: onnxruntime.SessionOptions.
+        provider: str, a name, or `"auto"`: the first of AUTO that the package has, else the CPU.
+        require_gpu: bool, whether the CPU is an error.
+        image_size: int, S in pixels, for the shapes of TensorRT; None leaves them to it.
+
+    Returns:
+        onnxruntime.InferenceSession.
+
+    Raises:
+        InputError: a name that the package does not know, or a model that does not load.
+        MissingGpuError: the provider or a GPU was asked for, and does not load.
+    """
+    if message := conflict():
+        logger.warning(message)
+    names = offered(onnxruntime)
+    check(provider, names, require_gpu, "onnxruntime")
+    first = next((name for name in AUTO if name in names), "cpu") if provider == "auto" else provider
+    if provider == "auto" and require_gpu and first == "cpu":
+        first = next(name for name in names if name in GPU)
+    session, reason = _try(onnxruntime, model, options, _chain(first, names), image_size)
+    if reason and (require_gpu or provider != "auto"):
+        raise MissingGpuError(f"the provider {first} does not load: {reason}; `shiftnet doctor` shows all of them")
+    if reason:
+        logger.warning("the provider %s does not load: %s; running on the CPU instead", first, reason)
+        session = session or _try(onnxruntime, model, options, ["cpu"], image_size)[0]
+    return session
+
+
+def failure(onnxruntime, model, options, name):
+    """Why a provider does not load, from a session with it.
+
+    Args:
+        onnxruntime, model, options: as of `open_session`.
+        name: str, one of `offered`.
+
+    Returns:
+        str, "" where it loads.
+    """
+    return _try(onnxruntime, model, options, _chain(name, offered(onnxruntime)), None)[1]
+
+
+def _chain(first, names):
+    """A provider and those that take the operations that it lacks."""
+    return list(dict.fromkeys([first, *(["cuda"] if first == "tensorrt" and "cuda" in names else []), "cpu"]))
+
+
+def _try(onnxruntime, model, options, chain, image_size):
+    """(session or None, why it does not run on the first of `chain`, or "")."""
+    full = {name.removesuffix(SUFFIX).lower(): name for name in onnxruntime.get_available_providers()}
+    wanted = [(full[name], _options(onnxruntime, model, name, image_size)) for name in chain]
+    if chain[0] in ("cuda", "tensorrt") and importlib.util.find_spec("nvidia"):
+        with contextlib.redirect_stdout(sys.stderr):  # what it has to say is no result
+            getattr(onnxruntime, "preload_dlls", lambda: None)()  # CUDA from pip's packages, which no linker finds
+    session, error = None, None
+    try:
+        source = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(source, options, providers=wanted, enable_fallback=0)
+    except Exception as caught:  # its exceptions have no common base of their own
+        if chain[0] == "cpu":
+            raise InputError(f"ONNX Runtime cannot load {model}: {first_line(caught)}") from caught
+        error = caught
+    if session and session.get_providers()[0] == full[chain[0]]:
+        return session, ""
+    library = _missing_library(onnxruntime, chain[0])
+    if library:
+        return session, f"the library {library} is missing"
+    return session, first_line(error) if error else "ONNX Runtime does not say why"
+
+
+def _options(onnxruntime, model, name, image_size):
+    """A provider's options: those that matter where the batch varies."""
+    if name == "cuda":
+        return {"cudnn_conv_algo_search": "HEURISTIC"}  # EXHAUSTIVE, the default, tries all at each new shape
+    if name != "tensorrt" or image_size is None:
+        return {}
+    # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT itself looks at).
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
+    folder /= f"{onnxruntime.__version__}-{artifact.sha256(model)[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = {
+        f"trt_profile_{which}_shapes": ",".join(
+            f"{tensor}:{batch}x{image_size}x{image_size}x{channels}" for tensor, channels in (("image", 3), ("mask", 1))
+        )
+        for which, batch in (("min", BATCH_SIZES[0]), ("opt", 1), ("max", BATCH_SIZES[-1]))
+    }
+    return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder), **shapes}
+
+
+def _missing_library(onnxruntime, name):
+    """What a provider's library needs and the system lacks, asked of the dynamic linker; "" where nothing is known.
+
+    Only for a provider that ONNX Runtime itself has failed to load: its library must not be loaded before.
+    """
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    library = folder / f"libonnxruntime_providers_{name}.so"
+    if not library.is_file():
+        return ""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        found = re.match(r"(\S+): cannot open shared object file", str(error))
+        return Path(found[1]).name if found else ""
+    return ""
