@@ -7,14 +7,11 @@ told apart between processes. In turns, so that a drift of the machine meets all
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-
-import numpy as np
 
 from shiftnet_tf.errors import ShiftNetError
 
@@ -86,6 +83,41 @@ def peak_memory():
     return 1024 * int(line.split()[1])
 
 
+def tensorflow(threads):
+    """TensorFlow with so many threads; only before its first operation.
+
+    Args:
+        threads: int.
+
+    Returns:
+        The module.
+    """
+    from shiftnet_tf.quiet import import_tensorflow
+
+    tf = import_tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return tf
+
+
+class Subject:
+    """What is timed: a subclass has `open`, and leaves in `call` the function that answers once.
+
+    Args:
+        settings: dict, what the process was started with.
+    """
+
+    def __init__(self, settings):
+        self.settings, self.threads = settings, settings["threads"]
+        self.open()
+
+    def times(self, repeats):
+        return timed(self.call, repeats)
+
+    def memory(self):
+        return peak_memory()
+
+
 class Worker:
     """A process that holds one subject, see worker.py.
 
@@ -105,7 +137,8 @@ class Worker:
 
     def __init__(self, kind, threads, **settings):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | {name: str(threads) for name in names} | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment = os.environ | {name: str(threads) for name in names}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}  # the CPU is measured
         request = json.dumps({"kind": kind, "threads": threads, **settings})
         self.kind = kind
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
@@ -165,67 +198,3 @@ class Worker:
 
     def __exit__(self, *exception):
         self.close()
-
-
-def machine(threads):
-    """What all of this ran on.
-
-    Args:
-        threads: int, of each subject.
-
-    Returns:
-        dict of str to str or int.
-    """
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": name,
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "memory_gb": round(memory / 1e9, 1),
-        "load_before": round(os.getloadavg()[0], 2),
-        "platform": platform.platform(),
-    }
-
-
-def growth(positions, values):
-    """The exponent of growth: the slope of a straight line through the logarithms.
-
-    Args:
-        positions, values: lists of positive numbers of one length.
-
-    Returns:
-        float, or None for fewer than two.
-    """
-    if len(positions) < 2:
-        return None
-    return float(np.polyfit(np.log(positions), np.log(values), 1)[0])
-
-
-def gflop(config):
-    """The nominal arithmetic of one picture: two operations a multiply-add of the (transposed) convolutions.
-
-    A layer of C to F channels at s x s, the smaller of its two sizes, has 16 C F s^2 multiply-adds (36 with a kernel of
-    6), whether it halves or doubles the size; norms, shift and activations do not count, the zeros of the padding do.
-
-    Args:
-        config: ModelConfig.
-
-    Returns:
-        float, in 10^9 operations; 13.2 for base width 64 at 256x256.
-    """
-    size, depth = config.image_size, config.depth
-    widths = [config.filters * min(2**layer, 8) for layer in range(depth)]
-    multiply_adds, channels = 0, 3 + config.mask_channel
-    for layer, width in enumerate(widths):
-        kernel = config.third_kernel_size if layer == 2 else 4
-        multiply_adds += kernel**2 * channels * width * (size >> (layer + 1)) ** 2
-        channels = width
-    for layer in reversed(range(depth)):
-        output = widths[layer - 1] if layer else 3
-        multiply_adds += 16 * channels * output * (size >> (layer + 1)) ** 2
-        parts = 3 if layer in config.shift_layers and config.shift != "residual" else 1 + config.skips
-        channels = parts * output
-    return 2 * multiply_adds / 1e9

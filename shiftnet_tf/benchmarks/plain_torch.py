@@ -224,6 +224,21 @@ def load(kind, path):
     return network
 
 
+def answer(network, inputs):
+    """What a generator gives, in the layout of ours.
+
+    Args:
+        network: TorchGenerator.
+        inputs: dict of `image` float32 [B, S, S, 3] and `mask` float32 [B, S, S, 1].
+
+    Returns:
+        (predicted image, numpy float32 [B, S, S, 3]; list of shift maps, numpy int64 [B, h * w]).
+    """
+    with torch.inference_mode():
+        image, features = network(to_torch(inputs["image"]), to_torch(inputs["mask"]), return_features=True)
+    return np.moveaxis(image.numpy(), 1, -1), [shift_map.numpy() for _, _, shift_map in features]
+
+
 def to_torch(array):
     """An array [B, H, W, C] as a tensor [B, C, H, W]."""
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1)))

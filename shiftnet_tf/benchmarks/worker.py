@@ -13,26 +13,8 @@ import time
 
 import numpy as np
 
-from shiftnet_tf.benchmarks.measuring import peak_memory, timed
+from shiftnet_tf.benchmarks.measuring import Subject, tensorflow, timed
 from shiftnet_tf.errors import ShiftNetError, first_line
-
-
-class Subject:
-    """What is timed: `call` answers once.
-
-    Args:
-        settings: dict, what the process was started with.
-    """
-
-    def __init__(self, settings):
-        self.settings, self.threads = settings, settings["threads"]
-        self.open()
-
-    def times(self, repeats):
-        return timed(self.call, repeats)
-
-    def memory(self):
-        return peak_memory()
 
 
 class Network(Subject):
@@ -62,7 +44,7 @@ class ExportedFile(Network):
         if self.settings["kind"] == "tensorflow":
             tensorflow(self.threads)
         backend = backends.RUNTIMES[self.settings["kind"]][-1]
-        self.backend = backend(self.settings["path"], threads=self.threads, cpu=True)
+        self.backend = backend(self.settings["path"], threads=self.threads)
 
     def prepare(self, image, mask):
         self.call = lambda: self.backend(image, mask)["inpainted_image"]
@@ -145,16 +127,6 @@ class MatrixProduct(Subject):
 def to_float(image):
     """uint8 grey levels as float32 in [-1, 1]."""
     return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
-
-
-def tensorflow(threads):
-    """TensorFlow with so many threads."""
-    from shiftnet_tf.quiet import import_tensorflow
-
-    tf = import_tensorflow()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return tf
 
 
 def training_subject(settings):
