@@ -10,8 +10,6 @@ network. So the kernels are inputs of the graph while it is converted and become
 with 2 GB, in seconds.
 """
 
-import collections
-import math
 from pathlib import Path
 
 from shiftnet_tf.errors import command, import_optional
@@ -22,7 +20,7 @@ tf = import_tensorflow()
 import keras
 import numpy as np
 
-from shiftnet_tf import exporting, serving
+from shiftnet_tf import exporting, onnx_graph, serving
 from shiftnet_tf.layers.patch_filling import SCOPE
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
@@ -41,35 +39,16 @@ def convert(generator, path, job):
     signature = serving.input_signature(generator.image_size)
     signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
     model, _ = tf2onnx.from_function(graph, input_signature=signature, opset=OPSET)
-    make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
+    onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
+    onnx_graph.select_by_where(model.graph)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx gives it a name made of numbers
     if job.precision == "float16":
-        halve_constants(model.graph)
+        onnx_graph.halve_constants(model.graph)
     path.write_bytes(model.SerializeToString())
     if job.precision == "int8":
         quantize(path, job.calibration)
     return {"opset": OPSET}
-
-
-def halve_constants(graph):
-    """Keeps the large float32 constants of an ONNX graph in float16, each cast back where it is used.
-
-    Args:
-        graph: onnx.GraphProto, changed in place.
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= 1024:
-            name = tensor.name
-            half = numpy_helper.to_array(tensor).astype(np.float16)
-            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_float16"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 class Calibration:
@@ -112,34 +91,6 @@ def quantize(path, pairs):
             weight_type=quantization.QuantType.QInt8,
         )
     plain.unlink()
-
-
-def make_constant(graph, values):
-    """Turns inputs of an ONNX graph into constants, and computes what depends on constants alone (their transposes).
-
-    Args:
-        graph: onnx.GraphProto, changed in place.
-        values: dict of input name to numpy array.
-    """
-    from onnx import numpy_helper
-    from onnx.reference import ReferenceEvaluator
-
-    inputs = [value for value in graph.input if value.name not in values]
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    values, nodes = dict(values), []
-    known = collections.ChainMap(values, constants)
-    for node in graph.node:  # in the order of computation
-        if any(name in values for name in node.input) and all(name in known for name in node.input):
-            operands = {name: known[name] for name in node.input}
-            values.update(zip(node.output, ReferenceEvaluator(node).run(None, operands)))
-        else:
-            nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
-    tensors += [numpy_helper.from_array(np.ascontiguousarray(values[name]), name) for name in values if name in used]
-    for field, content in ((graph.node, nodes), (graph.input, inputs), (graph.initializer, tensors)):
-        del field[:]
-        field.extend(content)
 
 
 @command

@@ -18,6 +18,7 @@ from shiftnet_tf.errors import InputError, first_line
 FORMAT_VERSION = 1
 FORMATS = ("onnx", "tflite", "saved_model")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
+PROFILES = ("default", "mobile-gpu")
 SPEC_NAME = "spec.json"
 
 INPUTS = {
@@ -52,7 +53,7 @@ class FileEntry:
         sha256: str, of the file; of a folder, of its sorted lines of path and sha256.
         parity: dict, the measured difference from Keras, see `parity.measure` and `parity.measure_loss`.
         precision: str, one of PRECISIONS.
-        profile: `"default"`.
+        profile: str, one of PROFILES: the kind of device that the file is made for.
         details: dict, of the format, such as the ONNX opset.
     """
 
@@ -76,6 +77,7 @@ class FileEntry:
             isinstance(self.sha256, str),
             isinstance(self.parity, dict) and all(type(self.parity.get(name)) in (int, float) for name in numbers),
             self.precision in PRECISIONS,
+            self.profile in PROFILES,
         )
         if not all(right):
             raise InputError(f"a file's entry is not as it should be: {dataclasses.asdict(self)}")

@@ -19,7 +19,7 @@ from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runs import Run, versions_of
 from shiftnet_tf.runtime import backends
 
-CALIBRATION_PHOTOS = 128  # at the most
+CALIBRATION_PHOTOS = (100, 128)  # at the least, at the most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +32,17 @@ class Job:
         precision: str, one of `artifact.PRECISIONS`.
         calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which int8 takes the range of each
             activation; None for other precisions.
+        profile: str, one of `artifact.PROFILES`.
     """
 
     format: str
     with_shift_map: bool
     precision: str = "float32"
     calibration: tuple | None = None
+    profile: str = "default"
 
 
-def parser(description, photos, precisions=("float32",)):
+def parser(description, photos, precisions=("float32",), profiles=("default",)):
     """The arguments that all exporters take.
 
     Args:
@@ -48,6 +50,7 @@ def parser(description, photos, precisions=("float32",)):
         photos: Path, the default folder of photos to compare with Keras on.
         precisions: of `artifact.PRECISIONS`, what the exporter offers; with more than one come the arguments of the
             lower ones.
+        profiles: of `artifact.PROFILES`, likewise.
 
     Returns:
         argparse.ArgumentParser.
@@ -58,15 +61,18 @@ def parser(description, photos, precisions=("float32",)):
     arguments.add_argument("--image-size", type=int, help="pixels, a multiple of 2**depth; default: the training's")
     arguments.add_argument("--shift-map", action="store_true", help="a second output: where each hole part came from")
     arguments.add_argument("--photos", default=photos, help="photos to compare with Keras on; default: the samples")
-    arguments.set_defaults(precision="float32", calibration_photos=None, max_psnr_drop=0.0)
+    arguments.set_defaults(precision="float32", calibration_photos=None, max_psnr_drop=0.0, profile="default")
+    if len(profiles) > 1:
+        more = "mobile-gpu: only what LiteRT's delegates for the GPUs of phones run; default: default"
+        arguments.add_argument("--profile", choices=profiles, help=more)
     if len(precisions) > 1:
         arguments.add_argument("--precision", choices=precisions, default="float32", help="default: float32")
         arguments.add_argument(
             "--max-psnr-drop", type=float, default=0.2, metavar="DB", help="what a lower one may lose; default: 0.2"
         )
     if "int8" in precisions:
-        more = "photos that int8 is fitted to, but for those compared on; default: the samples"
-        arguments.add_argument("--calibration-photos", default=photos, metavar="DIR", help=more)
+        more = "100 photos or more that int8 is fitted to, but for those compared on; default: those trained on"
+        arguments.add_argument("--calibration-photos", metavar="DIR", help=more)
     return arguments
 
 
@@ -91,14 +97,10 @@ def export(options, file_format, suffix, convert, packages, batch=None):
     if options.shift_map and not generator.shift_layers:
         raise InputError(f"--shift-map: the network of {options.run} has no shift connection")
     pairs = parity.sample_pairs(options.photos, generator.image_size)
-    job = Job(file_format, options.shift_map, options.precision)
+    job = Job(file_format, options.shift_map, options.precision, profile=options.profile)
     if options.precision == "int8":
-        used = parity.sample_paths(options.photos)
-        calibration = parity.sample_pairs(options.calibration_photos, generator.image_size, CALIBRATION_PHOTOS, used)
-        job = dataclasses.replace(job, calibration=calibration)
-    precision = "" if options.precision == "float32" else f"-{options.precision}"
-    size = "" if generator.image_size == run.config.model.image_size else f"-{generator.image_size}"
-    name = f"{'saved_model' if file_format == 'saved_model' else 'model'}{size}{precision}{suffix}"
+        job = dataclasses.replace(job, calibration=_calibration(options, run, generator.image_size))
+    name = _file_name(job, run, generator.image_size) + suffix
     out = Path(options.out or run.path / "export")
     spec = artifact.ArtifactSpec(
         image_size=run.config.model.image_size,
@@ -114,11 +116,36 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         outputs, measured = _prove(generator, folder / name, convert, pairs, job, options)
         digest = artifact.sha256(folder / name)
         size, precision = generator.image_size, job.precision
-        entry = artifact.FileEntry(file_format, size, batch, outputs, digest, measured, precision, details=details)
+        entry = artifact.FileEntry(
+            file_format, size, batch, outputs, digest, measured, precision, options.profile, details=details
+        )
         with locked(out):
             _replace(folder / name, out / name)
             spec.merged_into(out, name, entry).write(out)
     print(f"{out / name}: {_megabytes(out / name):.1f} MB, {measured}")
+
+
+def _file_name(job, run, image_size):
+    """Without its suffix: what is not as usual is part of it."""
+    parts = ["saved_model" if job.format == "saved_model" else "model"]
+    parts += [str(image_size)] * (image_size != run.config.model.image_size)
+    parts += [value for value in (job.profile, job.precision) if value not in ("default", "float32")]
+    return "-".join(parts)
+
+
+def _calibration(options, run, image_size):
+    """The masked photos that 8 bits are fitted to; none of those that the file is compared on."""
+    folder = options.calibration_photos or run.config.data.photos
+    if not folder:
+        raise InputError(f"{options.run} does not tell the photos it was trained on: name --calibration-photos")
+    least, most = CALIBRATION_PHOTOS
+    pairs = parity.sample_pairs(folder, image_size, most, parity.sample_paths(options.photos))
+    if len(pairs[0]) < least:
+        raise InputError(
+            f"int8 is fitted to at least {least} photos, others than those compared on. Received: "
+            f"{len(pairs[0])} below {folder} (--calibration-photos)"
+        )
+    return pairs
 
 
 def _prove(generator, path, convert, pairs, job, options):
@@ -126,7 +153,10 @@ def _prove(generator, path, convert, pairs, job, options):
     with quiet_stderr():
         backend = backends.open_file(job.format, path, cpu=True)
     if job.precision != "float32":
-        measured = parity.measure_loss(generator, backend, pairs)
+        twin = None
+        if "shift_map" not in backend.outputs and generator.shift_layers:
+            twin = _twin(generator, path, convert, job)
+        measured = parity.measure_loss(generator, backend, pairs, twin)
         if not measured["psnr_drop"] <= options.max_psnr_drop:
             raise ExportError(
                 f"{path.name} loses {measured['psnr_drop']:.2f} dB, more than the {options.max_psnr_drop:g} of "
@@ -136,12 +166,18 @@ def _prove(generator, path, convert, pairs, job, options):
     measured = parity.measure(generator, backend, pairs)
     if not parity.within_limits(measured) and measured["equal_shifts"] is None and generator.shift_layers:
         # The file does not tell whether it only decided near ties otherwise; a twin with the shift map does.
-        twin = path.with_name(f"twin-{path.name}")
-        convert(generator, twin, dataclasses.replace(job, with_shift_map=True))
-        measured = parity.measure(generator, backend, pairs, backends.open_file(job.format, twin, cpu=True))
+        measured = parity.measure(generator, backend, pairs, _twin(generator, path, convert, job))
     if not parity.within_limits(measured):
         raise ExportError(f"{path.name} does not compute what Keras computes, and was not kept: {measured}")
     return backend.outputs, measured
+
+
+def _twin(generator, path, convert, job):
+    """A backend on the same conversion with the shift map."""
+    twin = path.with_name(f"twin-{path.name}")
+    convert(generator, twin, dataclasses.replace(job, with_shift_map=True))
+    with quiet_stderr():
+        return backends.open_file(job.format, twin, cpu=True)
 
 
 @contextlib.contextmanager

@@ -88,13 +88,14 @@ def measure(generator, backend, pairs, twin=None):
     }
 
 
-def measure_loss(generator, backend, pairs):
+def measure_loss(generator, backend, pairs, twin=None):
     """What a file of less precision loses beside its Keras model, over the hole's pixels.
 
     Args:
         generator: Generator.
         backend: of `runtime.backends`, running the file.
         pairs: (images, masks), see `sample_pairs`.
+        twin: as of `measure`.
 
     Returns:
         dict: `pairs`, their number; `equal_shifts` as of `measure`; `mean_difference` and `max_difference` from Keras
@@ -104,7 +105,7 @@ def measure_loss(generator, backend, pairs):
     Raises:
         ExportError: the file changes a known pixel.
     """
-    answers = list(_answers(generator, backend, pairs))
+    answers = list(_answers(generator, backend, pairs, twin))
     differences = [np.abs(expected - given) for _, expected, given, _ in answers]
     keras_psnr = float(np.mean([_psnr(true, expected) for true, expected, _, _ in answers]))
     file_psnr = float(np.mean([_psnr(true, given) for true, _, given, _ in answers]))

@@ -80,6 +80,20 @@ def small_model(small_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def hundred_photos(tmp_path_factory):
+    """A folder of 120 crops of the sample photos: as many as 8 bits are fitted to."""
+    from shiftnet_tf import image_files
+
+    folder = tmp_path_factory.mktemp("photos")
+    for i, path in enumerate(image_files.find_photos(PHOTOS / "train")):
+        photo = image_files.read_image(path)
+        corners = ((0, 0), (0, photo.shape[1] - 256), (photo.shape[0] - 256, 0), (photo.shape[0] - 256, 64))
+        for j, (top, left) in enumerate(corners):
+            image_files.write_image(folder / f"{i:02}-{j}.png", photo[top : top + 256, left : left + 256])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def photo():
     """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
     from shiftnet_tf import image_files

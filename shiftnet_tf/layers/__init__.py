@@ -9,6 +9,7 @@ from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, 
 from shiftnet_tf.layers.membrane import membrane
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
 from shiftnet_tf.layers.patch_filling import fill_from_patches
+from shiftnet_tf.layers.profiles import mobile_gpu
 from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
 from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
 from shiftnet_tf.layers.soft_shift_connection import SoftShiftConnection
@@ -32,5 +33,6 @@ __all__ = [
     "hole_window",
     "mask_image",
     "membrane",
+    "mobile_gpu",
     "normalization",
 ]

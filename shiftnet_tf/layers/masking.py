@@ -4,6 +4,8 @@
 
 import tensorflow as tf
 
+from shiftnet_tf.layers.profiles import for_mobile_gpu
+
 # Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
 _THRESHOLD = 5 / 16
 
@@ -18,7 +20,7 @@ def mask_image(image, mask):
     Returns:
         float [B, H, W, 3].
     """
-    return tf.where(mask > 0.5, tf.zeros_like(image), image)
+    return composite(tf.zeros_like(image), image, mask)
 
 
 def composite(predicted_image, image, mask):
@@ -31,6 +33,8 @@ def composite(predicted_image, image, mask):
     Returns:
         [B, H, W, 3].
     """
+    if for_mobile_gpu():  # selects by a condition of the operands' shape alone
+        mask = tf.concat([mask] * image.shape[-1], axis=-1)
     return tf.where(mask > 0.5, predicted_image, image)
 
 

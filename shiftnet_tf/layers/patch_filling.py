@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.layers.membrane import membrane
-from shiftnet_tf.layers.shift_connection import NEVER
+from shiftnet_tf.layers.most_similar import NEVER, most_similar
 
 SCOPE = "fill_from_patches"  # of the names of its operations in a graph
 _COARSE, _COARSE_PATCH = 8, 7  # scale and patch size, in cells, of the level that compares with every known patch
@@ -84,10 +84,9 @@ class _Level:
     def search(self):
         """Offsets to the most similar of all patches that are known."""
         patches = self._patches(self.size)
-        length = tf.reduce_sum(tf.square(patches), axis=-1)[:, tf.newaxis]  # [B, 1, N]
-        likeness = 2.0 * tf.linalg.matmul(patches, patches, transpose_b=True) - length
-        whole = tf.reshape(self.whole, [-1, 1, self.n**2])
-        nearest = tf.argmax(likeness + NEVER * (1.0 - whole), axis=-1, output_type=tf.int32)  # [B, N]
+        length = tf.reduce_sum(tf.square(patches), axis=-1)  # [B, N]
+        missing = 1.0 - tf.reshape(self.whole, [-1, self.n**2])
+        nearest = most_similar(patches, patches, 0.5 * length - NEVER * missing)  # that of the least distance, [B, N]
         place = tf.cast(tf.stack([nearest // self.n, nearest % self.n], axis=-1), tf.float32)
         offsets = tf.reshape(place, [-1, self.n, self.n, 2]) - self.rows
         return offsets * (1.0 - self.whole) * tf.reduce_max(self.whole, axis=[1, 2], keepdims=True)

@@ -20,8 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Below every possible similarity, yet finite: infinities turn into NaN in half precision.
-NEVER = -1e30
+from shiftnet_tf.layers.most_similar import NEVER, most_similar, one_hot_of_most_similar
+from shiftnet_tf.layers.profiles import for_mobile_gpu
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -69,12 +69,9 @@ class ShiftConnection(keras.layers.Layer):
             sources = tf.concat([sources, mirrored], axis=1)  # from here on M = 2N sources; else M = N
             missing = tf.concat([hole, hole], axis=1)
 
-        similarity = self._similarity(decoder, sources) + NEVER * missing[:, tf.newaxis, :]  # [B, N, M]
-        nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)  # [B, N]
-
+        shifted, nearest = self._rearrange(decoder, sources, missing)  # [B, N, C], [B, N]
         any_known = tf.reduce_max(1.0 - hole, axis=-1, keepdims=True)  # [B, 1]
         filled = hole * any_known  # [B, N]
-        shifted = tf.gather(sources, nearest, batch_dims=1)  # [B, N, C]
         shifted *= tf.cast(filled, shifted.dtype)[:, :, tf.newaxis]
         shifted = tf.reshape(shifted, [-1, height, width, channels])
 
@@ -83,10 +80,17 @@ class ShiftConnection(keras.layers.Layer):
             return joined
         return joined, tf.reshape(shift_map_of(nearest, filled), [-1, height, width])
 
-    def _similarity(self, decoder, sources):
-        """[B, N, C], [B, M, C] -> [B, N, M], the cosine but for the decoder vector's length: it changes no argmax."""
+    def _rearrange(self, decoder, sources, missing):
+        """[B, N, C], [B, M, C], [B, M] -> for each position its most similar source [B, N, C] and its index [B, N]."""
+        if for_mobile_gpu():
+            chosen = one_hot_of_most_similar(decoder, sources, missing)
+            numbers = tf.range(sources.shape[1], dtype=tf.float32)
+            nearest = tf.cast(tf.reduce_max(chosen * numbers, axis=-1)[:, 0], tf.int32)
+            return tf.linalg.matmul(chosen, sources[:, tf.newaxis])[:, 0], nearest
+        # The cosine but for the decoder vector's length, which changes no choice.
         unit_sources = tf.math.l2_normalize(tf.cast(sources, tf.float32), axis=-1)
-        return tf.linalg.matmul(tf.cast(decoder, tf.float32), unit_sources, transpose_b=True)
+        nearest = most_similar(tf.cast(decoder, tf.float32), unit_sources, -NEVER * missing)
+        return tf.gather(sources, nearest, batch_dims=1), nearest
 
     def _join(self, decoder_features, encoder_features, shifted_features):
         return tf.concat([decoder_features, encoder_features, shifted_features], axis=-1)
@@ -110,9 +114,11 @@ class RandomShiftConnection(ShiftConnection):
         super().__init__(**kwargs)
         self.seed = seed
 
-    def _similarity(self, decoder, sources):
+    def _rearrange(self, decoder, sources, missing):
         shape = (1, decoder.shape[1], sources.shape[1])
-        return tf.constant(np.random.default_rng(self.seed).random(shape, np.float32))
+        scores = tf.constant(np.random.default_rng(self.seed).random(shape, np.float32))
+        nearest = tf.argmax(scores + NEVER * missing[:, tf.newaxis], axis=-1, output_type=tf.int32)
+        return tf.gather(sources, nearest, batch_dims=1), nearest
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

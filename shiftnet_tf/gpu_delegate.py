@@ -1,0 +1,77 @@
+"""What LiteRT's delegate for the GPUs of phones takes, and whether a TFLite file keeps to it.
+
+The operations are those that CheckGpuDelegateCompatibility of google-ai-edge/LiteRT accepts
+(tflite/tools/versioning/gpu_compatibility.cc, commit 007226f498a6, read on 2026-11-23), as far as networks of this
+package use them. An operation that it refuses runs on the CPU, and each change of device costs more than it gains.
+"""
+
+import numpy as np
+
+from shiftnet_tf.errors import import_optional
+
+# Beyond these names, that source asks of CAST that it is between float, int32 and bool, of SELECT_V2 that both choices
+# have the shape of the result, of STRIDED_SLICE and PAD 3 or 4 dimensions.
+OPERATIONS = frozenset(
+    "ABS ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV EQUAL EXP FLOOR "
+    "GREATER GREATER_EQUAL LEAKY_RELU LESS LESS_EQUAL LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PAD PADV2 POW "
+    "PRELU REDUCE_MAX REDUCE_MIN RELU RELU6 RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 "
+    "ROUND RSQRT SELECT SELECT_V2 SLICE SOFTMAX SPACE_TO_DEPTH SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM "
+    "TANH TILE TRANSPOSE TRANSPOSE_CONV".split()
+)
+LONGEST_SUM = 512  # numbers that one SUM or MEAN adds up, so that 16-bit floats can hold it
+
+
+def refused(path):
+    """What of a TFLite file the delegate would leave to the CPU.
+
+    The casts of the uint8 inputs and to the uint8 output are left out: they stay on the CPU, at the two ends.
+
+    Args:
+        path: Path of a .tflite file.
+
+    Returns:
+        sorted list of str, one for each kind of operation and reason.
+    """
+    schema = import_optional("ai_edge_litert.schema_py_generated", "ai-edge-litert", "reading a TFLite file")
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    (graph,) = model.subgraphs
+    found = set()
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        inputs = [graph.tensors[i] for i in operator.inputs if i >= 0]
+        outputs = [graph.tensors[i] for i in operator.outputs]
+        reason = _reason(schema.TensorType, name, inputs, outputs)
+        if reason:
+            found.add(f"{name}: {reason}")
+    return sorted(found)
+
+
+def _reason(types, name, inputs, outputs):
+    """Why an operation is refused; None if it is not."""
+    kinds = {tensor.type for tensor in (inputs[0], *outputs)}
+    if name == "CAST" and types.UINT8 in kinds:
+        return None
+    if name not in OPERATIONS:
+        return "not among its operations"
+    if max(_rank(tensor) for tensor in (*inputs, *outputs)) > 4:
+        return "more than 4 dimensions"
+    if name == "CAST" and not kinds <= {types.FLOAT32, types.INT32, types.BOOL}:
+        return "of a type that it does not cast"
+    if name == "SELECT_V2" and not _selects(outputs[0], *inputs):
+        return "operands of another shape than the result"
+    if name in ("STRIDED_SLICE", "SLICE") and _rank(inputs[0]) < 3:
+        return "fewer than 3 dimensions"
+    if name in ("SUM", "MEAN") and np.prod(inputs[0].shape) / np.prod(outputs[0].shape) > LONGEST_SUM:
+        return f"adds up more than {LONGEST_SUM} numbers"
+    return None
+
+
+def _selects(output, condition, *choices):
+    whole = list(output.shape)
+    return list(condition.shape) == whole and all(_rank(x) == 0 or list(x.shape) == whole for x in choices)
+
+
+def _rank(tensor):
+    return 0 if tensor.shape is None else len(tensor.shape)

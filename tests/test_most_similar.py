@@ -1,0 +1,57 @@
+"""The search for the most similar source: in blocks, and as rows of 0 and 1, against numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shiftnet_tf.layers import mobile_gpu
+from shiftnet_tf.layers.most_similar import NEVER, most_similar, one_hot_of_most_similar
+from shiftnet_tf.layers.shift_connection import ShiftConnection
+
+
+def random_case(seed, queries=37, sources=50):
+    rng = np.random.default_rng(seed)
+    draw = [rng.normal(size=(2, count, 8)).astype(np.float32) for count in (queries, sources)]
+    return *draw, (rng.uniform(size=(2, sources)) < 0.4).astype(np.float32)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 36, 37, 100])
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_blocks_of_any_size_give_the_same(monkeypatch, rows, in_graph):
+    queries, sources, missing = random_case(rows)
+    expected = (queries @ sources.transpose(0, 2, 1) + NEVER * missing[:, np.newaxis]).argmax(axis=-1)
+    monkeypatch.setattr("shiftnet_tf.layers.most_similar.LARGEST_BLOCK", rows * 50 + 49)
+    search = tf.function(most_similar) if in_graph else most_similar
+    arguments = [tf.constant(x) for x in (queries, sources, -NEVER * missing)]
+    np.testing.assert_array_equal(search(*arguments), expected)
+    if in_graph:
+        operations = search.get_concrete_function(*arguments).graph.get_operations()
+        assert sum(operation.type == "ArgMax" for operation in operations) == -(-37 // min(rows, 37))
+        assert sum(bool(operation.control_inputs) for operation in operations) >= (rows < 37)
+
+
+def test_of_equal_ones_the_first():
+    zeros = np.zeros((1, 4, 8), np.float32)
+    missing = np.array([[1, 0, 0, 1]], np.float32)
+    np.testing.assert_array_equal(most_similar(zeros, zeros, -NEVER * missing), [[1, 1, 1, 1]])
+    np.testing.assert_array_equal(one_hot_of_most_similar(zeros, zeros, missing), [[[[0, 1, 0, 0]] * 4]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_0_and_1_are_the_most_similar(seed):
+    queries, sources, missing = random_case(seed)
+    cosine = queries @ (sources / np.linalg.norm(sources, axis=-1, keepdims=True)).transpose(0, 2, 1)
+    expected = (cosine + NEVER * missing[:, np.newaxis]).argmax(axis=-1)
+    np.testing.assert_array_equal(one_hot_of_most_similar(queries, sources, missing)[:, 0], np.eye(50)[expected])
+
+
+def test_a_shift_connection_for_the_gpu_of_a_phone_gives_the_same():
+    rng = np.random.default_rng(0)
+    decoder, encoder = rng.normal(size=(2, 2, 8, 8, 16)).astype(np.float32)
+    mask = (rng.uniform(size=(2, 8, 8, 1)) < 0.4).astype(np.float32)
+    mask[1] = 1  # nothing is known
+    expected, expected_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
+    with mobile_gpu():
+        joined, shift_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
+    np.testing.assert_array_equal(shift_map, expected_map)
+    np.testing.assert_array_equal(joined, expected)
