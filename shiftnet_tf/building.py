@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from shiftnet_tf.optimizers import FusedAdam
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
 
@@ -51,7 +52,7 @@ def build(settings):
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     generator_optimizer, discriminator_optimizer = (
-        keras.optimizers.Adam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
+        FusedAdam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
     )
     model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
     return model
