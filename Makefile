@@ -1,6 +1,7 @@
 # make demo        train for a few minutes, export, fill a photo's hole with each runtime; prints the picture's path
 # make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
 # make lint        ruff
+# make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make wheel       dist/*.whl
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
@@ -10,7 +11,7 @@ INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 
-.PHONY: demo test test-quick test-long lint wheel
+.PHONY: demo test test-quick test-long lint wheel benchmark
 .DELETE_ON_ERROR:
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -34,8 +35,14 @@ test-quick: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not long and not slow"
 
 test-long: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,torch-import]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
 	$(BIN)/python -m pytest -m long
+
+benchmark: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	@mkdir -p benchmark
+	$(BIN)/python export/benchmark.py --large --json benchmark/runtimes.json --picture benchmark/runtimes.png
+	$(BIN)/python training/benchmark.py --json benchmark/training.json
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

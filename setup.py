@@ -58,6 +58,7 @@ setup(
         "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
         "export": EXPORT,
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
+        "bench": [*EXPORT, "torch==2.13.0"],  # what export/benchmark.py and training/benchmark.py compare with
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "dev": [*EXPORT, *EVALUATE, "pytest>=8", "ruff>=0.9", "build>=1.2"],
     },

@@ -172,6 +172,7 @@ def main(arguments=None):
     if not options.without_torch:
         subjects.check_torch()
     before = figures.machine(options.threads)
+    reporting.warn_of_load(before, say)
     with folder(options.keep) as path:
         run = open_run(options, path)
         generator = run.load_generator(options.image_size)

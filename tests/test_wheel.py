@@ -53,7 +53,7 @@ def test_one_package_and_two_requirements(wheel):
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"shiftnet_tf"}
     bare = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow"]
-    extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "evaluate", "dev"}
+    extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["License"] == "Apache-2.0"
 

@@ -23,7 +23,7 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import building, config, parity, runs
+from shiftnet_tf import building, config, data, parity, runs
 from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
 from shiftnet_tf.config_model import DiscriminatorConfig, ModelConfig
@@ -64,6 +64,7 @@ def make_run(options, path):
         data=config.DataConfig(photos=str(options.photos), short_side=max(350, options.image_size)),
         training=config.TrainingConfig(batch_size=options.batch),
     )
+    data.open_photos(settings)  # what is wrong with them is said now
     run = runs.Run.create(path / "run", settings)
     model = building.build(settings)
     model.generator.save_weights(run.generator_weights)
@@ -129,6 +130,7 @@ def main(arguments=None):
         for name in plain_torch.MEMORY_FORMATS:
             label = "PyTorch" if name == "contiguous" else f"PyTorch ({name})"
             subjects[label] = ("train_torch", {"memory_format": name})
+    reporting.warn_of_load(machine, say)
     with tempfile.TemporaryDirectory() as folder:
         make_run(options, Path(folder))
         ms, memory, losses = measure(subjects, options, Path(folder), compare_losses)

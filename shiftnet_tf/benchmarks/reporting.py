@@ -33,6 +33,19 @@ def check_outputs(json_path=None, picture_path=None):
         path.with_name(f".{path.name}.try").unlink()
 
 
+def warn_of_load(machine, say):
+    """Says that a machine has other work: it does not slow all alike, since PyTorch's threads wait for each other.
+
+    Args:
+        machine: dict of `figures.machine`.
+        say: function of a str.
+    """
+    if machine["load_before"] > 0.3 * machine["cores"]:
+        say(
+            f"warning: the machine has other work (load {machine['load_before']}): the ratios will not be those at rest"
+        )
+
+
 def markdown(header, rows):
     """A Markdown table.
 
