@@ -3,7 +3,10 @@
 import doctest
 import importlib
 import re
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -67,3 +70,25 @@ def test_every_make_target_and_option_that_the_readme_names_is_there():
     )
     for option in set(re.findall(r"(--[a-z][a-z-]+)", README)) - {"--logdir"}:
         assert f'"{option}"' in sources, option
+
+
+def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_path):
+    from shiftnet_tf import Inpainter, artifact, parity
+
+    script = (ROOT / "docs" / "edge_device.py").read_text("utf-8")
+    assert set(re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE)) <= {
+        "ai_edge_litert",
+        "numpy",
+        "resource",
+        "sys",
+        "time",
+    }
+    images, masks = parity.sample_pairs(ROOT / "training" / "sample_photos" / "test", 256, 1)
+    np.save(tmp_path / "photo.npy", images[0])
+    np.save(tmp_path / "mask.npy", masks[0, ..., 0])
+    model = next(artifact.default_model().glob("*.tflite"))
+    arguments = [sys.executable, ROOT / "docs" / "edge_device.py", model, "photo.npy", "mask.npy", "out.npy"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "first picture after" in done.stdout, done.stderr
+    expected = Inpainter(model)(images[0], masks[0, ..., 0])
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
