@@ -10,9 +10,10 @@ ratios of one run count. The plain networks have the weights of ours and are che
 their inputs as floats, prepared beforehand, while the files take the photo in grey levels: that favours the plain ones.
 
 ms: median for one photo. GFLOP/s: the nominal arithmetic of the (transposed) convolutions, two operations a
-multiply-add (13.2 GFLOP at base width 64 and 256x256), over that time; the peak is the best float32 matrix product of
-numpy, TensorFlow and PyTorch on as many threads. memory: peak of a process that does nothing else, its libraries
-included. cold start: from starting a process to the first picture, the file being in the disk cache.
+multiply-add (13.2 GFLOP at base width 64 and 256x256), over that time; the float32 peak is the best matrix product of
+numpy, TensorFlow and PyTorch on as many threads, which files of 8 bits may pass. memory: peak of a process that does
+nothing else, its libraries included. cold start: from starting a process to the first picture, the file being in the
+disk cache.
 """
 
 import argparse

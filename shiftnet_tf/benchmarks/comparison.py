@@ -162,7 +162,7 @@ def derive(rows, gflop, peak):
 
 def table(rows, base, batch):
     """The Markdown table of all subjects; `base` and `batch` as of `derive` and `measure`."""
-    header = ["", "precision", "ms", f"over {base.label}", "GFLOP/s", "of the peak", "photos/s"]
+    header = ["", "precision", "ms", f"over {base.label}", "GFLOP/s", "of the float32 peak", "photos/s"]
     header += [f"photos/s, batch {batch}"] * (batch > 1) + ["file, MB", "memory, MB", "cold start, s"]
     lines = []
     for row in rows:

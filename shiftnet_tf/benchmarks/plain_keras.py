@@ -40,7 +40,7 @@ def transposed_kernel(kernel):
     """
     filters = kernel.shape[-1] // 4
     output = np.zeros((4, 4, filters, kernel.shape[2]), kernel.dtype)
-    taps = ((3, 1), (2, 0))
+    taps = ((2, 0), (3, 1))  # as in subpixel_upsampling
     for row in range(2):
         for column in range(2):
             group = kernel[..., (2 * row + column) * filters :][..., :filters]
@@ -127,7 +127,6 @@ def write_float_model(network, path):
     """
     size = network.image_size
     archive = keras.export.ExportArchive()
-    archive.track(network)
     archive.add_endpoint(
         name="serving_default",
         fn=lambda image, mask: {"predicted_image": network({"image": image, "mask": mask})},
