@@ -134,7 +134,7 @@ def at_sizes(run, path, options):
     sizes = [size for size in SIZES if size % 2**run.config.model.depth == 0]
     photos = path / "few_photos"  # each exporter compares its file with Keras on them, which takes long at 1024 pixels
     photos.mkdir()
-    for photo in parity.sample_paths(PHOTOS, 2):
+    for photo in parity.sample_paths(PHOTOS, 8):
         (photos / photo.name).write_bytes(photo.read_bytes())
     rows = []
     for size in sizes:
