@@ -1,5 +1,8 @@
 """The search for the most similar source: in blocks, and as rows of 0 and 1, against numpy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,3 +58,40 @@ def test_a_shift_connection_for_the_gpu_of_a_phone_gives_the_same():
         joined, shift_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
     np.testing.assert_array_equal(shift_map, expected_map)
     np.testing.assert_array_equal(joined, expected)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np, tensorflow as tf
+from shiftnet_tf.layers import ShiftConnection, most_similar
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # MB
+
+rng = np.random.default_rng(0)
+decoder, encoder = (tf.constant(rng.normal(size=(1, 128, 128, 256)).astype(np.float32)) for _ in range(2))
+mask = np.zeros((1, 128, 128, 1), np.float32)
+mask[:, 34:94, 34:94] = 1
+
+@tf.function
+def shift(decoder, encoder, mask):
+    return ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
+
+shift(decoder[:, :32, :32], encoder[:, :32, :32], mask[:, 30:62, 30:62])  # what TensorFlow takes once
+before = peak()
+joined, shift_map = (value.numpy() for value in shift(decoder, encoder, mask))
+blocked = peak() - before
+most_similar.LARGEST_BLOCK = 2**40
+whole_joined, whole_map = (value.numpy() for value in tf.function(shift.python_function)(decoder, encoder, mask))
+print(blocked, peak() - before, int((whole_map != shift_map).sum()), float(abs(whole_joined - joined).max()))
+"""
+
+
+@pytest.mark.long
+def test_a_shift_at_1024x1024_takes_200_megabytes_and_gives_the_same():
+    """The features of 1024x1024 pixels at base width 64: 128x128x256. All pairs at once take 2 GB."""
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    blocked, whole, other, difference = map(float, done.stdout.split())
+    print(f"peak memory: {blocked:.0f} MB in blocks, {whole:.0f} MB at once")
+    assert other == 0 and difference == 0
+    assert blocked <= 200 and whole > 1000

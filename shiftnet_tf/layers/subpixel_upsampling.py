@@ -6,17 +6,18 @@
     output[2m]     = k_3 x[m - 1] + k_1 x[m]
     output[2m + 1] = k_2 x[m]     + k_0 x[m + 1]
 
-so both are a two-tap convolution of x padded by 1, read from offset 0 and from offset 1. In two dimensions ONE 2x2
-convolution with 4 * filters channels computes all four phases (Shi et al., 2016, arXiv 1609.05158); each is cropped
-at its own offset and depth_to_space interleaves them. It runs on the convolution kernels that every runtime has tuned,
-where transposed convolutions are slow.
+so both are a two-tap convolution of x padded by 1, at position p = m for the even and p = m + 1 for the odd outputs. In
+two dimensions ONE 2x2 convolution with 4 * filters channels computes all four phases (Shi et al., 2016, arXiv
+1609.05158). Where the odd phase comes first, depth_to_space puts output[2p - 1] and output[2p] side by side: the
+upsampled picture, with a border of 1 to cut off. It runs on the convolution kernels that every runtime has tuned, where
+transposed convolutions are slow.
 """
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-_TAPS = ((3, 1), (2, 0))  # phase -> the transposed kernel's taps for the earlier and the later input
+_TAPS = ((2, 0), (3, 1))  # odd and even outputs -> the transposed kernel's taps for the earlier and the later input
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -50,15 +51,11 @@ class SubpixelUpsampling(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, inputs):
-        height, width = inputs.shape[1:3]
-        padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
-        phases = tf.nn.conv2d(inputs, self.kernel, strides=1, padding=padding)  # [B, H + 1, W + 1, 4 * filters]
-        cropped = [
-            phases[:, row : row + height, column : column + width, group * self.filters : (group + 1) * self.filters]
-            for group, (row, column) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1)))
-        ]
-        interleaved = tf.nn.depth_to_space(tf.concat(cropped, axis=-1), 2)  # [B, 2H, 2W, filters]
-        return tf.nn.bias_add(interleaved, self.bias)
+        # Not the convolution's own explicit padding: TensorFlow has no fast gradient of that.
+        padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        phases = tf.nn.conv2d(padded, self.kernel, strides=1, padding="VALID")  # [B, H + 1, W + 1, 4 * filters]
+        phases = tf.nn.bias_add(phases, tf.tile(self.bias, [4]))
+        return tf.nn.depth_to_space(phases, 2)[:, 1:-1, 1:-1]  # [B, 2H, 2W, filters]
 
     def get_config(self):
         return {
