@@ -46,6 +46,7 @@ class DetailGate(SubpixelUpsampling):
         self.share_weight = self.add_weight(shape=(1,), initializer="zeros", name="share_weight")
 
     def call(self, features, image, mask):
+        image, mask = tf.cast(image, tf.float32), tf.cast(mask, tf.float32)  # as in mixed precision they are not
         logits = tf.cast(super().call(features), tf.float32)  # [B, S, S, 1]
         logits += tf.cast(self.share_weight, tf.float32) * _share(mask)
         detail = image - tf.nn.avg_pool2d(tf.nn.avg_pool2d(image, _BLUR, 1, "SAME"), _BLUR, 1, "SAME")
