@@ -20,6 +20,22 @@ def is_deterministic(settings):
     return wanted and settings.training.jit_compile != "on"
 
 
+def precision(settings):
+    """In what the networks compute: Keras's dtype policy.
+
+    Args:
+        settings: Config.
+
+    Returns:
+        `"mixed_bfloat16"`, which needs no scaling of the loss, or `"float32"`.
+    """
+    wanted = settings.training.mixed_precision
+    if wanted == "auto":
+        gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+        wanted = "on" if gpus and all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in gpus) else "off"
+    return "mixed_bfloat16" if wanted == "on" else "float32"
+
+
 def learning_rate(settings):
     """What Adam takes: a number, or its way over the steps of the run.
 
@@ -46,6 +62,7 @@ def build(settings):
         ShiftNet.
     """
     keras.utils.set_random_seed(settings.training.seed)
+    keras.mixed_precision.set_dtype_policy(precision(settings))
     if is_deterministic(settings):
         tf.config.experimental.enable_op_determinism()
     # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.

@@ -96,6 +96,8 @@ class TrainingConfig:
         average: float in [0, 1): how much of the moving average of the generator's weights stays at each step, such as
             0.999; validation, pictures and exports take the average. 0: no average (paper).
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
+        mixed_precision: `"auto"` (bfloat16 on a GPU that has units for it, of compute capability 8 or more; not on a
+            CPU, where it costs time), `"on"` or `"off"`. Weights, losses and updates stay in float32.
         deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU nor with `jit_compile` on, since Keras
             does not compile such operations), `"on"` or `"off"`: whether to take only operations that give the same
             bits each time.
@@ -110,6 +112,7 @@ class TrainingConfig:
     beta_1: float = 0.5
     average: float = 0.0
     jit_compile: str = "auto"
+    mixed_precision: str = "auto"
     deterministic: str = "auto"
 
     def __post_init__(self):
@@ -121,7 +124,7 @@ class TrainingConfig:
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         check("training.schedule", self.schedule, self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-        for name in ("jit_compile", "deterministic"):
+        for name in ("jit_compile", "mixed_precision", "deterministic"):
             value = getattr(self, name)
             check(f"training.{name}", value, value in ("auto", "on", "off"), '"auto", "on" or "off"')
         both = self.jit_compile == self.deterministic == "on"

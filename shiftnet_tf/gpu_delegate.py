@@ -12,11 +12,63 @@ from shiftnet_tf.errors import import_optional
 # Beyond these names, that source asks of CAST that it is between float, int32 and bool, of SELECT_V2 that both choices
 # have the shape of the result, of STRIDED_SLICE and PAD 3 or 4 dimensions.
 OPERATIONS = frozenset(
-    "ABS ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV EQUAL EXP FLOOR "
-    "GREATER GREATER_EQUAL LEAKY_RELU LESS LESS_EQUAL LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PAD PADV2 POW "
-    "PRELU REDUCE_MAX REDUCE_MIN RELU RELU6 RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 "
-    "ROUND RSQRT SELECT SELECT_V2 SLICE SOFTMAX SPACE_TO_DEPTH SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM "
-    "TANH TILE TRANSPOSE TRANSPOSE_CONV".split()
+    [
+        "ABS",
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "BATCH_MATMUL",
+        "CAST",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEPTH_TO_SPACE",
+        "DEQUANTIZE",
+        "DIV",
+        "EQUAL",
+        "EXP",
+        "FLOOR",
+        "GREATER",
+        "GREATER_EQUAL",
+        "LEAKY_RELU",
+        "LESS",
+        "LESS_EQUAL",
+        "LOGISTIC",
+        "MAXIMUM",
+        "MAX_POOL_2D",
+        "MEAN",
+        "MINIMUM",
+        "MUL",
+        "NEG",
+        "PAD",
+        "PADV2",
+        "POW",
+        "PRELU",
+        "REDUCE_MAX",
+        "REDUCE_MIN",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "REVERSE_V2",
+        "ROUND",
+        "RSQRT",
+        "SELECT",
+        "SELECT_V2",
+        "SLICE",
+        "SOFTMAX",
+        "SPACE_TO_DEPTH",
+        "SQRT",
+        "SQUARE",
+        "SQUARED_DIFFERENCE",
+        "STRIDED_SLICE",
+        "SUB",
+        "SUM",
+        "TANH",
+        "TILE",
+        "TRANSPOSE",
+        "TRANSPOSE_CONV",
+    ]
 )
 LONGEST_SUM = 512  # numbers that one SUM or MEAN adds up, so that 16-bit floats can hold it
 

@@ -373,6 +373,42 @@ def test_a_run_keeps_its_steps_and_a_folder_that_was_only_begun_is_taken(train, 
 
 
 def test_a_shift_that_no_memory_can_hold_is_refused():
-    model = config_file.from_dict({"model": {"image_size": 4096, "shift_layers": [1]}, "data": {"short_side": 4096}})
+    large = {"image_size": 4096, "shift_layers": [1]}
+    model, data = config_file.from_dict, {"short_side": 4096}
+    check_memory = load_script("training/train").check_memory
     with pytest.raises(InputError, match="needs at least 70369 GB of memory"):
-        load_script("training/train").check_memory(model)
+        check_memory(model({"model": {**large, "shift": "soft"}, "data": data}))
+    check_memory(model({"model": large, "data": data}))  # in blocks
+
+
+@pytest.mark.parametrize(
+    "wanted, capabilities, expected",
+    [
+        ("auto", [], "float32"),
+        ("auto", [(7, 5)], "float32"),
+        ("auto", [(8, 6)], "mixed_bfloat16"),
+        ("auto", [(9, 0), (7, 0)], "float32"),
+        ("off", [(9, 0)], "float32"),
+        ("on", [], "mixed_bfloat16"),
+    ],
+)
+def test_the_precision_is_chosen_by_device(monkeypatch, wanted, capabilities, expected):
+    """Of GPUs that are not there, by what TensorFlow would say of them."""
+    devices = building.tf.config
+    monkeypatch.setattr(devices, "list_physical_devices", lambda kind: capabilities)
+    details = lambda gpu: {"compute_capability": gpu}  # noqa: E731
+    monkeypatch.setattr(devices.experimental, "get_device_details", details)
+    assert building.precision(config_file.from_dict({"training": {"mixed_precision": wanted}})) == expected
+
+
+@pytest.mark.slow
+def test_trains_in_mixed_precision_and_exports_in_float32(train, tmp_path):
+    import keras
+
+    run = tmp_path / "run"
+    try:
+        assert train(with_settings(["--run-dir", str(run)], [*SMALL, "training.mixed_precision=on"])) == 0
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert "precision: mixed_bfloat16" in (run / "log.txt").read_text()
+    assert load_script("export/export_tflite").main([str(run)]) == 0

@@ -75,11 +75,12 @@ def choose_device(require_gpu):
 
 
 def check_memory(settings):
-    """Refuses a shift connection whose similarities, of all positions with all, take more memory than there is."""
+    """Refuses a soft shift whose weights, of all positions for all, take more memory than there is; others need few."""
     model = settings.model
-    sources = 2 if model.shift == "mirrored" else 1
+    if model.shift not in ("soft", "soft_fused"):
+        return
     positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
-    needed = settings.training.batch_size * sum(4 * sources * count**2 for count in positions)
+    needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise InputError(
@@ -109,7 +110,10 @@ def describe(device, photos, validation, model, log):
     log(f"photos: {len(photos)} to train on, {len(validation)} to validate with, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
     words = {True: "on", False: "off"}
-    log(f"XLA: {words[model.jit_compile]}, deterministic operations: {words[is_deterministic(model.config)]}")
+    log(
+        f"XLA: {words[model.jit_compile]}, precision: {keras.mixed_precision.dtype_policy().name}, "
+        f"deterministic operations: {words[is_deterministic(model.config)]}"
+    )
 
 
 def fit(model, run, photos, validation, options, log):

@@ -43,7 +43,8 @@ class InstanceNormalization(keras.layers.Layer):
         x = tf.cast(inputs, tf.float32)
         mean, variance = _moments_of_half(x) if for_mobile_gpu() else tf.nn.moments(x, axes=[1, 2], keepdims=True)
         scale = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
-        return tf.cast((x - mean) * scale + tf.cast(self.beta, tf.float32), inputs.dtype)
+        offset = tf.cast(self.beta, tf.float32) - mean * scale
+        return tf.cast(x * scale + offset, inputs.dtype)  # two passes, where (x - mean) * scale + beta takes three
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
