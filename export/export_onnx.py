@@ -20,7 +20,7 @@ tf = import_tensorflow()
 import keras
 import numpy as np
 
-from shiftnet_tf import exporting, onnx_graph, serving
+from shiftnet_tf import exporting, layers, onnx_graph, serving
 from shiftnet_tf.layers.patch_filling import SCOPE
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
@@ -38,7 +38,8 @@ def convert(generator, path, job):
 
     signature = serving.input_signature(generator.image_size)
     signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
-    model, _ = tf2onnx.from_function(graph, input_signature=signature, opset=OPSET)
+    with layers.graph_for("runtime"):
+        model, _ = tf2onnx.from_function(graph, input_signature=signature, opset=OPSET)
     onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
     onnx_graph.select_by_where(model.graph)
     for value in (*model.graph.input, *model.graph.output):

@@ -25,7 +25,8 @@ PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" /
 
 
 def convert(generator, path, job):
-    with tempfile.TemporaryDirectory() as folder, layers.mobile_gpu(job.profile == "mobile-gpu"):
+    target = "mobile-gpu" if job.profile == "mobile-gpu" else "runtime"
+    with tempfile.TemporaryDirectory() as folder, layers.graph_for(target):
         serving.write_saved_model(generator, folder, batch=1, with_shift_map=job.with_shift_map)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

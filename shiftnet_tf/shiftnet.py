@@ -177,10 +177,8 @@ class ShiftNet(keras.Model):
         return [image, generated]
 
     def _logits(self, real, generated):
-        """One pass of the discriminator over both where its norm keeps the images of a batch apart, else two."""
-        if self.config.discriminator.normalization != "instance":
-            return [self.discriminator(images, training=True) for images in (real, generated)]
-        return tf.split(self.discriminator(tf.concat([real, generated], axis=0), training=True), 2, axis=0)
+        """Two passes of the discriminator: the generator's gradient leads back through the second alone."""
+        return [self.discriminator(images, training=True) for images in (real, generated)]
 
     def _gradient_penalty(self, real, generated):
         # As it is trained, with the statistics of the batch: another function than the one with moving averages.

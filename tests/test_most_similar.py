@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.layers import mobile_gpu
+from shiftnet_tf.layers import graph_for
 from shiftnet_tf.layers.most_similar import NEVER, most_similar, one_hot_of_most_similar
 from shiftnet_tf.layers.shift_connection import ShiftConnection
 
@@ -54,7 +54,7 @@ def test_a_shift_connection_for_the_gpu_of_a_phone_gives_the_same():
     mask = (rng.uniform(size=(2, 8, 8, 1)) < 0.4).astype(np.float32)
     mask[1] = 1  # nothing is known
     expected, expected_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
-    with mobile_gpu():
+    with graph_for("mobile-gpu"):
         joined, shift_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
     np.testing.assert_array_equal(shift_map, expected_map)
     np.testing.assert_array_equal(joined, expected)

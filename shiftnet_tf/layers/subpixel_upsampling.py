@@ -17,6 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shiftnet_tf.layers.conv2d import convolve, crop
+
 _TAPS = ((2, 0), (3, 1))  # odd and even outputs -> the transposed kernel's taps for the earlier and the later input
 
 
@@ -53,9 +55,9 @@ class SubpixelUpsampling(keras.layers.Layer):
     def call(self, inputs):
         # Not the convolution's own explicit padding: TensorFlow has no fast gradient of that.
         padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        phases = tf.nn.conv2d(padded, self.kernel, strides=1, padding="VALID")  # [B, H + 1, W + 1, 4 * filters]
+        phases = convolve(padded, tf.convert_to_tensor(self.kernel))  # [B, H + 1, W + 1, 4 * filters]
         phases = tf.nn.bias_add(phases, tf.tile(self.bias, [4]))
-        return tf.nn.depth_to_space(phases, 2)[:, 1:-1, 1:-1]  # [B, 2H, 2W, filters]
+        return crop(tf.nn.depth_to_space(phases, 2), 1, 1, 2 * inputs.shape[1], 2 * inputs.shape[2])
 
     def get_config(self):
         return {

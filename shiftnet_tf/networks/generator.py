@@ -242,4 +242,4 @@ class Generator(keras.Model):
 def _convolution(filters, size, name):
     # On an even input, "same" is the padding of 1 (kernel 4) or 2 (kernel 6) at each side that PyTorch is told.
     initializer = keras.initializers.RandomNormal(stddev=0.02)
-    return keras.layers.Conv2D(filters, size, strides=2, padding="same", kernel_initializer=initializer, name=name)
+    return layers.Conv2D(filters, size, strides=2, padding="same", kernel_initializer=initializer, name=name)
