@@ -78,8 +78,14 @@ def variants_of(settings):
 def run_script(name, arguments):
     """Runs a script of this folder, in a process of its own; its output goes where ours does."""
     command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
+    held = []  # signals that come while there is no process yet to send them to
+    handlers = {number: signal.signal(number, lambda *_: held.append(1)) for number in (signal.SIGINT, signal.SIGTERM)}
     process = subprocess.Popen(command, start_new_session=True)  # signals reach it through us, each once
-    code, stopped = None, False
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    code, stopped = None, bool(held)
+    if stopped:
+        process.send_signal(signal.SIGINT)
     while code is None:
         try:
             code = process.wait()
