@@ -168,7 +168,8 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
     says(capsys, 2, "--filters is the base width", script.main(["--run", str(small_run), "--filters", "8"]))
     absent = ["--without-torch", "--run", str(tmp_path / "absent")]
     says(capsys, 2, "no run folder", script.main(absent))
-    says(capsys, 2, str(tmp_path / "absent"), training_script.main(["--photos", str(tmp_path / "absent")]))
+    absent[1] = "--photos"
+    says(capsys, 2, absent[2], training_script.main(absent))
     assert not list(tmp_path.iterdir())
 
 

@@ -35,7 +35,7 @@ def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainted)
     expected = pictures.shift_map_picture(*photo, shift_map)
     difference = np.abs(image_files.read_image(sheet).astype(int) - expected)
-    assert difference.mean() < (3 if suffix == ".jpg" else 1e-9)
+    assert difference.mean() < (6 if suffix == ".jpg" else 1e-9)
 
 
 def test_an_empty_mask_is_no_error(small_model, tmp_path, capsys):
