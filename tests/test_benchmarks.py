@@ -181,7 +181,7 @@ def test_torch_that_is_absent_is_one_sentence(script, training_script, capsys, m
         says(capsys, 2, 'pip install ".[bench]"', main([]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_runs_files_are_measured_and_a_precision_that_fails_is_said(script, small_run, tmp_path, capsys):
     arguments = ["--run", str(small_run), "--without-torch", "--precisions", "float32,int8", "--rounds", "1"]
     arguments += ["--repeats", "2", "--batch", "2", "--threads", "1", "--json", str(tmp_path / "b.json")]
