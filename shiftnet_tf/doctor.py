@@ -65,15 +65,20 @@ def _attempt(say, title, step):
     return True
 
 
-def _cpu():
+def cpu_name():
+    """The processor's name, as the system tells it: str."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
+    return name
+
+
+def _cpu():
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {os.cpu_count()} cores, {usable} of them for this process"
+    return f"{cpu_name()}, {os.cpu_count()} cores, {usable} of them for this process"
 
 
 def _gigabytes(count):

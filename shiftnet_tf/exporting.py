@@ -122,7 +122,7 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         with locked(out):
             _replace(folder / name, out / name)
             spec.merged_into(out, name, entry).write(out)
-    print(f"{out / name}: {_megabytes(out / name):.1f} MB, {measured}")
+    print(f"{out / name}: {megabytes(out / name):.1f} MB, {measured}")
 
 
 def _file_name(job, run, image_size):
@@ -207,6 +207,7 @@ def _replace(new, path):
     new.rename(path)
 
 
-def _megabytes(path):
+def megabytes(path):
+    """float, 10^6 bytes of a file or of all files in a folder."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

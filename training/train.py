@@ -10,7 +10,6 @@ Each run has all it leaves in its folder, see shiftnet_tf/runs.py.
 import argparse
 import dataclasses
 import datetime
-import os
 from pathlib import Path
 
 from shiftnet_tf.quiet import import_tensorflow
@@ -24,6 +23,7 @@ from shiftnet_tf.atomic import locked
 from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.errors import InputError, MissingGpuError, check, command
 from shiftnet_tf.runs import Run
+from shiftnet_tf.runtime import memory
 
 ROOT = Path(__file__).resolve().parent.parent
 RESUMABLE = ("training.epochs", "training.learning_rate")
@@ -81,8 +81,8 @@ def check_memory(settings):
         return
     positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
     needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    there = memory.total()
+    if there is not None and needed > there:
         raise InputError(
             f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
             f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"

@@ -5,6 +5,7 @@ import statistics
 
 from shiftnet_tf.benchmarks import figures, reporting
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
+from shiftnet_tf.exporting import megabytes
 
 STARTS = 3  # fresh processes, of whose cold starts the median is taken
 
@@ -155,7 +156,7 @@ def derive(rows, gflop, peak):
     base = min((row for row in timed if row.kind == timed[0].kind), key=lambda row: row.values["ms"])
     for row in timed:
         rate = 1000 * gflop / row.values["ms"]
-        row.values |= {"ratio": row.values["ms"] / base.values["ms"], "megabytes": figures.megabytes(row.path)}
+        row.values |= {"ratio": row.values["ms"] / base.values["ms"], "megabytes": megabytes(row.path)}
         row.values |= {"gflops": rate, "share_of_peak": rate / peak}
     return base
 

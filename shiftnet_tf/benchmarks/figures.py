@@ -1,12 +1,13 @@
 """What is said beside the times: equality, sizes, arithmetic, growth, and the machine."""
 
-import contextlib
 import os
 import platform
 
 import numpy as np
 
 from shiftnet_tf.benchmarks.measuring import MeasuringError
+from shiftnet_tf.doctor import cpu_name
+from shiftnet_tf.runtime import memory
 
 
 def check_equal(name, ours, plain, tolerance=1e-3):
@@ -42,12 +43,6 @@ def check_equal(name, ours, plain, tolerance=1e-3):
     return {"max_difference": largest, "equal_shifts": float(equal.mean()), "compared": int(alike.sum())}
 
 
-def megabytes(path):
-    """float, 10^6 bytes of a file or of all files in a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files) / 1e6
-
-
 def machine(threads):
     """What all of this ran on.
 
@@ -57,15 +52,11 @@ def machine(threads):
     Returns:
         dict of str to str or int.
     """
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": name,
+        "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
-        "memory_gb": round(memory / 1e9, 1),
+        "memory_gb": round((memory.total() or 0) / 1e9, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "platform": platform.platform(),
     }
