@@ -13,7 +13,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.p
 
 ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
-TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "tqdm>=4.60", "matplotlib>=3.9"]
+TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "matplotlib>=3.9"]
 EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
@@ -49,7 +49,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
     cmdclass={"build_py": BuildWithModel},
-    install_requires=["numpy>=1.26", "pillow>=10.3"],
+    install_requires=["numpy>=1.26", "pillow>=11.3", "tqdm>=4.60"],
     extras_require={
         "onnx": ONNX,
         "onnx-gpu": ["onnxruntime-gpu>=1.20"],  # never beside onnxruntime: the two hide each other

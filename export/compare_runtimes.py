@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf import image_files, images, pictures
+from shiftnet_tf import image_files, images, mask_files, pictures
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError, command
-from shiftnet_tf.quiet import quiet_stderr
+from shiftnet_tf.quiet import quiet_start
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 
@@ -36,7 +36,7 @@ def fill(folder, image, mask):
     answers = {}
     for runtime, (file_format, *_) in RUNTIMES.items():
         if file_format in formats:
-            with quiet_stderr():
+            with quiet_start():
                 inpainter = Inpainter(folder, runtime=runtime)
             if "shift_map" in inpainter.entry.outputs:
                 answers[runtime] = inpainter(image, mask, return_shift_map=True)
@@ -51,7 +51,7 @@ def draw(image, mask, answers):
     panels = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
     shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
     if shift_maps:
-        panels["filled from"] = pictures.shift_map_picture(image, mask, shift_maps[0])
+        panels["filled from"] = pictures.shift_map_sheet(image, mask, shift_maps[0])
     return pictures.grid(_rows([pictures.captioned(name, picture) for name, picture in panels.items()]), gap=8)
 
 
@@ -63,7 +63,7 @@ def _rows(panels, columns=3):
 def main(arguments=None):
     options = parse(arguments)
     image_files.check_output(Path(options.out))
-    image, mask = image_files.read_image(options.photo), image_files.read_mask(options.mask)
+    image, mask = image_files.read_image(options.photo), mask_files.read_mask(options.mask)
     if not mask.any():
         raise InputError(f"the mask has no hole, so there is nothing to compare: {options.mask}")
     answers = fill(options.model, image, mask)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from shiftnet_tf import image_files, images, pictures, serving
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.layers.masking import composite, mask_image
+from shiftnet_tf.windows import Window
 
 
 class Progress(keras.callbacks.Callback):
@@ -95,7 +96,8 @@ class Pictures(keras.callbacks.Callback):
         row = [images.from_float(picture[0].numpy()) for picture in row]
         if generator.shift_layers:
             shift_map = serving.finest_shift_map(generator, features)
-            row.append(pictures.shift_map_picture(row[-1], mask[0, ..., 0].numpy(), shift_map[0].numpy()))
+            whole = Window(0, 0, *row[-1].shape[:2])
+            row.append(pictures.shift_map_sheet(row[-1], mask[0, ..., 0].numpy(), [(whole, shift_map[0].numpy())]))
         return row
 
 

@@ -1,25 +1,88 @@
-"""The command `shiftnet`: fill the hole of a photo, say what a model is, or say what works on this machine."""
+"""The command `shiftnet`: fill holes of photos, serve that to others, say what a model is and what works here."""
 
 import argparse
+import contextlib
 import functools
 import sys
+from pathlib import Path
 
-from shiftnet_tf import __version__, doctor
+from tqdm import tqdm
+
+from shiftnet_tf import __version__, doctor, windows
 from shiftnet_tf.artifact import ArtifactSpec, locate
-from shiftnet_tf.errors import MissingPackageError, command
+from shiftnet_tf.errors import InputError, MissingPackageError, command
+from shiftnet_tf.mask_files import CHANNELS, MaskSettings
 from shiftnet_tf.quiet import quiet_start
-from shiftnet_tf.runtime import Inpainter, inpaint_file
+from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 
 
 def _inpaint(options):
-    inpainter = _start(options, options.runtime, options.precision, options.threads)
-    if inpaint_file(inpainter, options.photo, options.mask, options.output, options.save_shift_map):
-        print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}")
+    settings = MaskSettings(options.invert, options.dilate, options.threshold, options.mask_channel)
+    folder = Path(options.photo).is_dir()
+    for given, name, fits in (
+        (options.save_shift_map, "--save-shift-map", not folder),
+        (options.log, "--log", folder),
+        (options.skip_existing, "--skip-existing", folder),
+        (options.suffix, "--suffix", folder),
+    ):
+        if given and not fits:
+            raise InputError(f"{name} is for {'one photo, not for a folder' if folder else 'a folder of photos'}")
+    if folder:
+        return _inpaint_folder(options, settings)
+    inpainter = _start(options)
+    filled = inpaint_file(
+        inpainter,
+        options.photo,
+        options.mask,
+        options.output,
+        options.strategy,
+        settings,
+        options.save_shift_map,
+        _pixels(options),
+    )
+    if filled:
+        print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}; {filled.plan}")
         if options.save_shift_map:
             print(f"{options.save_shift_map}: where each part of the hole came from")
     else:
         print(f"note: the mask has no hole, {options.output} is the photo unchanged", file=sys.stderr)
+    return 0
+
+
+def _inpaint_folder(options, settings):
+    if len(options.mask) > 1:
+        raise InputError("a folder of photos takes one --mask: a folder, or one file for all")
+    inpainter = _start(options)
+    number, outcomes = inpaint_folder(
+        inpainter,
+        options.photo,
+        options.mask[0],
+        options.output,
+        options.strategy,
+        settings,
+        options.suffix,
+        options.workers,
+        options.skip_existing,
+        _pixels(options),
+    )
+    counts, failed = {}, []
+    with open(options.log, "a", encoding="utf-8") if options.log else contextlib.nullcontext() as log:
+        for outcome in tqdm(outcomes, total=number, unit="photo", disable=None):
+            if log:
+                print(outcome.as_json(), file=log, flush=True)
+            counts[outcome.status] = counts.get(outcome.status, 0) + 1
+            if outcome.error:
+                failed.append(outcome)
+    for outcome in sorted(failed, key=lambda outcome: outcome.photo):
+        print(f"failed: {outcome.photo}: {outcome.error}", file=sys.stderr)
+    words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    print(f"{options.output}: {words} of {number} photos, with {inpainter.path} on {_where(inpainter)}")
+    return 1 if failed else 0
+
+
+def _pixels(options):
+    return None if options.max_pixels is None else round(options.max_pixels * 1e6)
 
 
 def _info(options):
@@ -48,9 +111,16 @@ def _info(options):
         print(f"taken here: {inpainter.path.name} on {_where(inpainter)}")
 
 
-def _start(options, *choices):
+def _start(options):
     with quiet_start():
-        return Inpainter(options.model, *choices, provider=options.provider, require_gpu=options.require_gpu)
+        return Inpainter(
+            options.model,
+            options.runtime,
+            options.precision,
+            options.threads,
+            provider=options.provider,
+            require_gpu=options.require_gpu,
+        )
 
 
 def _where(inpainter):
@@ -61,32 +131,90 @@ def _doctor(options):
     return 0 if doctor.examine(functools.partial(print, flush=True), options.tensorflow) else 1
 
 
-def _add_provider(parser):
-    parser.add_argument("--provider", default="auto", help="auto (default), cpu, cuda, tensorrt: `doctor` lists them")
-    parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
+def _serve(options):
+    from shiftnet_tf.server.running import serve
+
+    return serve(functools.partial(_start, options), options, options.page)
+
+
+_MODEL = "model folder (with spec.json), or one model file in it; default: the one that comes with shiftnet_tf"
+
+
+def _add_running(parser):
+    group = parser.add_argument_group("the model and what runs it")
+    group.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
+    group.add_argument("--precision", help="default: the most precise file")
+    group.add_argument("--threads", type=int, help="default: left to the runtime")
+    group.add_argument("--provider", default="auto", help="auto (default), cpu, cuda, tensorrt: `doctor` lists them")
+    group.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
+
+
+def _add_inpaint(commands):
+    parser = commands.add_parser(
+        "inpaint",
+        help="fill the holes of a photo or of a folder of photos",
+        description="Fills the hole of a photo, or the holes of all photos of a folder. Known pixels stay as they are, "
+        "and so do metadata, colour profile, alpha and 16-bit grey.",
+    )
+    parser.add_argument("photo", help="JPEG, PNG, WebP, TIFF, AVIF (HEIC with the package pillow-heif), or a folder")
+    parser.add_argument(
+        "--mask",
+        required=True,
+        action="append",
+        help="picture of the photo's size: what is not black is hole; or JSON of boxes, polygons and strokes; given "
+        "several times, all are joined. For a folder of photos: a folder of masks of the same names, or one file",
+    )
+    parser.add_argument("-o", "--output", required=True, help="file (its suffix names the format) or folder to write")
+    parser.add_argument("--model", help=_MODEL)
+    parser.add_argument(
+        "--strategy",
+        choices=windows.STRATEGIES,
+        default="auto",
+        help="what the model looks at: the whole photo (resize), each hole and its surroundings (crop), or overlapping "
+        "windows (tile); default: what fits the holes",
+    )
+    parser.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
+    parser.add_argument("--max-pixels", type=float, metavar="MILLIONS", help="of a photo; default: 179")
+    group = parser.add_argument_group("how the mask is read")
+    group.add_argument("--invert", action="store_true", help="what is marked stays, all else is hole")
+    group.add_argument("--dilate", type=int, default=0, metavar="N", help="grow the hole by N pixels")
+    group.add_argument("--threshold", type=int, metavar="N", help="lighter than N is hole; default: 0, lossy files 127")
+    group.add_argument("--mask-channel", choices=CHANNELS, default="auto", help="alpha: what is opaque is hole")
+    group = parser.add_argument_group("folders")
+    group.add_argument("--workers", type=int, default=2, help="photos at a time; default: 2")
+    group.add_argument("--skip-existing", action="store_true", help="leave alone what is there already")
+    group.add_argument("--suffix", help="of the results, such as .png; default: each photo's own")
+    group.add_argument("--log", metavar="FILE", help="add a line of JSON for each photo to this file")
+    _add_running(parser)
+    parser.set_defaults(run=_inpaint)
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="shiftnet", description=__doc__)
     parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_inpaint(commands)
 
-    model = "model folder (with spec.json), or one model file in it"
-    inpaint = commands.add_parser("inpaint", help="fill the hole of a photo", description="Fills the hole of a photo.")
-    inpaint.add_argument("photo", help="JPEG, PNG, WebP or what else Pillow reads")
-    inpaint.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
-    inpaint.add_argument("-o", "--output", required=True, help="file to write; PNG keeps known pixels bit for bit")
-    inpaint.add_argument("--model", help=f"{model}; default: the one that comes with shiftnet_tf")
-    inpaint.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
-    inpaint.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
-    inpaint.add_argument("--precision", help="default: the most precise file")
-    inpaint.add_argument("--threads", type=int, help="default: left to the runtime")
-    _add_provider(inpaint)
-    inpaint.set_defaults(run=_inpaint)
+    for name, page, what in (
+        ("demo", True, "open a page in the browser: brush over what shall vanish"),
+        ("serve", False, "serve inpainting over HTTP"),
+    ):
+        serve = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        serve.add_argument("--model", help=_MODEL)
+        serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
+        serve.add_argument("--port", type=int, default=7860 if page else 8000, help="default: %(default)s")
+        serve.add_argument("--max-bytes", type=float, default=64, metavar="MB", help="of a request; default: 64")
+        serve.add_argument("--max-pixels", type=float, default=50, metavar="MILLIONS", help="of a photo; default: 50")
+        serve.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="of a request; default: 60")
+        serve.add_argument("--in-flight", type=int, default=32, metavar="N", help="requests at a time; default: 32")
+        if page:
+            serve.add_argument("--no-browser", action="store_true", help="do not open the browser")
+        _add_running(serve)
+        serve.set_defaults(run=_serve, page=page)
 
     info = commands.add_parser("info", help="say what a model is", description="Says what a model folder holds.")
-    info.add_argument("model", nargs="?", help=f"{model}; default: the one that comes with shiftnet_tf")
-    _add_provider(info)
+    info.add_argument("model", nargs="?", help=_MODEL)
+    _add_running(info)
     info.set_defaults(run=_info)
 
     check = commands.add_parser(

@@ -18,6 +18,10 @@ class InputError(ShiftNetError, ValueError):
     exit_code = 2
 
 
+class TooLargeError(InputError):
+    """More pixels than are accepted."""
+
+
 class MissingPackageError(InputError, ImportError):
     """An optional package is not installed. The text holds the `pip install` line."""
 

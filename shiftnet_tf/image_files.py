@@ -1,81 +1,155 @@
 """Picture files: finding, reading and writing them, and what is wrong with one in a sentence."""
 
+import contextlib
+import functools
+import io
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError, TooLargeError, first_line
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA")
-_DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError, struct.error, Image.DecompressionBombError)
-_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
+OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
+MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # 179 million, where Pillow refuses too
+_READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError)
+_DAMAGED += (OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
-def find_photos(folder):
-    """All photos (JPEG, PNG, WebP) below a folder, nested ones too, sorted by their path.
+def find_photos(folder, suffixes=PHOTO_SUFFIXES):
+    """All photos below a folder, nested ones too, sorted by their path.
 
     Args:
         folder: str or Path.
+        suffixes: tuple of str in lower case. Defaults to those of JPEG, PNG and WebP.
 
     Returns:
         list of Path.
     """
     folder = Path(folder)
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _open(path, what):
-    """Opens and decodes a picture file: the picture, turned upright by its EXIF orientation, and its format."""
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"the {what} does not exist: {path}")
-    if path.is_dir():
-        raise InputError(f"the {what} must be a picture file, not a folder: {path}")
+def open_picture(source, what, max_pixels=None):
+    """Opens and decodes a picture file.
+
+    Args:
+        source: str or Path of a file, or bytes, its content.
+        what: str, for the messages, such as `"photo"`.
+        max_pixels: int, width times height that is accepted, looked at before anything is decoded; None: MAX_PIXELS.
+
+    Returns:
+        (the picture, turned upright by its EXIF orientation; the same as it is in the file, with all that its header
+        says), both of Pillow; where nothing is to be turned they are one.
+
+    Raises:
+        InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
+    """
+    with _opened(source, what, max_pixels) as picture:
+        picture.load()
+        return (ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture), picture
+
+
+def upright_shape(source, what, max_pixels=None):
+    """The size of a picture file, turned upright, from its header alone.
+
+    Args:
+        source, what, max_pixels: see `open_picture`.
+
+    Returns:
+        (int, int), height and width.
+
+    Raises:
+        InputError: what the header says against it, see `open_picture`.
+    """
+    with _opened(source, what, max_pixels) as picture:
+        return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 lie on their side
+
+
+@contextlib.contextmanager
+def _opened(source, what, max_pixels):
+    """The opened picture, nothing decoded yet; whatever goes wrong with it is an InputError."""
+    name = name_of(source)
+    with decoding(source, what), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the limit is our own, and odd EXIF is no harm
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_readable()) as picture:
+            _check_header(picture, what, name, MAX_PIXELS if max_pixels is None else max_pixels)
+            yield picture
+
+
+def _orientation(picture):
+    """1 to 8, as EXIF says it; 1 where it says nothing that can be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow refuses the real bombs, and odd EXIF is no harm
-            with Image.open(path) as picture:
-                deep = any(str(tile[3]).find(";16") >= 0 for tile in picture.tile)  # Pillow would cut the low bytes off
-                if deep and not picture.mode.startswith("I"):
-                    raise InputError(f"the {what} must have 8 bits a channel. Received 16: {path}")
-                picture.load()
-                return ImageOps.exif_transpose(picture), picture.format
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGED:
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def name_of(source):
+    """What a message calls a source: its path, or that it was sent."""
+    return "(sent)" if isinstance(source, bytes) else str(source)
+
+
+@contextlib.contextmanager
+def decoding(source, what):
+    """Says in a sentence what is wrong with a picture file, whatever Pillow raises."""
+    name = name_of(source)
+    if not isinstance(source, bytes):
+        if not Path(source).exists():
+            raise InputError(f"the {what} does not exist: {name}")
+        if not Path(source).is_file():
+            raise InputError(f"the {what} must be a picture file, not a folder or a device: {name}")
+    try:
+        yield
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(f"the {what} is no picture that Pillow can read: {path}") from error
+        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
     except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {path}") from error
+        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
     except _DAMAGED as error:
-        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {path}") from error
+        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
 
 
-def picture_format(path):
-    """What a picture file is, whatever its name says.
+def _check_header(picture, what, name, max_pixels):
+    """What can be said before anything is decoded."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise TooLargeError(
+            f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is "
+            f"{max_pixels / 1e6:g}: {name}"
+        )
+    if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:  # an MPO is a phone's JPEG with additions
+        raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
+    deep = any(";16" in str(tile[3]) for tile in picture.tile)  # of colours Pillow would cut the low bytes off
+    if deep and not picture.mode.startswith("I"):
+        raise InputError(f"the {what} must have 8 bits a channel. Received 16: {name}")
 
-    Args:
-        path: str or Path of a file that Pillow can read.
 
-    Returns:
-        str, Pillow's name of the format, such as `"PNG"`.
-    """
-    with Image.open(path) as picture:
-        return picture.format
+def readable_suffixes():
+    """The suffixes of all files that can be read here: tuple of str in lower case."""
+    formats = _readable()
+    return tuple(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
-def _opaque(picture, what, path):
-    """The pixels uint8 [H, W, 3]; refuses transparent ones, whose colour means nothing."""
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema()[0] < 255:
-            raise InputError(f"a {what} with transparent pixels is not supported, save it without alpha: {path}")
-    return np.array(picture.convert("RGB"))
+@functools.cache
+def _readable():
+    """The formats that are read: those of _READABLE that this Pillow knows, HEIC where its package is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in _READABLE if name in Image.OPEN)
 
 
 def image_size(path):
@@ -108,34 +182,14 @@ def read_image(path):
     Raises:
         InputError: absent, damaged, more than 8 bits a channel, or with transparent pixels.
     """
-    picture, _ = _open(path, "photo")
+    picture, _ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
-    return _opaque(picture, "photo", path)
-
-
-def read_mask(path):
-    """Reads a mask file: every pixel that is not black is hole; in a lossy format, that is lighter than middle grey.
-
-    Args:
-        path: str or Path of a file that Pillow can read.
-
-    Returns:
-        uint8 [H, W] of 0 and 1, 1 = hole.
-
-    Raises:
-        InputError: absent, damaged, or with transparent pixels.
-    """
-    picture, file_format = _open(path, "mask")
-    if picture.mode.startswith(("I", "F")):
-        pixels = np.array(picture)
-    elif picture.mode == "1":
-        pixels = np.array(picture.convert("L"))
-    else:
-        pixels = _opaque(picture, "mask", path).max(axis=-1)
-    if file_format in _LOSSY_FORMATS:
-        return (pixels > 127).astype(np.uint8)  # black is seldom 0 there
-    return (pixels != 0).astype(np.uint8)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema()[0] < 255:
+            raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
+    return np.array(picture.convert("RGB"))
 
 
 def check_output(path):
@@ -150,6 +204,7 @@ def check_output(path):
     Raises:
         InputError: unknown suffix, no such folder, or a folder.
     """
+    _readable()  # has Pillow register all its formats
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if format_name not in OUTPUT_FORMATS or format_name not in Image.SAVE:
         raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
@@ -170,7 +225,27 @@ def write_image(path, image):
     Raises:
         InputError: see `check_output`; or the file cannot be written.
     """
-    path = Path(path)
-    format_name = check_output(path)
-    options = {"quality": 95} if format_name in ("JPEG", "WEBP") else {}
-    write_atomically(path, lambda part: Image.fromarray(image).save(part, format=format_name, **options))
+    write_picture(path, Image.fromarray(image), check_output(Path(path)))
+
+
+def write_picture(target, picture, file_format, options=None):
+    """Writes a Pillow picture, to a path whole or not at all.
+
+    Args:
+        target: str or Path, or a binary file.
+        picture: Pillow's.
+        file_format: str, Pillow's name, such as `"PNG"`.
+        options: dict for Pillow's `save`; None: those of a new picture.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if options is None:
+        options = {"quality": 95} if file_format in ("JPEG", "WEBP") else {}
+    if not isinstance(target, str | Path):
+        try:
+            picture.save(target, format=file_format, **options)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write the picture as {file_format}: {first_line(error)}") from error
+        return
+    write_atomically(target, lambda part: picture.save(part, format=file_format, **options))

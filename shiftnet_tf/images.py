@@ -9,28 +9,30 @@ import numpy as np
 from PIL import Image
 
 
-def resize_image(image, height, width, resample=Image.Resampling.BICUBIC):
+def resize_image(image, height, width, resample=Image.Resampling.BICUBIC, box=None):
     """Scales a picture, with antialiasing where it shrinks.
 
     Args:
         image: uint8 [H, W, 3].
         height, width: int, pixels.
         resample: a Pillow filter. Defaults to bicubic.
+        box: (left, top, right, bottom), floats, the part that is scaled; None for all.
 
     Returns:
         uint8 [height, width, 3].
     """
     if image.shape[:2] == (height, width):
         return image
-    return np.array(Image.fromarray(image).resize((width, height), resample))
+    return np.array(Image.fromarray(image).resize((width, height), resample, box))
 
 
-def resize_mask(mask, height, width):
+def resize_mask(mask, height, width, box=None):
     """Scales a mask so that each pixel that a hole pixel has touched is hole.
 
     Args:
         mask: [H, W], nonzero = hole.
         height, width: int, pixels.
+        box: (left, top, right, bottom), floats, the part that is scaled; None for all.
 
     Returns:
         uint8 [height, width] of 0 and 1.
@@ -38,11 +40,11 @@ def resize_mask(mask, height, width):
     hole = (mask != 0).astype(np.float32)
     if hole.shape != (height, width):
         # Bilinear weights are never negative, and in float32 none is rounded to nothing.
-        hole = np.array(Image.fromarray(hole).resize((width, height), Image.Resampling.BILINEAR))
+        hole = np.array(Image.fromarray(hole).resize((width, height), Image.Resampling.BILINEAR, box))
     return (hole > 0).astype(np.uint8)
 
 
-def resize_pair(image, mask, height, width):
+def resize_pair(image, mask, height, width, box=None):
     """Scales a photo and its mask without mixing hole and known pixels.
 
     The hole is set to 0 first, so that what lies under it is gone; a scaled pixel that a hole pixel touched is
@@ -53,14 +55,15 @@ def resize_pair(image, mask, height, width):
         image: uint8 [H, W, 3].
         mask: [H, W], nonzero = hole.
         height, width: int, pixels.
+        box: (left, top, right, bottom), floats, the part that is scaled; None for all.
 
     Returns:
         (image uint8 [height, width, 3] with 0 in its hole, mask uint8 [height, width] of 0 and 1).
     """
     mask = (mask != 0).astype(np.uint8)
     clean = np.where(mask[..., None], np.uint8(0), image)
-    small_mask = resize_mask(mask, height, width)
-    small = resize_image(clean, height, width, Image.Resampling.BILINEAR)
+    small_mask = resize_mask(mask, height, width, box)
+    small = resize_image(clean, height, width, Image.Resampling.BILINEAR, box)
     return np.where(small_mask[..., None], np.uint8(0), small), small_mask
 
 
@@ -111,3 +114,67 @@ def composite(image, filled, mask):
         uint8 [H, W, 3].
     """
     return np.where((mask != 0)[..., None], filled, image)
+
+
+def reduce_image(image, factor):
+    """Means of cells of factor x factor pixels; those at the right and the lower edge may be smaller.
+
+    Args:
+        image: uint8 [H, W, 3].
+        factor: int.
+
+    Returns:
+        uint8 [ceil(H / factor), ceil(W / factor), 3].
+    """
+    return np.array(Image.fromarray(image).reduce(factor))
+
+
+def feather(image, filled, mask, radius):
+    """Draws the rim of a filled hole to the known pixels beside it, so that no seam shows.
+
+    What the filled picture lacks at the known pixels near by, a mean of two boxes, is added in the hole, less the
+    deeper in it: nothing past twice the radius.
+
+    Args:
+        image: uint8 [H, W, 3], right where the mask is 0.
+        filled: uint8 [H, W, 3], right in no pixel.
+        mask: [H, W], nonzero = hole.
+        radius: int, pixels.
+
+    Returns:
+        uint8 [H, W, 3]; to be used in the hole alone.
+    """
+    known = (mask == 0).astype(np.float32)[..., np.newaxis]
+    lack = (image.astype(np.float32) - filled) * known
+    near, share = (_box_mean(_box_mean(x, radius), radius) for x in (lack, known))
+    # `share` is a half at a straight edge and falls to 0 at twice the radius
+    correction = near / np.maximum(share, 1e-6) * np.minimum(1, 2 * share)
+    return np.clip(np.round(filled + correction), 0, 255).astype(np.uint8)
+
+
+def smooth(values, mask, radius):
+    """Blurs what lies in the hole by what lies in the hole alone: twice a mean of boxes.
+
+    Args:
+        values: float [H, W, C].
+        mask: [H, W], nonzero = hole.
+        radius: int, pixels.
+
+    Returns:
+        float32 [H, W, C]; outside the hole without a meaning.
+    """
+    hole = (mask != 0).astype(np.float32)[..., np.newaxis]
+    near, share = (_box_mean(_box_mean(x, radius), radius) for x in (values * hole, hole))
+    return near / np.maximum(share, 1e-6)
+
+
+def _box_mean(x, radius):
+    """Mean of the (2 radius + 1) x (2 radius + 1) box around each pixel, zeros outside: [H, W, C]."""
+    for axis in (0, 1):
+        padding = [(0, 0)] * 3
+        padding[axis] = (radius + 1, radius)
+        sums = np.cumsum(np.pad(x, padding), axis=axis, dtype=np.float64)
+        n = x.shape[axis]
+        high = np.take(sums, np.arange(n) + 2 * radius + 1, axis=axis)
+        x = ((high - np.take(sums, np.arange(n), axis=axis)) / (2 * radius + 1)).astype(np.float32)
+    return x

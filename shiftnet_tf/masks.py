@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from shiftnet_tf import image_files, images
+from shiftnet_tf import image_files, images, mask_files
 from shiftnet_tf.errors import InputError
 
 KINDS = ("center", "rectangle", "freeform", "folder")
@@ -127,7 +127,7 @@ def from_file(path, height, width):
     Raises:
         InputError: it cannot be read, or has no hole or nothing but hole.
     """
-    mask = images.resize_mask(image_files.read_mask(path), height, width)
+    mask = images.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
         raise InputError(f"a mask must cover a part of the image, neither nothing nor all: {path}")
     return mask

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from shiftnet_tf import images
+from shiftnet_tf.windows import Window
 
 
 def grid(rows, gap=4):
@@ -42,7 +43,7 @@ def captioned(name, picture):
     return np.array(sheet)
 
 
-def shift_map_picture(image, mask, shift_map, arrows=12):
+def shift_map_sheet(image, mask, shift_maps, arrows=12):
     """Shows where each hole position was filled from: places have colours, the hole has those of its sources.
 
     The known part of the photo is tinted by place (red grows to the right, green downward, blue toward the upper
@@ -50,34 +51,57 @@ def shift_map_picture(image, mask, shift_map, arrows=12):
     Arrows lead from the source to some of the positions: white from the photo, black from its mirror image.
 
     Args:
-        image: uint8 [H, W, 3].
-        mask: [H, W], nonzero = hole.
-        shift_map: int [h, w], row * w + column of the source, plus h * w if it is mirrored, -1 elsewhere.
+        image: uint8 [h, w, 3], the photo, scaled down where that is enough.
+        mask: [H, W] of the photo itself, nonzero = hole.
+        shift_maps: list of (Window of the photo, int [r, c]: row * c + column of the source, plus r * c if it is
+            mirrored, -1 elsewhere), as `Inpainter.fill` gives them.
         arrows: int, at most so many, evenly spread over the filled positions. Defaults to 12.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 [h, w, 3].
     """
     height, width = image.shape[:2]
-    rows, columns = shift_map.shape
-    row, column = np.mgrid[0:rows, 0:columns]
-    place = np.stack([column / columns, row / rows, 1 - (row / rows + column / columns) / 2], axis=-1)
-    place = (place * 255).astype(np.uint8)  # [h, w, 3]
-    sources = shift_map % shift_map.size  # -1 becomes the last one, and is masked out below
-    colours = np.where((shift_map >= 0)[..., None], place.reshape(-1, 3)[sources], np.uint8(128))
-    tint, filled = (images.resize_image(x, height, width, Image.Resampling.NEAREST) for x in (place, colours))
-    tinted = Image.blend(Image.fromarray(image), Image.fromarray(tint), 0.35)
-    sheet = Image.fromarray(images.composite(np.array(tinted), filled, mask))
-
-    def centre(row, column):
-        return np.array([(column + 0.5) * width / columns, (row + 0.5) * height / rows])
-
-    positions = np.argwhere(shift_map >= 0)
-    for y in positions[np.linspace(0, len(positions) - 1, min(arrows, len(positions)), dtype=int)]:
-        source = centre(*divmod(sources[tuple(y)], columns))
-        colours = ("white", "black") if shift_map[tuple(y)] < shift_map.size else ("black", "white")
-        _arrow(ImageDraw.Draw(sheet), source, centre(*y), max(2, min(width, height) // 200), colours)
+    scale = np.array([height / mask.shape[0], width / mask.shape[1]])
+    hole = np.asarray(Image.fromarray(mask != 0).resize((width, height), Image.Resampling.NEAREST))
+    rows, columns = np.mgrid[0:height, 0:width]
+    place = _colour_of((rows + 0.5) / height, (columns + 0.5) / width)
+    sheet = np.array(Image.blend(Image.fromarray(image), Image.fromarray(place), 0.35))
+    sheet[hole] = 128
+    lines = []
+    for window, shift_map in shift_maps:
+        cell = np.array([window.height, window.width]) / shift_map.shape
+        ends = np.argwhere(shift_map >= 0)  # [n, 2], row and column in the map
+        found = shift_map[shift_map >= 0]
+        starts = np.stack(np.divmod(found % shift_map.size, shift_map.shape[1]), axis=-1)
+        starts, ends = (((x + 0.5) * cell + (window.top, window.left)) * scale for x in (starts, ends))  # in the sheet
+        colours = np.full((*shift_map.shape, 3), 128, np.uint8)
+        colours[shift_map >= 0] = _colour_of(starts[:, 0] / height, starts[:, 1] / width)
+        part = Window(*(round(x) for x in (window.top * scale[0], window.left * scale[1])), *_size(window, scale))
+        filled = images.resize_image(colours, part.height, part.width, Image.Resampling.NEAREST)
+        target, where = sheet[part.slices], hole[part.slices]  # the window may end a pixel outside
+        target[where] = filled[: where.shape[0], : where.shape[1]][where]
+        lines += zip(starts[:, ::-1], ends[:, ::-1], found >= shift_map.size)
+    sheet = Image.fromarray(sheet)
+    for i in np.linspace(0, len(lines) - 1, min(arrows, len(lines)), dtype=int):
+        start, end, mirrored = lines[i]
+        _arrow(
+            ImageDraw.Draw(sheet),
+            start,
+            end,
+            max(2, min(width, height) // 200),
+            ("black", "white") if mirrored else ("white", "black"),
+        )
     return np.array(sheet)
+
+
+def _size(window, scale):
+    return max(1, round(window.height * scale[0])), max(1, round(window.width * scale[1]))
+
+
+def _colour_of(row, column):
+    """The colour of a place, both given as shares of the picture: uint8 [..., 3]."""
+    colour = np.stack([column, row, 1 - (row + column) / 2], axis=-1)
+    return (np.clip(colour, 0, 1) * 255).astype(np.uint8)
 
 
 def _arrow(draw, start, end, width, colours):

@@ -48,14 +48,29 @@ def measure(image, inpainted, mask):
     ssim, ssim_map = skimage.structural_similarity(image, inpainted, channel_axis=-1, full=True)  # float, [H, W, 3]
     values = {"ssim": float(ssim), "hole_ssim": float(ssim_map[hole].mean())}
     for prefix, region in (("", np.ones_like(hole)), ("hole_", hole)):
-        values[f"{prefix}psnr"] = _psnr(skimage, image[region], inpainted[region])
+        values[f"{prefix}psnr"] = psnr(image, inpainted, region)
         values[f"{prefix}l1"] = float(np.abs(difference[region]).mean())
         values[f"{prefix}l2"] = float((difference[region] ** 2).mean())
     values["texture_distance"] = texture_distance(image, inpainted, mask)
     return {name: values[name] for name in HIGHER_IS_BETTER}
 
 
-def _psnr(skimage, image, inpainted):
+def psnr(image, inpainted, mask=None):
+    """Peak signal-to-noise ratio.
+
+    Args:
+        image, inpainted: uint8 [H, W, 3].
+        mask: [H, W], nonzero = hole: only its pixels are compared; None for all.
+
+    Returns:
+        float in dB, at most 100.
+
+    Raises:
+        MissingPackageError: scikit-image is not installed.
+    """
+    skimage = import_optional("skimage.metrics", "scikit-image", "measuring PSNR")
+    if mask is not None:
+        image, inpainted = image[mask != 0], inpainted[mask != 0]
     if np.array_equal(image, inpainted):
         return _LIMIT
     return min(_LIMIT, float(skimage.peak_signal_noise_ratio(image, inpainted)))

@@ -46,10 +46,10 @@ def pairs():
 
 def test_the_same_as_one_at_a_time(inpainter, pairs, sizes_run):
     photos, masks = pairs
-    expected = [inpainter(*pair) for pair in zip(*pairs)]
+    expected = [inpainter(*pair, "resize") for pair in zip(*pairs)]
     sizes_run.clear()
-    answers = list(inpainter.batch(iter(photos), iter(masks), batch_size=4))
-    assert sizes_run == ([1] * 6 if inpainter.runtime == "litert" else [3, 3])  # the third has no hole
+    answers = list(inpainter.batch(iter(photos), iter(masks), batch_size=4, strategy="resize"))
+    assert sizes_run == ([1] * 6 if inpainter.runtime == "litert" else [4, 2])  # the third has no hole
     assert len(answers) == 7
     for answer, alone, photo, mask in zip(answers, expected, photos, masks):
         np.testing.assert_array_equal(answer[mask == 0], photo[mask == 0])
@@ -75,7 +75,7 @@ def test_a_stream_without_end_is_read_as_it_is_filled(inpainter, pairs):
             taken.append(i)
             yield pairs[0][0]
 
-    stream = inpainter.batch(photos(), itertools.repeat(pairs[1][0]), batch_size=2)
+    stream = inpainter.batch(photos(), itertools.repeat(pairs[1][0]), batch_size=2, strategy="resize")
     assert not taken
     next(stream)
     assert len(taken) == (1 if inpainter.runtime == "litert" else 2)
@@ -84,8 +84,17 @@ def test_a_stream_without_end_is_read_as_it_is_filled(inpainter, pairs):
 def test_the_size_is_chosen_by_memory(inpainter, pairs, sizes_run, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 4 * memory.BYTES_A_PIXEL * 256**2)
     photos, masks = pairs
-    assert len(list(inpainter.batch(photos[3:6], masks[3:6]))) == 3
+    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize"))) == 3
+    assert sizes_run == [1, 1, 1]  # on a CPU
+    sizes_run.clear()
+    monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
+    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize"))) == 3
     assert sizes_run == ([1, 1, 1] if inpainter.runtime == "litert" else [2, 1])
+
+
+def test_a_batch_of_the_default_size_is_byte_for_byte_what_one_at_a_time_gives(inpainter, pairs):
+    for answer, photo, mask in zip(inpainter.batch(*pairs), *pairs):
+        np.testing.assert_array_equal(answer, inpainter(photo, mask))
 
 
 def test_a_batch_that_is_too_large_is_refused_before_anything_is_read(inpainter):
@@ -99,10 +108,10 @@ def test_a_gpu_is_given_fixed_sizes(inpainter, pairs, sizes_run, monkeypatch):
     photos, masks = pairs
     monkeypatch.setattr(inpainter, "_batch", None)
     monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
-    answers = list(inpainter.batch(photos[:2] + photos[3:7], masks[:2] + masks[3:7], batch_size=3))
+    answers = list(inpainter.batch(photos[:2] + photos[3:7], masks[:2] + masks[3:7], 3, "resize"))
     assert sizes_run == [4, 4] and len(answers) == 6
     for answer, photo, mask in zip(answers, photos[:2] + photos[3:7], masks[:2] + masks[3:7]):
-        off = np.abs(answer.astype(int) - inpainter(photo, mask))
+        off = np.abs(answer.astype(int) - inpainter(photo, mask, "resize"))
         assert off.mean() < 1 and off.max() <= 8
 
 

@@ -31,9 +31,9 @@ def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix
     sheet = tmp_path / f"map{suffix}"
     assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--save-shift-map", str(sheet)) == 0
     assert f"{sheet}: where each part of the hole came from" in capsys.readouterr().out
-    inpainted, shift_map = Inpainter(small_model)(*photo, return_shift_map=True)
+    inpainted, shift_maps = Inpainter(small_model)(*photo, return_shift_map=True)
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainted)
-    expected = pictures.shift_map_picture(*photo, shift_map)
+    expected = pictures.shift_map_sheet(*photo, shift_maps)
     difference = np.abs(image_files.read_image(sheet).astype(int) - expected)
     assert difference.mean() < (6 if suffix == ".jpg" else 1e-9)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftnet_tf import image_files
+from shiftnet_tf import image_files, mask_files
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError
 
@@ -35,15 +35,15 @@ def test_what_is_hole_in_a_mask_file(tmp_path):
     levels = np.zeros((8, 8), np.uint8)
     levels[2, 3], levels[4, 4] = 1, 255
     Image.fromarray(levels).save(tmp_path / "grey.png")
-    assert image_files.read_mask(tmp_path / "grey.png").sum() == 2
+    assert mask_files.read_mask(tmp_path / "grey.png").sum() == 2
     Image.fromarray(levels > 0).save(tmp_path / "bits.png")
-    assert image_files.read_mask(tmp_path / "bits.png").sum() == 2
+    assert mask_files.read_mask(tmp_path / "bits.png").sum() == 2
     Image.fromarray(levels.astype(np.uint16) * 200).save(tmp_path / "deep.png")
-    assert image_files.read_mask(tmp_path / "deep.png").sum() == 2
+    assert mask_files.read_mask(tmp_path / "deep.png").sum() == 2
     red = np.zeros((8, 8, 3), np.uint8)
     red[1, 1, 0] = 9
     Image.fromarray(red).save(tmp_path / "red.png")
-    assert image_files.read_mask(tmp_path / "red.png").sum() == 1
+    assert mask_files.read_mask(tmp_path / "red.png").sum() == 1
 
 
 def test_a_jpeg_mask_is_cut_in_the_middle(tmp_path):
@@ -51,8 +51,8 @@ def test_a_jpeg_mask_is_cut_in_the_middle(tmp_path):
     mask[16:48, 16:48] = 255
     Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
     (tmp_path / "jpeg.png").write_bytes((tmp_path / "mask.jpg").read_bytes())  # a name says nothing
-    np.testing.assert_array_equal(image_files.read_mask(tmp_path / "jpeg.png"), mask // 255)
-    np.testing.assert_array_equal(image_files.read_mask(tmp_path / "mask.jpg"), mask // 255)
+    np.testing.assert_array_equal(mask_files.read_mask(tmp_path / "jpeg.png"), mask // 255)
+    np.testing.assert_array_equal(mask_files.read_mask(tmp_path / "mask.jpg"), mask // 255)
 
 
 def deep_rgb_png():
@@ -72,10 +72,11 @@ def test_files_that_are_no_photo(tmp_path):
     Image.fromarray(random_image(64, 64)).save(tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:600])
     Image.fromarray(np.full((8, 8, 4), 100, np.uint8)).save(tmp_path / "glass.png")
+    Image.fromarray(np.dstack([random_image(8, 8), np.eye(8, dtype=np.uint8) * 255])).save(tmp_path / "cut_out.png")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
     (tmp_path / "deep_rgb.png").write_bytes(deep_rgb_png())
-    with pytest.raises(InputError, match="a mask with transparent pixels"):
-        image_files.read_mask(tmp_path / "glass.png")
+    with pytest.raises(InputError, match="transparent pixels and several colours"):
+        mask_files.read_mask(tmp_path / "cut_out.png")
     for name, message in (
         ("absent.jpg", "does not exist"),
         (".", "must be a picture file, not a folder"),

@@ -11,6 +11,7 @@ import pytest
 from shiftnet_tf import Inpainter, artifact, image_files, images
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.runtime import backends, inpaint_file
+from shiftnet_tf.windows import Window
 
 RUNTIMES = list(backends.RUNTIMES)
 
@@ -74,8 +75,13 @@ def test_an_empty_mask_gives_a_copy(inpainter):
 
 
 def test_shift_map(inpainter, photo):
-    _, shift_map = inpainter(*photo, return_shift_map=True)
+    _, [(window, shift_map)] = inpainter(*photo, "resize", return_shift_map=True)
+    assert window == Window(0, 0, 384, 530)
     assert shift_map.shape == (8, 8) and shift_map.dtype == np.int32 and (shift_map >= 0).any()
+    _, shift_maps = inpainter(*photo, "tile", return_shift_map=True)
+    assert len(shift_maps) > 1 and all((shift_map >= 0).any() for _, shift_map in shift_maps)
+    _, shift_maps = inpainter(*photo, "crop", return_shift_map=True)  # of the crop, not of the wider look
+    assert len(shift_maps) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +233,8 @@ def test_a_mask_that_touches_every_pixel_of_the_model_is_refused(inpainter):
     image, mask = np.zeros((640, 640, 3), np.uint8), np.zeros((640, 640), np.uint8)
     mask[::8, ::8] = 1
     with pytest.raises(InputError, match="scaled to the model's 64x64, the mask touches every pixel"):
-        inpainter(image, mask)
+        inpainter(image, mask, "resize")
+    assert (inpainter(image, mask)[mask == 0] == 0).all()  # in smaller windows there is something known
 
 
 @pytest.mark.parametrize("threads", [0, -1, 10**9])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT
 
-from shiftnet_tf import image_files, images
+from shiftnet_tf import image_files, images, mask_files
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tm
     answer = run(tmp_path / "venv" / "bin" / "shiftnet", *arguments, "-o", "out.png", cwd=tmp_path)
     assert name in answer
     photo, out = image_files.read_image(holiday / "photo.png"), image_files.read_image(tmp_path / "out.png")
-    hole = image_files.read_mask(holiday / "mask.png") != 0
+    hole = mask_files.read_mask(holiday / "mask.png") != 0
     np.testing.assert_array_equal(out[~hole], photo[~hole])
     assert (out[hole] != photo[hole]).mean() > 0.9
 

@@ -1,12 +1,13 @@
 """From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
 
+import copy
 import itertools
 
 import numpy as np
 
-from shiftnet_tf import artifact, images
+from shiftnet_tf import artifact, windows
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.runtime import backends, memory
+from shiftnet_tf.runtime import backends, filling, grouping, memory
 
 _ABSENT = object()
 
@@ -37,12 +38,15 @@ class Inpainter:
     Call arguments:
         image: numpy uint8 [H, W, 3], RGB, any H and W.
         mask: numpy [H, W], bool or numbers, nonzero = hole.
+        strategy: str, how a photo of another size than the model's is looked at: `"resize"`, `"crop"`, `"tile"`, or
+            `"auto"` (default), see `runtime.windows`.
         return_shift_map: bool, default False.
 
     Returns:
-        numpy uint8 [H, W, 3]: known pixels bit for bit those of `image`. With `return_shift_map` also int32 [h, w],
-        for the photo scaled to the model's size: row * w + column of the known position that filled a hole position,
-        plus h * w where its mirror image did, -1 elsewhere.
+        numpy uint8 [H, W, 3]: known pixels bit for bit those of `image`. With `return_shift_map` also a list with
+        (Window, int32 [h, w]) for each window that the model looked at (none without a hole): the map is of the window
+        scaled to the model's size, row * w + column of the known position that filled a hole position, plus h * w where
+        its mirror image did, -1 elsewhere.
 
     Raises:
         InputError: no such model, a file that is not the one exported, arrays of another kind, a mask of another
@@ -85,31 +89,79 @@ class Inpainter:
         inpainter._take(backend, path, image_size)
         return inpainter
 
+    @property
+    def warm_up_sizes(self):
+        """The sizes of batches that are worth running once before the first request: tuple of int."""
+        return self._backend.batch_sizes or (1,)
+
+    def grouped(self, most=None, watch=None):
+        """An Inpainter for many threads at a time, whose windows are run in groups, see `grouping.GroupedBackend`.
+
+        Args:
+            most: int, windows in a group; None chooses by the available memory, see `memory.batch_size`.
+            watch: function of the number of windows of each group; None for none.
+
+        Returns:
+            Inpainter; its `close()` ends the thread that runs the groups.
+
+        Raises:
+            InputError: `most` needs more memory than there is.
+        """
+        most = memory.batch_size(most, self.image_size)
+        inpainter = copy.copy(self)
+        inpainter._backend = grouping.GroupedBackend(self._backend, most, watch)
+        inpainter.close = inpainter._backend.close
+        return inpainter
+
     def _take(self, backend, path, image_size, batch=None):
         self._backend, self.path, self.image_size, self._batch = backend, path, image_size, batch
         self.provider = backend.provider
 
-    def __call__(self, image, mask, return_shift_map=False):
+    def __call__(self, image, mask, strategy="auto", return_shift_map=False):
         image, mask = _checked(image, mask)
+        canvas = filling.ArrayCanvas(image.copy())
+        _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map)
+        return (canvas.image, shift_maps) if return_shift_map else canvas.image
+
+    def fill(self, canvas, mask, strategy="auto", return_shift_map=False):
+        """Fills the holes of a canvas in place: what every other way comes down to.
+
+        Args:
+            canvas: see `runtime.filling`, such as a `photo.Photo`.
+            mask: bool [H, W], of the canvas's size; not all of it hole.
+            strategy: str, see above.
+            return_shift_map: bool, see above.
+
+        Returns:
+            (windows.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
+        """
         if return_shift_map and "shift_map" not in self._backend.outputs:
             raise InputError(f"{self.path} has no shift map: export the model with --shift-map")
-        if not mask.any() and not return_shift_map:
-            return image.copy()
-        outputs = self._run([self._scaled(image, mask)])
-        inpainted = _pasted(image, mask, outputs["inpainted_image"][0])
-        return (inpainted, outputs["shift_map"][0]) if return_shift_map else inpainted
+        plan = windows.plan(mask, self.image_size, strategy)
+        size = self._batch_size(None)
+        work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
+        for first in range(0, len(work.looks), size):
+            some = work.looks[first : first + size]
+            outputs = self._run([work.read(look) for look in some])
+            for i, look in enumerate(some):
+                work.put(look, outputs["inpainted_image"][i])
+                if return_shift_map and look[1] is None:
+                    shift_maps.append((look[0], outputs["shift_map"][i]))
+        return plan, shift_maps
 
-    def batch(self, images, masks, batch_size=None):
+    def batch(self, images, masks, batch_size=None, strategy="auto"):
         """Fills many photos, of any size each, a few at a time through the one session.
 
         A photo comes back once its batch is full, in the order in which it came, so that a stream of any length works.
         A photo without a hole comes back unchanged and is not run. A file that takes one picture at a time (TFLite)
-        is given one at a time; on a GPU an incomplete batch is filled up to 1, 2, 4 or 8 pictures.
+        is given one at a time; on a GPU an incomplete batch is filled up to 1, 2, 4 or 8 windows.
 
         Args:
             images: iterable of uint8 [H, W, 3].
             masks: iterable of as many [H, W], nonzero = hole.
-            batch_size: int; None chooses by the available memory, see `memory.batch_size`.
+            batch_size: int, windows at a time; None (default) takes one on a CPU, where more gain nothing and may
+                change a rounding, and on a GPU as many as the available memory is for, see `memory.batch_size`.
+            strategy: str, see above.
 
         Returns:
             A generator of uint8 [H, W, 3]. Where a pair is bad, or one of the two ends before the other, it raises
@@ -123,39 +175,43 @@ class Inpainter:
         >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
         ...     show(inpainted)
         """
-        size = memory.batch_size(batch_size, self.image_size)
-        return self._stream(images, masks, 1 if self._batch == 1 else size)
+        return self._stream(images, masks, strategy, self._batch_size(batch_size))
 
-    def _stream(self, photos, masks, size):
+    def _batch_size(self, wanted):
+        if wanted is None and not self._backend.batch_sizes:
+            return 1
+        size = memory.batch_size(wanted, self.image_size)
+        return 1 if self._batch == 1 else size
+
+    def _stream(self, photos, masks, strategy, size):
         waiting = []
         for index, (image, mask) in enumerate(itertools.zip_longest(photos, masks, fillvalue=_ABSENT)):
             try:
                 if image is _ABSENT or mask is _ABSENT:
                     raise InputError(f"there is no {'photo' if image is _ABSENT else 'mask'} any more")
-                image, mask = _checked(image, mask)
-                waiting.append((image, mask, self._scaled(image, mask) if mask.any() else None))
+                waiting.append(self._prepared(*_checked(image, mask), strategy))
             except InputError as error:
-                yield from self._filled(waiting)
+                yield from self._filled(waiting, size)
                 raise InputError(f"pair {index}: {error}") from error
-            if len(waiting) >= size:
-                yield from self._filled(waiting)
+            if sum(len(pairs) for _, pairs in waiting) >= size:
+                yield from self._filled(waiting, size)
                 waiting = []
-        yield from self._filled(waiting)
+        yield from self._filled(waiting, size)
 
-    def _filled(self, waiting):
-        scaled = [pair for _, _, pair in waiting if pair is not None]
-        answers = iter(self._run(scaled)["inpainted_image"] if scaled else ())
-        for image, mask, pair in waiting:
-            yield image.copy() if pair is None else _pasted(image, mask, next(answers))
+    def _prepared(self, image, mask, strategy):
+        """(Filling, its pairs for the model) of a photo."""
+        plan = windows.plan(mask, self.image_size, strategy)
+        work = filling.Filling(filling.ArrayCanvas(image.copy()), mask, plan, self.image_size)
+        return work, [work.read(look) for look in work.looks]
 
-    def _scaled(self, image, mask):
-        size = self.image_size
-        small_image, small_mask = images.resize_pair(image, mask, size, size)
-        if small_mask.all():
-            raise InputError(
-                f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
-            )
-        return small_image, small_mask[..., np.newaxis]
+    def _filled(self, waiting, size):
+        pairs = [pair for _, its_pairs in waiting for pair in its_pairs]
+        runs = (self._run(pairs[i : i + size])["inpainted_image"] for i in range(0, len(pairs), size))
+        answers = itertools.chain.from_iterable(runs)
+        for work, _ in waiting:
+            for look in work.looks:
+                work.put(look, next(answers))
+            yield work.canvas.image
 
     def _run(self, pairs):
         surplus = next((size for size in self._backend.batch_sizes if size >= len(pairs)), len(pairs)) - len(pairs)
@@ -186,10 +242,6 @@ def _choose(path, spec, name, runtime, precision):
         return special, entry.image_size != spec.image_size, artifact.PRECISIONS.index(entry.precision)
 
     return runtime, min((n for n, e in entries.items() if e.format == backends.RUNTIMES[runtime][0]), key=rank)
-
-
-def _pasted(image, mask, small):
-    return images.composite(image, images.resize_image(small, *image.shape[:2]), mask)
 
 
 def _checked(image, mask):

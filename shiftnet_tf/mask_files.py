@@ -1,0 +1,280 @@
+"""Mask files: pictures of any kind, and JSON files of shapes; and what is hole in them.
+
+A picture: what is not black is hole (in a lossy format such as JPEG, where black is seldom 0, what is lighter than
+middle grey). A layer painted on nothing, as drawing programs save it (transparent, and all that shows of one colour):
+what is painted is hole. A JSON file has pixels of the upright photo, x to the right and y down:
+
+    {"boxes": [[left, top, right, bottom], ...],
+     "polygons": [[[x, y], [x, y], [x, y], ...], ...],
+     "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false}, ...]}
+
+Boxes include their left and upper edge and not the other two. Strokes are drawn in their order, with round ends.
+"""
+
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw
+
+from shiftnet_tf import image_files
+from shiftnet_tf.errors import InputError, check, first_line
+
+CHANNELS = ("auto", "color", "alpha")
+_MOST_WORK = 1e9  # pixels to be drawn, beside a hundred times those of the photo: some seconds
+_SAME = 32  # grey levels by which the colour of one layer of paint may differ
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How mask files are read.
+
+    Attributes:
+        invert: bool, whether what is marked stays and all else is hole. Defaults to False.
+        dilate: int, pixels by which the hole grows on each side, at most 1000. Defaults to 0.
+        threshold: int from 0 to 255: what is lighter is hole; None (default): see above.
+        channel: str, `"color"` or `"alpha"` (what is not transparent is hole); `"auto"` (default): see above.
+    """
+
+    invert: bool = False
+    dilate: int = 0
+    threshold: int | None = None
+    channel: str = "auto"
+
+    def __post_init__(self):
+        check("invert", self.invert, isinstance(self.invert, bool), "true or false")
+        check("dilate", self.dilate, _whole(self.dilate, 1000), "a whole number of pixels from 0 to 1000")
+        threshold = self.threshold is None or _whole(self.threshold, 255)
+        check("threshold", self.threshold, threshold, "a whole number from 0 to 255")
+        check("channel", self.channel, self.channel in CHANNELS, f"one of {', '.join(CHANNELS)}")
+
+
+def _whole(value, most):
+    return type(value) is int and 0 <= value <= most
+
+
+def read_hole(sources, shape, settings=None, max_pixels=None):
+    """The hole of a photo from one mask file or several, which are joined.
+
+    Args:
+        sources: list of str or Path (a `.json` name is a file of shapes) or bytes (what begins with `{` is).
+        shape: (H, W) of the upright photo.
+        settings: MaskSettings; None for the defaults.
+        max_pixels: int, see `image_files.open_picture`.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        InputError: no mask, one that cannot be read or is of another size, or one that covers all.
+    """
+    settings = settings or MaskSettings()
+    if not sources:
+        raise InputError("there is no mask")
+    hole = np.zeros(shape, bool)
+    for source in sources:
+        if _is_json(source):
+            hole |= draw_shapes(_read_json(source), shape)
+            continue
+        mask = read_mask(source, settings.threshold, settings.channel, max_pixels)
+        if mask.shape != tuple(shape):
+            turned = ": it lies on its side, was it drawn on the photo before it was turned upright?"
+            raise InputError(
+                f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {mask.shape[1]}x"
+                f"{mask.shape[0]}{turned if mask.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
+            )
+        hole |= mask != 0
+    if settings.invert:
+        hole = ~hole
+    if settings.dilate and hole.any():
+        hole = dilated(hole, settings.dilate)
+    if hole.all():
+        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
+    return hole
+
+
+def read_mask(source, threshold=None, channel="auto", max_pixels=None):
+    """Reads a mask picture.
+
+    Args:
+        source: str or Path of a file that Pillow can read, or bytes, its content.
+        threshold, channel: see `MaskSettings`.
+        max_pixels: int, see `image_files.open_picture`.
+
+    Returns:
+        uint8 [H, W] of 0 and 1, 1 = hole.
+
+    Raises:
+        InputError: it cannot be read, or is transparent in places without being a layer of paint.
+    """
+    picture, raw = image_files.open_picture(source, "mask", max_pixels)
+    name = image_files.name_of(source)
+    if threshold is None:
+        threshold = 127 if raw.format in image_files.LOSSY_FORMATS else 0
+    if picture.mode.startswith(("I", "F")):
+        levels = np.asarray(picture)
+        deep = picture.mode != "F" and threshold > 0
+        return (levels > (threshold * 257 if deep else threshold)).astype(np.uint8)
+    if channel == "alpha" or picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        painted = alpha.getextrema()[0] < 255
+        if channel == "alpha":
+            return _above(alpha, threshold)
+        if channel == "auto" and painted:
+            if not _one_colour(picture, alpha):
+                raise InputError(
+                    f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
+                    f"its alpha as the mask (channel alpha, inverted where the hole is what is transparent): {name}"
+                )
+            return _above(alpha, max(threshold, 127))
+    if picture.mode in ("1", "L"):
+        return _above(picture.convert("L"), threshold)
+    lightest, *others = picture.convert("RGB").split()
+    for other in others:
+        lightest = ImageChops.lighter(lightest, other)
+    return _above(lightest, threshold)
+
+
+def _above(channel, threshold):
+    return (np.asarray(channel) > threshold).astype(np.uint8)
+
+
+def _one_colour(picture, alpha):
+    """Whether all that shows has about one colour: a layer of paint."""
+    shown = alpha.point(lambda level: 255 * (level > 127)).convert("1")
+    if shown.getbbox() is None:
+        return True
+    for channel in picture.split()[:3]:
+        levels = np.flatnonzero(channel.histogram(shown))
+        if levels[-1] - levels[0] > _SAME:
+            return False
+    return True
+
+
+def _is_json(source):
+    if isinstance(source, bytes):
+        return source[:64].lstrip()[:1] == b"{"
+    return Path(source).suffix.lower() == ".json"
+
+
+def _read_json(source):
+    name = image_files.name_of(source)
+    with image_files.decoding(source, "mask"):
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    try:
+        shapes = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
+    wanted = ("boxes", "polygons", "strokes")
+    if not isinstance(shapes, dict) or not set(shapes) <= set(wanted):
+        raise InputError(f"a mask in JSON is an object with {', '.join(wanted)}, each a list: {name}")
+    return shapes
+
+
+def draw_shapes(shapes, shape):
+    """The hole that shapes cover.
+
+    Args:
+        shapes: dict, see the head of this file.
+        shape: (H, W) of the upright photo.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        InputError: a shape that is none; it is named.
+    """
+    painter = _Painter(shape)
+    for kind, paint in (("boxes", painter.box), ("polygons", painter.polygon), ("strokes", painter.stroke)):
+        items = shapes.get(kind, [])
+        check(kind, type(items).__name__, isinstance(items, list), "a list")
+        for i, item in enumerate(items):
+            try:
+                paint(item)
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
+                raise InputError(f"{kind}[{i}] of the mask: {first_line(error)}") from error
+    return np.asarray(painter.picture) > 0
+
+
+class _Painter:
+    """Draws shapes; each method takes one as it stands in JSON and raises what Python raises where it is none."""
+
+    def __init__(self, shape):
+        self.side, self.rows = max(shape), shape[0]
+        self.picture = Image.new("L", (shape[1], shape[0]))
+        self.draw = ImageDraw.Draw(self.picture)
+        self.work_left = _MOST_WORK + 100 * shape[0] * shape[1]
+
+    def box(self, item):
+        if not isinstance(item, list) or len(item) != 4:
+            raise ValueError("it must be [left, top, right, bottom]")
+        (left, top), (right, bottom) = self._points([item[:2], item[2:]], 2)
+        if right <= left or bottom <= top:
+            raise ValueError("its right and bottom must be beyond its left and top")
+        self._work((right - left) * (bottom - top))
+        self.draw.rectangle([round(left), round(top), round(right) - 1, round(bottom) - 1], fill=255)
+
+    def polygon(self, item):
+        points = self._points(item, 3)
+        (left, right), (top, bottom) = ((min(numbers), max(numbers)) for numbers in zip(*points))
+        self._work((right - left) * (bottom - top) + len(points) * self.rows)
+        self.draw.polygon(points, fill=255, outline=255)
+
+    def stroke(self, item):
+        if not isinstance(item, dict) or not {"points", "width"} <= set(item):
+            raise ValueError('it must be {"points": [[x, y], ...], "width": number}')
+        points, width = self._points(item["points"], 1), float(item["width"])
+        if not 0 < width <= 2 * self.side:
+            raise ValueError(f"its width must be above 0 and at most twice the photo's longer side. Received: {width}")
+        fill = 0 if item.get("erase", False) else 255
+        last = None
+        for x, y in points:  # a round joint; those that hardly differ from the last one are left out
+            if last is None or math.dist(last, (x, y)) > width / 8 or (x, y) == points[-1]:
+                self._work(width**2)
+                self.draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=fill)
+                last = x, y
+        if len(points) > 1:
+            self._work(width * sum(math.dist(a, b) for a, b in itertools.pairwise(points)))
+            self.draw.line(points, fill=fill, width=max(1, round(width)))
+
+    def _points(self, points, least):
+        if not isinstance(points, list) or len(points) < least:
+            raise ValueError(f"it must have {least} points [x, y] at least")
+        numbers = [(float(x), float(y)) for x, y in points]
+        if not all(math.isfinite(number) for point in numbers for number in point):
+            raise ValueError("its points must be finite numbers")
+        far = 4 * self.side  # what lies further off is not drawn any better
+        return [tuple(min(max(number, -far), far) for number in point) for point in numbers]
+
+    def _work(self, pixels):
+        self.work_left -= 1000 + pixels
+        if self.work_left < 0:
+            raise InputError("the shapes of the mask would take too long to draw: take fewer, or a picture")
+
+
+def dilated(hole, pixels):
+    """A hole grown by so many pixels to each side: by a square, as most programs do.
+
+    Args:
+        hole: bool [H, W].
+        pixels: int.
+
+    Returns:
+        bool [H, W].
+    """
+    for axis in (0, 1):
+        left = pixels
+        reach = 1
+        while left:  # growing by 1, 2, 4, ... takes as many steps as the number has digits
+            step = min(reach, left)
+            grown = hole.copy()
+            low, high = [slice(None)] * 2, [slice(None)] * 2
+            low[axis], high[axis] = slice(None, -step), slice(step, None)
+            grown[tuple(low)] |= hole[tuple(high)]
+            grown[tuple(high)] |= hole[tuple(low)]
+            hole, left, reach = grown, left - step, 2 * step + 1
+    return hole

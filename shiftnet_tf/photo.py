@@ -1,0 +1,230 @@
+"""A photo file that is filled and written again: its pixels in their own mode and depth, and its metadata.
+
+`Photo` is a canvas (`runtime.filling`): the model sees 8-bit RGB, while known pixels, alpha, grey and 16 bits stay as
+they are in the file. EXIF orientation is applied; EXIF, XMP, ICC profile, resolution and texts are kept, and a JPEG's
+quantisation tables too, so that writing it again loses as little as can be.
+"""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
+
+from shiftnet_tf import image_files
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.windows import Window
+
+_MODES = ("RGB", "RGBA", "L", "LA", "I;16")
+_ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
+_DEEP_FORMATS = ("PNG", "TIFF")
+_LOSSY_QUALITY = 95
+_ORIENTATION = ExifTags.Base.Orientation
+# Of a TIFF, whose EXIF is the file's own directory: what says something about the photo, and not how it is stored.
+_TIFF_TAGS = (269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
+
+
+class Photo:
+    """A photo that can be read, filled and written.
+
+    Args:
+        source: str or Path of a file, or bytes, its content.
+        max_pixels: int, width times height that is accepted, looked at before anything is decoded; None: see
+            `image_files.MAX_PIXELS`.
+
+    Attributes:
+        shape: (height, width), upright.
+        format: str, Pillow's name of the file's format, such as `"JPEG"`.
+
+    Raises:
+        InputError: absent, damaged, too large, animated or of several pages, or of a mode in which it could not be
+            given back without loss: CMYK, 16 bits in colour, 32 bits.
+
+    Example:
+
+    >>> photo = Photo("photo.jpg")                                # doctest: +SKIP
+    >>> inpainter.fill(photo, mask)                               # doctest: +SKIP
+    >>> photo.save("out.jpg")                                     # doctest: +SKIP
+    """
+
+    def __init__(self, source, max_pixels=None):
+        self.source = source
+        picture, raw = image_files.open_picture(source, "photo", max_pixels)
+        self.format = raw.format
+        self._kept = _metadata(raw, picture)
+        self._picture = _in_own_mode(picture, source)
+        self.shape = self._picture.size[::-1]
+
+    def read(self, window):
+        """The pixels of a window: uint8 [h, w, 3], RGB."""
+        part = self._picture.crop((window.left, window.top, window.right, window.bottom))
+        if part.mode == "I;16":
+            levels = np.asarray(part)
+            return np.repeat(((levels + np.uint32(128)) // 257).astype(np.uint8)[..., np.newaxis], 3, axis=-1)
+        if part.mode in ("LA", "RGBA"):
+            part = part.convert(part.mode[:-1])  # drops alpha, changes no colour
+        return np.asarray(part.convert("RGB"))
+
+    def write(self, window, pixels, hole):
+        """Changes the colours where `hole` is True and no other; alpha stays.
+
+        Args:
+            window: Window.
+            pixels: uint8 [h, w, 3], RGB.
+            hole: bool [h, w].
+        """
+        part = self._picture.crop((window.left, window.top, window.right, window.bottom))
+        levels = np.array(part)
+        if part.mode.startswith("RGB"):
+            levels[..., :3][hole] = pixels[hole]
+        else:
+            grey = np.array(Image.fromarray(pixels).convert("L"))[hole]
+            if part.mode == "LA":
+                levels[..., 0][hole] = grey
+            else:
+                levels[hole] = grey * levels.dtype.type(257 if part.mode == "I;16" else 1)
+        self._picture.paste(Image.fromarray(levels), (window.left, window.top))
+
+    def reduced(self, side):
+        """The photo scaled so that no side is longer than `side`: uint8 [h, w, 3]."""
+        factor = min(1, side / max(self.shape))
+        size = [max(1, round(length * factor)) for length in self._picture.size]
+        picture = self._picture
+        if picture.mode == "I;16":
+            picture = Image.fromarray(self.read(Window(0, 0, *self.shape)))
+        return np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB"))
+
+    def check_format(self, file_format):
+        """Refuses a format in which something of this photo would be lost.
+
+        Args:
+            file_format: str, Pillow's name.
+
+        Raises:
+            InputError: it has alpha or 16 bits, and the format has not.
+        """
+        if self._picture.mode in ("LA", "RGBA") and file_format not in _ALPHA_FORMATS:
+            raise InputError(f"the photo has transparency, which {file_format} cannot hold: write a .png or .webp")
+        if self._picture.mode == "I;16" and file_format not in _DEEP_FORMATS:
+            raise InputError(f"the photo has 16 bits a pixel, which {file_format} cannot hold: write a .png or .tif")
+
+    def save(self, target, file_format=None):
+        """Writes the photo; to a path whole or not at all.
+
+        Args:
+            target: str or Path, whose suffix names the format, or a binary file, which needs `file_format`.
+            file_format: str, Pillow's name of the format, such as `"PNG"`.
+
+        Raises:
+            InputError: see `check_format`, `image_files.check_output`; or the file cannot be written.
+        """
+        if isinstance(target, str | Path):
+            file_format = image_files.check_output(Path(target))
+        self.check_format(file_format)
+        options = self._options(file_format)
+        image_files.write_picture(target, self._picture, file_format, options)
+
+    def encoded(self, file_format=None):
+        """The file as bytes.
+
+        Args:
+            file_format: str, Pillow's name; None: that of the photo's own file.
+
+        Returns:
+            bytes, the same that `save` writes to a path.
+        """
+        buffer = io.BytesIO()
+        self.save(buffer, file_format or self.own_format)
+        return buffer.getvalue()
+
+    @property
+    def own_format(self):
+        """The format to write where none is named: the photo's own, of phones' JPEG with several pictures JPEG, and PNG
+        for what Pillow does not write."""
+        own = {"MPO": "JPEG"}.get(self.format, self.format)
+        return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
+
+    def _options(self, file_format):
+        kept = dict(self._kept)
+        tables, texts, compression = (kept.pop(name, None) for name in ("tables", "texts", "compression"))
+        options = {"exif": kept.get("exif", b"")} if file_format != "BMP" else {}
+        options |= {name: kept[name] for name in ("icc_profile", "xmp", "dpi") if name in kept}
+        if file_format == "JPEG":
+            return options | (tables or {"quality": _LOSSY_QUALITY})
+        if file_format in ("WEBP", "AVIF", "HEIF"):
+            return options | {"quality": _LOSSY_QUALITY}
+        if file_format == "PNG":
+            return options | {"pnginfo": texts or PngImagePlugin.PngInfo()}
+        if file_format == "TIFF":
+            return options | {"compression": compression or "tiff_adobe_deflate"}
+        return {} if file_format in ("BMP", "PPM", "TGA") else options
+
+
+def _in_own_mode(picture, source):
+    """The picture in one of _MODES, without loss."""
+    if picture.mode in ("P", "PA", "1"):
+        wanted = "L" if picture.mode == "1" else "RGBA" if picture.has_transparency_data else "RGB"
+        picture = picture.convert(wanted)
+    elif picture.mode in ("L", "RGB") and picture.has_transparency_data:  # one colour counts as transparent
+        picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
+    elif picture.mode.startswith("I;16") or picture.mode == "I":
+        levels = np.asarray(picture)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {image_files.name_of(source)}")
+        if picture.mode != "I;16":
+            picture = Image.fromarray(levels.astype(np.uint16))
+    if picture.mode not in _MODES:
+        raise InputError(
+            f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
+            f"{image_files.name_of(source)}"
+        )
+    picture.info = {}  # what is kept is named when it is written
+    return picture
+
+
+def _metadata(raw, picture):
+    """What of a file's metadata is written again; `raw` is the opened file, `picture` the same upright."""
+    kept = {}
+    for name in ("icc_profile", "dpi"):
+        if raw.info.get(name):
+            kept[name] = raw.info[name]
+    if isinstance(picture.info.get("xmp"), bytes) and len(picture.info["xmp"]) < 65000:
+        kept["xmp"] = picture.info["xmp"]
+    kept["exif"] = _exif(raw)
+    if raw.format in ("JPEG", "MPO") and raw.mode in ("RGB", "L") and getattr(raw, "quantization", None):
+        kept["tables"] = {"qtables": raw.quantization, "progressive": bool(raw.info.get("progressive"))}
+        sampling = JpegImagePlugin.get_sampling(raw)
+        if sampling in (0, 1, 2):
+            kept["tables"]["subsampling"] = sampling
+    if raw.format == "TIFF" and raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        kept["compression"] = raw.info["compression"]
+    if raw.format == "PNG":
+        kept["texts"] = _texts(raw)
+    return kept
+
+
+def _texts(raw):
+    texts = PngImagePlugin.PngInfo()
+    for key, value in getattr(raw, "text", {}).items():
+        if key in ("XML:com.adobe.xmp",):
+            texts.add_itxt(key, value)
+        elif not key.startswith("Raw profile type"):
+            texts.add_text(key, value)
+    return texts
+
+
+def _exif(raw):
+    """The EXIF without orientation, which was applied, and without the thumbnail, which shows what was taken out."""
+    with contextlib.suppress(Exception):  # a broken EXIF is no reason to refuse a photo; it is left out
+        exif = raw.getexif()
+        if raw.format == "TIFF":
+            kept = Image.Exif()
+            for tag in _TIFF_TAGS:
+                if tag in exif:
+                    kept[tag] = exif.get_ifd(tag) if tag in (34665, 34853) else exif[tag]
+            exif = kept
+        if _ORIENTATION in exif:
+            del exif[_ORIENTATION]
+        return exif.tobytes() if len(exif) else b""
+    return b""

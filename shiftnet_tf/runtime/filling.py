@@ -1,0 +1,198 @@
+"""From a window of a photo to the model's size, and the model's answer back into the hole.
+
+A canvas is what is filled: it has `shape` (H, W), `read(window)` -> uint8 [h, w, 3] RGB, and
+`write(window, pixels, hole)`, which changes the pixels where `hole` is True and no other. Windows of any size are read
+and written in strips, so that beside the canvas itself hardly any memory is needed.
+"""
+
+import numpy as np
+
+from shiftnet_tf import images
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.windows import Window, bounds
+
+_STRIP = 2**20  # pixels at a time
+
+
+class ArrayCanvas:
+    """A canvas on an array, which it changes.
+
+    Args:
+        image: uint8 [H, W, 3].
+    """
+
+    def __init__(self, image):
+        self.image = image
+        self.shape = image.shape[:2]
+
+    def read(self, window):
+        return self.image[window.slices]
+
+    def write(self, window, pixels, hole):
+        self.image[window.slices][hole] = pixels[hole]
+
+
+def scaled(canvas, mask, window, size):
+    """A window as the model takes it.
+
+    Args:
+        canvas: see above.
+        mask: bool [H, W], of the whole canvas.
+        window: Window.
+        size: int, S in pixels.
+
+    Returns:
+        (uint8 [S, S, 3] with 0 in its hole, uint8 [S, S, 1] of 0 and 1), as `images.resize_pair` scales them.
+
+    Raises:
+        InputError: the mask touches every pixel.
+    """
+    factor = min(window.height, window.width) // (2 * size)  # by which the mean of whole cells comes before all else
+    if factor < 2:
+        image, hole = images.resize_pair(canvas.read(window), mask[window.slices], size, size)
+    else:
+        step = max(1, _STRIP // (window.width * factor)) * factor
+        image, hole = (
+            np.concatenate(parts) for parts in zip(*(_reduced(canvas, mask, s, factor) for s in _strips(window, step)))
+        )
+        box = (0, 0, window.width / factor, window.height / factor)
+        image, hole = images.resize_pair(image, hole, size, size, box)
+    if hole.all():
+        raise InputError(
+            f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
+        )
+    return image, hole[..., np.newaxis]
+
+
+def _reduced(canvas, mask, window, factor):
+    """A strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
+    hole = mask[window.slices]
+    image = images.reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
+    rows = np.logical_or.reduceat(hole, np.arange(0, window.height, factor), axis=0)
+    return image, np.logical_or.reduceat(rows, np.arange(0, window.width, factor), axis=1)
+
+
+def _strips(window, rows):
+    for top in range(window.top, window.bottom, rows):
+        yield Window(top, window.left, min(rows, window.bottom - top), window.width)
+
+
+class Filling:
+    """The filling of one canvas: what the model has to look at, and its answers put into the holes.
+
+    What several windows fill is their mean, weighted by how deep inside each it lies. Where an answer was scaled up, its
+    rim within the hole is drawn to the known pixels beside it. Of a crop and its wider window the detail is the crop's
+    and the colours, what is left after a blur, are the mean of both: that is nearer to the truth than either
+    (docs/strategies.md).
+
+    Args:
+        canvas: see above; it is changed.
+        mask: bool [H, W].
+        plan: windows.Plan.
+        size: int, S in pixels, of the model.
+
+    Attributes:
+        looks: list of (Window, Window or None): what the model has to see, each once; the second, of a wider window, is
+            the crop that it is for.
+    """
+
+    def __init__(self, canvas, mask, plan, size):
+        self.canvas = canvas
+        self.mask = mask
+        self.plan = plan
+        self.looks = []
+        for window in plan.windows:
+            wide = plan.wider.get(window)
+            if wide is not None:
+                self.looks.append((wide, window))
+            self.looks.append((window, None))
+        self._size = size
+        self._blind = set()
+        self._wide = {}  # crop -> (wider window, its answer), until the crop's own answer comes
+        self._weights = (
+            None if len(plan.windows) < 2 else np.zeros(canvas.shape, np.float32)
+        )  # costs only where written
+
+    def read(self, look):
+        """A look as the model takes it, see `scaled`; for a wider one without any known pixel the crop's own."""
+        window, crop = look
+        try:
+            return scaled(self.canvas, self.mask, window, self._size)
+        except InputError:
+            if crop is None:
+                raise
+            self._blind.add(window)
+            return scaled(self.canvas, self.mask, crop, self._size)
+
+    def put(self, look, answer):
+        """Writes the model's answer to a look.
+
+        Args:
+            look: of `looks`, in their order.
+            answer: uint8 [S, S, 3].
+        """
+        window, crop = look
+        if crop is not None:
+            self._wide[crop] = (crop if window in self._blind else window), answer
+            return
+        wide = self._wide.pop(window, None)
+        hole = bounds(self.mask[window.slices])
+        if hole is None:
+            return
+        hole = Window(window.top + hole.top, window.left + hole.left, hole.height, hole.width)
+        for part in _strips(hole, max(64, _STRIP // hole.width)):
+            where = self.mask[part.slices]
+            if wide is None:
+                pixels = self._enlarged(window, answer, part)
+            else:
+                pixels = self._coloured(window, answer, *wide, part, max(hole.height, hole.width) // 12)
+            if self._weights is not None:
+                pixels = self._blended(window, part, pixels, where)
+            self.canvas.write(part, pixels, where)
+
+    def _coloured(self, window, answer, wide, wide_answer, part, radius):
+        around = part.grown(2 * radius, window)
+        detail = self._enlarged(window, answer, around)
+        lack = self._enlarged(wide, wide_answer, around).astype(np.float32) - detail
+        colours = images.smooth(lack, self.mask[around.slices], radius)
+        pixels = np.clip(np.round(detail + colours / 2), 0, 255).astype(np.uint8)
+        return pixels[part.within(around).slices]
+
+    def _enlarged(self, window, answer, part):
+        size = answer.shape[0]
+        if (window.height, window.width) == (size, size):
+            return answer[part.within(window).slices]
+        scale = max(window.height, window.width) / size
+        radius = int(np.ceil(scale))
+        around = part.grown(3 * radius + 2, window)  # what the filter and the feather look at beside the part
+        inner = around.within(window)
+        rows, columns = window.height / size, window.width / size
+        box = (inner.left / columns, inner.top / rows, inner.right / columns, inner.bottom / rows)
+        pixels = images.resize_image(answer, around.height, around.width, box=box)
+        if scale > 1:
+            pixels = images.feather(self.canvas.read(around), pixels, self.mask[around.slices], radius)
+        return pixels[part.within(around).slices]
+
+    def _blended(self, window, part, pixels, where):
+        weights = self._weights[part.slices]
+        new = self._depth(window, part) * where
+        if weights.any():
+            before = self.canvas.read(part).astype(np.float32)
+            share = new / np.maximum(weights + new, 1e-12)
+            mean = before + (pixels - before) * np.where(weights > 0, share, 1)[..., np.newaxis]
+            pixels = np.round(mean).astype(np.uint8)
+        weights += new
+        return pixels
+
+    def _depth(self, window, part):
+        """How deep each pixel of a part lies in the window, in (0, 1]; an edge that is the photo's own counts not."""
+
+        def along(start, length, low, size, limit):
+            x = np.arange(start, start + length) + 0.5 - low
+            from_low = x if low > 0 else np.full_like(x, size)
+            from_high = size - x if low + size < limit else np.full_like(x, size)
+            return np.minimum(np.minimum(from_low, from_high) / (size / 2), 1) ** 2
+
+        rows = along(part.top, part.height, window.top, window.height, self.canvas.shape[0])
+        columns = along(part.left, part.width, window.left, window.width, self.canvas.shape[1])
+        return (rows[:, np.newaxis] * columns).astype(np.float32)

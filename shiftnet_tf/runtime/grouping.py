@@ -1,0 +1,85 @@
+"""Calls of many threads, grouped into batches for the one runtime."""
+
+import queue
+import threading
+
+import numpy as np
+
+_NOTHING = object()
+
+
+class GroupedBackend:
+    """A backend (`runtime.backends`) for many threads at a time: what waits while another batch runs is run together.
+
+    Where the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by picture:
+    that is as fast there, and the answer is byte for byte that of a picture alone.
+
+    Args:
+        backend: what runs them.
+        most: int, pictures in a group.
+        watch: function of the number of pictures of each group, for statistics; None for none.
+    """
+
+    def __init__(self, backend, most, watch=None):
+        self._backend = backend
+        self._most = most
+        self._watch = watch or (lambda size: None)
+        self._calls = queue.SimpleQueue()
+        self.provider, self.outputs, self.batch_sizes = backend.provider, backend.outputs, backend.batch_sizes
+        self._thread = threading.Thread(target=self._work, name="shiftnet-batches", daemon=True)
+        self._thread.start()
+
+    def __call__(self, image, mask):
+        call = _Call(image, mask)
+        self._calls.put(call)
+        call.done.wait()
+        if call.error is not None:
+            raise call.error
+        return call.answer
+
+    def close(self):
+        """Ends the thread after what is waiting."""
+        self._calls.put(None)
+        self._thread.join()
+
+    def _work(self):
+        ahead = self._calls.get()
+        while ahead is not None:
+            group, size = [ahead], len(ahead.image)
+            ahead = self._next(wait=False)
+            while ahead not in (None, _NOTHING) and size + len(ahead.image) <= self._most:
+                group.append(ahead)
+                size += len(ahead.image)
+                ahead = self._next(wait=False)
+            self._watch(size)
+            self._run(group)
+            if ahead is _NOTHING:
+                ahead = self._next(wait=True)
+
+    def _next(self, wait):
+        try:
+            return self._calls.get(block=wait)
+        except queue.Empty:
+            return _NOTHING
+
+    def _run(self, group):
+        together = [group] if self.batch_sizes else [[call] for call in group]
+        for calls in together:
+            try:
+                sizes = np.cumsum([len(call.image) for call in calls])[:-1]
+                outputs = self._backend(*(np.concatenate(x) for x in zip(*((c.image, c.mask) for c in calls))))
+                parts = {name: np.split(values, sizes) for name, values in outputs.items()}
+                for i, call in enumerate(calls):
+                    call.answer = {name: values[i] for name, values in parts.items()}
+            except Exception as error:  # it belongs to those who called
+                for call in calls:
+                    call.error = error
+            for call in calls:
+                call.done.set()
+
+
+class _Call:
+    def __init__(self, image, mask):
+        self.image, self.mask = image, mask
+        self.done = threading.Event()
+        self.answer = self.error = None

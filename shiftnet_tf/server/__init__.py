@@ -1,0 +1,1 @@
+"""Inpainting over HTTP, and a page in the browser: the extra `serve`. Nothing else imports this."""

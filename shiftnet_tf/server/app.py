@@ -1,0 +1,213 @@
+"""The HTTP application: `POST /v1/inpaint`, `POST /v1/shift-map`, `/healthz`, `/metrics`, `/docs`; on request the page.
+
+A request's photo and masks are read and filled in a thread by `runtime.inpaint_photo`, the way of the command line, so
+that the bytes are the same; the windows of all requests meet in one queue, which runs them in groups.
+"""
+
+import asyncio
+import base64
+import contextlib
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import swagger_ui_bundle
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from PIL import Image
+
+from shiftnet_tf import __version__
+from shiftnet_tf.errors import InputError, ShiftNetError, TooLargeError
+from shiftnet_tf.runtime import inpaint_photo
+from shiftnet_tf.server.metrics import Metrics
+from shiftnet_tf.server.openapi import ANSWERS, BODY, MAP_ANSWERS
+from shiftnet_tf.server.reading import RequestError, read_body, read_request
+
+STATIC = Path(__file__).parent / "static"
+_POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server accepts.
+
+    Attributes:
+        bytes: int, of a request.
+        pixels: int, of a photo.
+        seconds: float, of a request, from its first byte to its answer.
+        in_flight: int, requests at a time.
+        workers: int, photos that are read, filled and written at a time.
+    """
+
+    bytes: int = 64_000_000
+    pixels: int = 50_000_000
+    seconds: float = 60.0
+    in_flight: int = 32
+    workers: int = 4
+
+
+def create_app(inpainter, limits=None, page=False):
+    """The application.
+
+    Args:
+        inpainter: Inpainter.
+        limits: Limits; None for the defaults.
+        page: bool, whether `/` is the page in which people brush. Defaults to False.
+
+    Returns:
+        fastapi.FastAPI, an ASGI application; when it shuts down it ends its threads.
+    """
+    limits = limits or Limits()
+    metrics = Metrics()
+    service = _Service(inpainter, limits, metrics)
+    app = FastAPI(
+        title="shiftnet",
+        version=__version__,
+        description="Takes things out of photos: Shift-Net image inpainting.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.lifespan,
+    )
+    app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI shows
+    app.state.service = service
+    bundle = Path(swagger_ui_bundle.swagger_ui_path)
+    app.mount("/docs/static", StaticFiles(directory=bundle))
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+    @app.exception_handler(RequestError)
+    async def refused(request, error):
+        return JSONResponse({"error": str(error)}, error.status, error.headers)
+
+    @app.post("/v1/inpaint", responses=ANSWERS, openapi_extra=BODY, summary="Fill the holes of a photo")
+    async def inpaint(request: Request):
+        return await service.answer(request, shift_map=False)
+
+    @app.post("/v1/shift-map", responses=MAP_ANSWERS, openapi_extra=BODY, summary="Where each part was filled from")
+    async def shift_map(request: Request):
+        return await service.answer(request, shift_map=True)
+
+    @app.get("/healthz", summary="Whether the server works, and on what")
+    async def healthz():
+        return {"status": "ok", "version": __version__, **service.description}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus():
+        return Response(metrics.text(), media_type=metrics.content_type)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs():
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="shiftnet",
+            swagger_js_url="/docs/static/swagger-ui-bundle.js",
+            swagger_css_url="/docs/static/swagger-ui.css",
+            swagger_favicon_url="/static/icon.svg",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def root():
+        if page:
+            return FileResponse(STATIC / "page.html", headers={"Content-Security-Policy": _POLICY})
+        return {"inpaint": "/v1/inpaint", "documentation": "/docs", "health": "/healthz", "metrics": "/metrics"}
+
+    return app
+
+
+class _Service:
+    """Takes requests, as many at a time as the limits say, and has them answered by threads."""
+
+    def __init__(self, inpainter, limits, metrics):
+        self.limits, self.metrics = limits, metrics
+        self.description = {
+            "model": inpainter.path.name,
+            "runtime": inpainter.runtime,
+            "provider": inpainter.provider,
+            "limits": {
+                "bytes": limits.bytes,
+                "pixels": limits.pixels,
+                "seconds": limits.seconds,
+                "in_flight": limits.in_flight,
+            },
+        }
+        self._inpainter = inpainter.grouped(watch=metrics.group.observe)
+        self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
+        self._in_flight = 0
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app):
+        yield
+        await asyncio.to_thread(self._threads.shutdown)  # what has been taken is finished
+        self._inpainter.close()
+
+    async def answer(self, request, shift_map):
+        started = time.perf_counter()
+        path = request.url.path
+        try:
+            response = await self._answer(request, shift_map, started)
+        except RequestError as error:
+            self.metrics.requests.labels(path, str(error.status)).inc()
+            raise
+        except ShiftNetError as error:  # the runtime failed, through no fault of the client
+            self.metrics.requests.labels(path, "500").inc()
+            raise RequestError(500, str(error)) from error
+        self.metrics.requests.labels(path, "200").inc()
+        self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
+        return response
+
+    async def _answer(self, request, shift_map, started):
+        if self._in_flight >= self.limits.in_flight:
+            text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
+            raise RequestError(429, text, {"Retry-After": "1"})
+        self._count(1)
+        future = None
+        try:
+            async with asyncio.timeout(self.limits.seconds - (time.perf_counter() - started)):
+                wanted, as_json = await read_request(request, await read_body(request, self.limits.bytes))
+                future = self._threads.submit(self._filled, wanted, shift_map)
+                content, file_format, plan = await asyncio.shield(asyncio.wrap_future(future))
+        except TimeoutError as error:
+            text = f"not answered within {self.limits.seconds:g} seconds"
+            raise RequestError(503, text, {"Retry-After": "5"}) from error
+        except TooLargeError as error:
+            raise RequestError(413, str(error)) from error
+        except InputError as error:
+            raise RequestError(422, str(error)) from error
+        finally:
+            if future is None or future.cancel() or future.done():
+                self._count(-1)
+            else:  # its thread is still at work, and counts until it is through
+                loop = asyncio.get_running_loop()
+                future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1))
+        kind = Image.MIME.get(file_format, "application/octet-stream")
+        if as_json:
+            image = base64.b64encode(content).decode()
+            return JSONResponse({"image": image, "media_type": kind, "plan": plan})
+        return Response(content, media_type=kind, headers={"X-Shiftnet-Plan": plan})
+
+    def _count(self, change):
+        self._in_flight += change
+        self.metrics.in_flight.set(self._in_flight)
+
+    def _filled(self, wanted, shift_map):
+        """In a thread: the file to send, its format and what was looked at."""
+        filled = inpaint_photo(
+            self._inpainter,
+            wanted.photo,
+            wanted.masks,
+            wanted.strategy,
+            wanted.settings,
+            shift_map,
+            self.limits.pixels,
+            None if shift_map else wanted.file_format,
+        )
+        if not shift_map:
+            return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, str(filled.plan)
+        if filled.shift_map is None:
+            raise InputError("the mask has no hole")
+        buffer = io.BytesIO()
+        Image.fromarray(filled.shift_map).save(buffer, "PNG")
+        return buffer.getvalue(), "PNG", str(filled.plan)

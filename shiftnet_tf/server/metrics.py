@@ -1,0 +1,37 @@
+"""What a server counts, for Prometheus."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """The counters of one application.
+
+    Attributes:
+        requests: by path and status.
+        seconds: of the requests that were answered, by path.
+        in_flight: requests that are being answered.
+        group: how many windows the model was given at a time.
+        content_type: str, of `text()`.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self):
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self.requests = Counter("shiftnet_requests", "Requests answered", ["path", "status"], registry=registry)
+        self.seconds = Histogram(
+            "shiftnet_request_seconds",
+            "From the first byte of a request to its answer",
+            ["path"],
+            buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
+            registry=registry,
+        )
+        self.in_flight = Gauge("shiftnet_requests_in_flight", "Requests that are being answered", registry=registry)
+        self.group = Histogram(
+            "shiftnet_group_windows", "Windows in a group", buckets=(1, 2, 4, 8, 16, 32), registry=registry
+        )
+
+    def text(self):
+        """All of it: bytes in the format of Prometheus."""
+        return generate_latest(self._registry)

@@ -1,0 +1,105 @@
+"""Starting and stopping the server."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import threading
+import webbrowser
+
+import numpy as np
+
+from shiftnet_tf.errors import InputError, MissingPackageError, check
+
+_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "swagger_ui_bundle")
+
+
+def serve(start, options, page=False):
+    """Serves until it is told to stop (SIGINT, SIGTERM), and then finishes what it has taken.
+
+    Args:
+        start: function that gives the Inpainter.
+        options: of the command line: host, port, max_bytes and max_pixels in millions, timeout in seconds, in_flight.
+        page: bool, whether to serve the page too and to open the browser on it.
+
+    Returns:
+        int, the exit code.
+
+    Raises:
+        InputError: an option that cannot be; a port that is taken.
+        MissingPackageError: the extra is not installed.
+    """
+    absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        raise MissingPackageError(f'a server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
+    import uvicorn
+
+    from shiftnet_tf.server.app import create_app
+
+    limits = _limits(options)
+    with contextlib.closing(_bound(options.host, options.port)) as listening:
+        inpainter = start()
+        _warm_up(inpainter)
+        app = create_app(inpainter, limits, page)
+        url = f"http://{_name(options.host)}:{listening.getsockname()[1]}/"
+        level = "warning" if page else "info"
+        config = uvicorn.Config(app, log_level=level, timeout_keep_alive=75, server_header=False, log_config=_log())
+        server = uvicorn.Server(config)
+        print(f"{inpainter.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
+        print(f"{url}  (Ctrl-C ends it)", flush=True)
+        if page and not options.no_browser:
+            threading.Timer(0.5, webbrowser.open, [url]).start()
+        for number in (signal.SIGINT, signal.SIGTERM):  # which uvicorn raises once more after its clean end
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listening])
+    return 0
+
+
+def _limits(options):
+    from shiftnet_tf.server.app import Limits
+
+    for name, value, least in (
+        ("--max-bytes", options.max_bytes, 0),
+        ("--max-pixels", options.max_pixels, 0),
+        ("--timeout", options.timeout, 0),
+        ("--in-flight", options.in_flight, 0),
+    ):
+        check(name, value, least < value < 1e6, "above 0")
+    workers = min(options.in_flight, 2 * (os.cpu_count() or 1))
+    pixels = round(options.max_pixels * 1e6)
+    return Limits(round(options.max_bytes * 1e6), pixels, options.timeout, options.in_flight, workers)
+
+
+def _bound(host, port):
+    check("--port", port, 0 <= port <= 65535, "from 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise InputError(f"cannot listen on {host} port {port} ({error.strerror}): name another --port") from error
+    return listening
+
+
+def _name(host):
+    return f"[{host}]" if ":" in host else host
+
+
+def _warm_up(inpainter):
+    """Fills once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
+    size = inpainter.image_size
+    image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
+    mask[size // 4 : size // 2, size // 4 : size // 2] = True
+    for number in inpainter.warm_up_sizes:
+        list(inpainter.batch([image] * number, [mask] * number, batch_size=number))
+
+
+def _log():
+    """Uvicorn's own log, all of it on stderr: stdout has the address alone."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    handlers = {name: handler | {"stream": "ext://sys.stderr"} for name, handler in LOGGING_CONFIG["handlers"].items()}
+    return LOGGING_CONFIG | {"handlers": handlers}
