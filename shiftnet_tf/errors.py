@@ -22,6 +22,10 @@ class TooLargeError(InputError):
     """More pixels than are accepted."""
 
 
+class UnwritableError(InputError):
+    """A picture that its format cannot hold."""
+
+
 class MissingPackageError(InputError, ImportError):
     """An optional package is not installed. The text holds the `pip install` line."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, TooLargeError, first_line
+from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
@@ -242,10 +242,16 @@ def write_picture(target, picture, file_format, options=None):
     """
     if options is None:
         options = {"quality": 95} if file_format in ("JPEG", "WEBP") else {}
-    if not isinstance(target, str | Path):
+
+    def write(part):
         try:
-            picture.save(target, format=file_format, **options)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write the picture as {file_format}: {first_line(error)}") from error
-        return
-    write_atomically(target, lambda part: picture.save(part, format=file_format, **options))
+            picture.save(part, format=file_format, **options)
+        except _DAMAGED as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the system: a full disk, no permission
+            raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error
+
+    if isinstance(target, str | Path):
+        write_atomically(target, write)
+    else:
+        write(target)

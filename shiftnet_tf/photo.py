@@ -7,13 +7,14 @@ quantisation tables too, so that writing it again loses as little as can be.
 
 import contextlib
 import io
+import logging
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from shiftnet_tf import image_files
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, UnwritableError
 from shiftnet_tf.windows import Window
 
 _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
@@ -23,6 +24,8 @@ _LOSSY_QUALITY = 95
 _ORIENTATION = ExifTags.Base.Orientation
 # Of a TIFF, whose EXIF is the file's own directory: what says something about the photo, and not how it is stored.
 _TIFF_TAGS = (269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
+_NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+logger = logging.getLogger(__name__)
 
 
 class Photo:
@@ -122,8 +125,12 @@ class Photo:
         if isinstance(target, str | Path):
             file_format = image_files.check_output(Path(target))
         self.check_format(file_format)
-        options = self._options(file_format)
-        image_files.write_picture(target, self._picture, file_format, options)
+        try:
+            image_files.write_picture(target, self._picture, file_format, self._options(file_format))
+        except UnwritableError as error:
+            self._kept = {name: value for name, value in self._kept.items() if name in ("tables", "compression")}
+            image_files.write_picture(target, self._picture, file_format, self._options(file_format))
+            logger.warning("%s: its metadata are left out (%s)", image_files.name_of(self.source), error)
 
     def encoded(self, file_format=None):
         """The file as bytes.
@@ -157,7 +164,10 @@ class Photo:
         if file_format == "PNG":
             return options | {"pnginfo": texts or PngImagePlugin.PngInfo()}
         if file_format == "TIFF":
-            return options | {"compression": compression or "tiff_adobe_deflate"}
+            exif = Image.Exif()
+            exif.load(options["exif"])
+            nested = any(tag in exif for tag in _NESTED)  # which libtiff, needed for compression, cannot write
+            return options | {"compression": "raw" if nested else compression or "tiff_adobe_deflate"}
         return {} if file_format in ("BMP", "PPM", "TGA") else options
 
 
@@ -222,7 +232,7 @@ def _exif(raw):
             kept = Image.Exif()
             for tag in _TIFF_TAGS:
                 if tag in exif:
-                    kept[tag] = exif.get_ifd(tag) if tag in (34665, 34853) else exif[tag]
+                    kept[tag] = exif.get_ifd(tag) if tag in _NESTED else exif[tag]
             exif = kept
         if _ORIENTATION in exif:
             del exif[_ORIENTATION]

@@ -1,7 +1,7 @@
 """Where a model of one size looks in a photo of any size: a plan of windows, made from the mask alone.
 
 `resize` looks at the whole photo at once. `crop` looks at each hole, near ones together, with as much around it again,
-and a second time from further away: detail comes from the first look, colours from both.
+and, where that had to be scaled down, again from further away: detail comes from the first look, colours from all.
 `tile` covers each hole with overlapping windows, as small as leaves enough known pixels in each: right for what is long
 and thin. A window is scaled to the model's size, never up where the photo is large enough; what several windows fill is
 blended. `auto` chooses for each hole by what was measured (docs/strategies.md).
@@ -18,7 +18,7 @@ from shiftnet_tf.errors import check
 STRATEGIES = ("auto", "resize", "crop", "tile")
 
 CONTEXT = 2.0  # a crop's side over that of its hole: a quarter of it is hole, as in the paper's training
-WIDER = 3.0  # times a crop's side: what is looked at for its colours
+WIDER = (1.5, 3.0)  # times a crop's side: what is looked at for its colours
 TILE_SHARE = 0.25  # of a tile may be hole
 TILE_GAIN = 1.5  # `auto` takes tiles where a crop's window would be so many times larger
 CELLS = 128  # of the grid that holes are found on, along its longer side
@@ -69,7 +69,7 @@ class Plan:
     Attributes:
         strategy: str, what was taken: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
         windows: tuple of Window; none where there is no hole.
-        wider: dict of some of the windows (those of crops) to a wider Window around each, for its colours.
+        wider: dict of some of the windows (those of crops) to a tuple of wider Windows around each, for its colours.
     """
 
     strategy: str
@@ -113,8 +113,10 @@ def plan(mask, image_size, strategy="auto"):
         tiled = strategy == "tile" or (strategy == "auto" and side * TILE_GAIN <= max(crop.height, crop.width))
         found = [tile for tile in _tiles(hole.box, side, shape) if mask[tile.slices].any()] if tiled else [crop]
         windows += found
-        if not tiled and crop != whole:
-            wider[crop] = _around(hole.box, math.ceil(WIDER * max(crop.height, crop.width)), shape)
+        side = max(crop.height, crop.width)
+        if not tiled and crop != whole and side > image_size:
+            around = (_around(hole.box, math.ceil(factor * side), shape) for factor in WIDER)
+            wider[crop] = tuple(dict.fromkeys(around))
         taken |= {"resize" if window == whole else "tile" if tiled else "crop" for window in found}
     windows = tuple(dict.fromkeys(windows))
     return Plan(" and ".join(sorted(taken)), windows, wider)

@@ -80,9 +80,9 @@ def _strips(window, rows):
 class Filling:
     """The filling of one canvas: what the model has to look at, and its answers put into the holes.
 
-    What several windows fill is their mean, weighted by how deep inside each it lies. Where an answer was scaled up, its
-    rim within the hole is drawn to the known pixels beside it. Of a crop and its wider window the detail is the crop's
-    and the colours, what is left after a blur, are the mean of both: that is nearer to the truth than either
+    What several windows fill is their mean, weighted by how deep inside each it lies. Where an answer was scaled up,
+    its rim within the hole is drawn to the known pixels beside it. Of a crop and its wider windows the detail is
+    the crop's and the colours, what is left after a blur, are the mean of all: that is nearer to the truth than any
     (docs/strategies.md).
 
     Args:
@@ -102,13 +102,11 @@ class Filling:
         self.plan = plan
         self.looks = []
         for window in plan.windows:
-            wide = plan.wider.get(window)
-            if wide is not None:
-                self.looks.append((wide, window))
+            self.looks += [(wide, window) for wide in plan.wider.get(window, ())]
             self.looks.append((window, None))
         self._size = size
         self._blind = set()
-        self._wide = {}  # crop -> (wider window, its answer), until the crop's own answer comes
+        self._wide = {}  # crop -> list of (wider window, its answer), until the crop's own answer comes
         self._weights = (
             None if len(plan.windows) < 2 else np.zeros(canvas.shape, np.float32)
         )  # costs only where written
@@ -133,29 +131,31 @@ class Filling:
         """
         window, crop = look
         if crop is not None:
-            self._wide[crop] = (crop if window in self._blind else window), answer
+            if window not in self._blind:
+                self._wide.setdefault(crop, []).append((window, answer))
             return
-        wide = self._wide.pop(window, None)
+        wide = self._wide.pop(window, ())
         hole = bounds(self.mask[window.slices])
         if hole is None:
             return
         hole = Window(window.top + hole.top, window.left + hole.left, hole.height, hole.width)
         for part in _strips(hole, max(64, _STRIP // hole.width)):
             where = self.mask[part.slices]
-            if wide is None:
-                pixels = self._enlarged(window, answer, part)
+            if wide:
+                pixels = self._coloured(window, answer, wide, part, max(hole.height, hole.width) // 12)
             else:
-                pixels = self._coloured(window, answer, *wide, part, max(hole.height, hole.width) // 12)
+                pixels = self._enlarged(window, answer, part)
             if self._weights is not None:
                 pixels = self._blended(window, part, pixels, where)
             self.canvas.write(part, pixels, where)
 
-    def _coloured(self, window, answer, wide, wide_answer, part, radius):
+    def _coloured(self, window, answer, wide, part, radius):
         around = part.grown(2 * radius, window)
-        detail = self._enlarged(window, answer, around)
-        lack = self._enlarged(wide, wide_answer, around).astype(np.float32) - detail
+        detail = self._enlarged(window, answer, around).astype(np.float32)
+        others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
+        lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
         colours = images.smooth(lack, self.mask[around.slices], radius)
-        pixels = np.clip(np.round(detail + colours / 2), 0, 255).astype(np.uint8)
+        pixels = np.clip(np.round(detail + colours), 0, 255).astype(np.uint8)
         return pixels[part.within(around).slices]
 
     def _enlarged(self, window, answer, part):

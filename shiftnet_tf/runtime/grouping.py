@@ -11,8 +11,8 @@ _NOTHING = object()
 class GroupedBackend:
     """A backend (`runtime.backends`) for many threads at a time: what waits while another batch runs is run together.
 
-    Where the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by picture:
-    that is as fast there, and the answer is byte for byte that of a picture alone.
+    Where the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by
+    picture: that is as fast there, and the answer is byte for byte that of a picture alone.
 
     Args:
         backend: what runs them.

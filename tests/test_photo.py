@@ -1,0 +1,277 @@
+"""Photos as they are: modes, depth, orientation, metadata; what is kept, and what is refused."""
+
+import io
+
+import numpy as np
+import pytest
+from conftest import PHOTOS
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, features
+
+from shiftnet_tf.errors import InputError, TooLargeError
+from shiftnet_tf.photo import Photo
+from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_photo
+from shiftnet_tf.windows import Window
+
+SHAPE = (48, 70)
+HOLE = Window(10, 20, 16, 25)
+
+
+@pytest.fixture(scope="module")
+def inpainter():
+    return Inpainter(runtime="litert")
+
+
+@pytest.fixture
+def mask(tmp_path):
+    levels = np.zeros(SHAPE, np.uint8)
+    levels[HOLE.slices] = 255
+    Image.fromarray(levels).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+def pixels(mode, seed=0):
+    rng = np.random.default_rng(seed)
+    if mode == "I;16":
+        return rng.integers(0, 65536, SHAPE, dtype=np.uint16)
+    return rng.integers(0, 256, (*SHAPE, len(mode)) if len(mode) > 1 else SHAPE, dtype=np.uint8)
+
+
+def known_equal(before, after):
+    known = np.ones(SHAPE, bool)
+    known[HOLE.slices] = False
+    np.testing.assert_array_equal(before[known], after[known])
+    return (before[HOLE.slices] != after[HOLE.slices]).mean()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "I;16"])
+def test_modes_come_back_without_loss(inpainter, mask, tmp_path, mode, suffix):
+    before = pixels(mode)
+    Image.fromarray(before).save(tmp_path / f"a{suffix}")
+    assert inpaint_file(inpainter, tmp_path / f"a{suffix}", mask, tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.mode == mode
+        after = np.array(out)
+    assert known_equal(before, after) > 0.4
+    if mode.endswith("A"):
+        np.testing.assert_array_equal(before[..., -1], after[..., -1])  # in the hole too
+
+
+def test_a_big_endian_16_bit_tiff(inpainter, mask, tmp_path):
+    before = pixels("I;16")
+    Image.frombytes("I;16B", SHAPE[::-1], before.astype(">u2").tobytes()).save(tmp_path / "a.tif")
+    inpaint_file(inpainter, tmp_path / "a.tif", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert known_equal(before, np.array(out)) > 0.9
+
+
+def test_palettes_and_bits_become_what_holds_them(inpainter, mask, tmp_path):
+    picture = Image.fromarray(pixels("RGB")).quantize(32)
+    picture.save(tmp_path / "p.png")
+    before = np.array(picture.convert("RGB"))
+    inpaint_file(inpainter, tmp_path / "p.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.mode == "RGB" and known_equal(before, np.array(out)) > 0.5
+    bits = pixels("L") > 127
+    Image.fromarray(bits).save(tmp_path / "b.png")
+    inpaint_file(inpainter, tmp_path / "b.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        known_equal(bits * np.uint8(255), np.array(out))
+    picture.info["transparency"] = 3
+    picture.save(tmp_path / "t.png", transparency=3)
+    inpaint_file(inpainter, tmp_path / "t.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out, Image.open(tmp_path / "t.png") as given:
+        np.testing.assert_array_equal(np.array(out)[..., 3], np.array(given.convert("RGBA"))[..., 3])
+
+
+def jpeg_like_a_camera_s(path, orientation=6):
+    """A lying JPEG with EXIF (maker, GPS, a thumbnail), XMP, an ICC profile, a comment and a resolution."""
+    picture = Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize((90, 60))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "Camera"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = (1, 250)
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6">someone</rdf></x:xmpmeta>'
+    picture.save(path, exif=exif, icc_profile=icc, xmp=xmp, dpi=(300, 300), quality=83, subsampling=1, progressive=True)
+    return icc
+
+
+def mask_for(path, shape):
+    levels = np.zeros(shape, np.uint8)
+    levels[10:30, 20:40] = 255
+    Image.fromarray(levels).save(path)
+    return path
+
+
+def test_a_camera_s_jpeg_keeps_its_metadata_and_is_turned_upright(inpainter, tmp_path):
+    icc = jpeg_like_a_camera_s(tmp_path / "a.jpg")
+    mask = mask_for(tmp_path / "m.png", (90, 60))  # upright
+    inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / "out.jpg")
+    with Image.open(tmp_path / "a.jpg") as given, Image.open(tmp_path / "out.jpg") as out:
+        assert out.size == (60, 90)
+        exif = out.getexif()
+        assert ExifTags.Base.Orientation not in exif and exif[ExifTags.Base.Make] == "Camera"
+        assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+        assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] in ((1, 250), 1 / 250)
+        assert out.info["icc_profile"] == icc and out.info["dpi"] == (300, 300) and out.info["progressive"]
+        assert b"someone" in out.info["xmp"] and b"Orientation" not in out.info["xmp"]
+        assert out.quantization == given.quantization and out.layer[0][1:3] == given.layer[0][1:3]
+        upright = np.rot90(np.array(given), -1).astype(int)
+        difference = np.abs(np.array(out).astype(int) - upright)
+    known = np.ones((90, 60), bool)
+    known[0:40, 10:50] = False  # the blocks of 8x16 pixels around the hole
+    assert difference[known].mean() < 2  # the same tables: hardly anything is lost twice
+    assert difference[10:30, 20:40].mean() > 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_metadata_goes_to_other_formats(inpainter, tmp_path, suffix):
+    icc = jpeg_like_a_camera_s(tmp_path / "a.jpg")
+    mask = mask_for(tmp_path / "m.png", (90, 60))
+    inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.size == (60, 90) and out.info["icc_profile"] == icc
+        assert out.getexif()[ExifTags.Base.Make] == "Camera" and out.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+def test_a_tiff_keeps_its_words_and_its_compression(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(
+        tmp_path / "a.tif", compression="tiff_lzw", tiffinfo={270: "a barn", 315: "someone"}, dpi=(200, 200)
+    )
+    inpaint_file(inpainter, tmp_path / "a.tif", mask, tmp_path / "out.tif")
+    with Image.open(tmp_path / "out.tif") as out:
+        assert out.tag_v2[270] == "a barn" and out.tag_v2[315] == "someone"
+        assert out.info["compression"] == "tiff_lzw" and out.info["dpi"] == (200, 200)
+
+
+def test_a_png_keeps_its_texts(inpainter, mask, tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Author", "someone")
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png", pnginfo=texts)
+    inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.text == {"Author": "someone"}
+
+
+def test_the_thumbnail_which_shows_what_was_taken_out_is_gone(inpainter, tmp_path):
+    thumbnail = io.BytesIO()
+    Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize((60, 40)).save(thumbnail, "JPEG")
+    picture = Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize((60, 90))
+    entries = [(0x0103, 3, 6), (0x0201, 4, 62), (0x0202, 4, len(thumbnail.getvalue()))]
+    make = b"Camera\0"
+    ifd0 = b"\x01\x00" + _entry(0x010F, 2, 26, len(make)) + (33).to_bytes(4, "little")
+    ifd1 = len(entries).to_bytes(2, "little") + b"".join(_entry(*entry) for entry in entries) + bytes(4)
+    ifd1 = ifd1.replace((62).to_bytes(4, "little"), (33 + len(ifd1)).to_bytes(4, "little"))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + ifd0 + make + ifd1 + thumbnail.getvalue()
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    assert thumbnail.getvalue()[:200] in (tmp_path / "a.jpg").read_bytes()
+    inpaint_file(inpainter, tmp_path / "a.jpg", mask_for(tmp_path / "m.png", (90, 60)), tmp_path / "out.jpg")
+    assert thumbnail.getvalue()[:200] not in (tmp_path / "out.jpg").read_bytes()
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.getexif()[ExifTags.Base.Make] == "Camera"
+
+
+def _entry(tag, kind, value, count=1):
+    return b"".join(n.to_bytes(size, "little") for n, size in ((tag, 2), (kind, 2), (count, 4), (value, 4)))
+
+
+def test_a_file_and_its_bytes_give_the_same_bytes(inpainter, tmp_path):
+    jpeg_like_a_camera_s(tmp_path / "a.jpg")
+    mask = mask_for(tmp_path / "m.png", (90, 60))
+    inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / "out.jpg")
+    filled = inpaint_photo(inpainter, (tmp_path / "a.jpg").read_bytes(), [mask.read_bytes()])
+    assert filled.encoded() == (tmp_path / "out.jpg").read_bytes()
+    inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / "out.png")
+    assert filled.encoded("PNG") == (tmp_path / "out.png").read_bytes()
+
+
+def test_a_photo_without_a_hole_keeps_its_bytes(inpainter, tmp_path):
+    jpeg_like_a_camera_s(tmp_path / "a.jpg")
+    Image.new("L", (60, 90)).save(tmp_path / "m.png")
+    filled = inpaint_photo(inpainter, (tmp_path / "a.jpg").read_bytes(), [(tmp_path / "m.png").read_bytes()])
+    assert not filled and filled.encoded() == (tmp_path / "a.jpg").read_bytes()
+    assert filled.encoded("PNG")[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "mode, name, message",
+    [
+        ("RGBA", "out.jpg", "has transparency, which JPEG cannot hold"),
+        ("LA", "out.bmp", "has transparency, which BMP cannot hold"),
+        ("I;16", "out.jpg", "16 bits a pixel, which JPEG cannot hold"),
+        ("I;16", "out.webp", "16 bits a pixel, which WEBP cannot hold"),
+    ],
+)
+def test_formats_in_which_something_would_be_lost(inpainter, mask, tmp_path, mode, name, message):
+    Image.fromarray(pixels(mode)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=message):
+        inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_photos_that_are_refused(tmp_path):
+    Image.new("CMYK", (8, 8)).save(tmp_path / "cmyk.jpg")
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(np.full((8, 8), 70000, np.int32)).save(tmp_path / "deep.tif")
+    Image.new("RGB", (300, 200)).save(tmp_path / "large.png")
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    for name, message in (
+        ("cmyk.jpg", "Received mode CMYK, which would lose by it"),
+        ("moving.gif", "animated or has several pages"),
+        ("moving.webp", "animated or has several pages"),
+        ("pages.tif", "animated or has several pages"),
+        ("float.tif", "Received mode F"),
+        ("deep.tif", "8 or 16 bits a channel, not 32"),
+        ("a.eps", "no picture that Pillow can read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Photo(tmp_path / name)
+    with pytest.raises(TooLargeError, match="300x200 are 0.06 megapixels, the limit is 0.05|0 megapixels"):
+        Photo(tmp_path / "large.png", max_pixels=50_000)
+
+
+def test_a_picture_of_many_pixels_in_few_bytes_is_refused_before_it_is_decoded(tmp_path):
+    content = bytearray(b"\x89PNG\r\n\x1a\n")
+    import struct
+    import zlib
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with pytest.raises(InputError, match="too large|DecompressionBomb|exceeds limit"):
+        Photo(bytes(content))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.avif", quality=90)
+    assert inpaint_file(inpainter, tmp_path / "a.avif", mask, tmp_path / "out.avif")
+    with Image.open(tmp_path / "out.avif") as out:
+        assert out.size == SHAPE[::-1]
+
+
+def test_heic(inpainter, mask, tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.heic", quality=90)
+    assert inpaint_file(inpainter, tmp_path / "a.heic", mask, tmp_path / "out.png")
+
+
+def test_names_with_spaces_and_other_letters(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(tmp_path / "Größe und Tiefe 写真.png")
+    assert inpaint_file(inpainter, tmp_path / "Größe und Tiefe 写真.png", mask, tmp_path / "aus gefüllt.png")
+    assert (tmp_path / "aus gefüllt.png").exists()
+
+
+def test_a_name_that_lies_about_the_format(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        known_equal(pixels("RGB"), np.array(out))
