@@ -2,6 +2,7 @@
 # make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
 # make lint        ruff
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
+# make docs        the API reference, from the docstrings: folder api/
 # make wheel       dist/*.whl
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
@@ -10,8 +11,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
+API := runtime runtime.inpainter runtime.files runtime.folders windows photo mask_files images image_files masks errors \
+	layers networks shiftnet losses gan_losses metrics quality config config_model data artifact conversion server.app
 
-.PHONY: demo test test-quick test-long lint wheel benchmark
+.PHONY: demo test test-quick test-long lint wheel docs benchmark
 .DELETE_ON_ERROR:
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -47,6 +50,9 @@ benchmark: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pdoc --docformat google --output-directory api $(API:%=shiftnet_tf.%)
 
 wheel: $(INSTALLED)
 	rm -rf build

@@ -15,6 +15,13 @@ ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "matplotlib>=3.9"]
 EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0"]
+SERVE = [
+    "fastapi>=0.115",
+    "uvicorn>=0.30",
+    "python-multipart>=0.0.18",
+    "prometheus-client>=0.20",
+    "swagger-ui-bundle>=1.1",
+]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 
@@ -48,6 +55,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
+    package_data={"shiftnet_tf": ["py.typed", "server/static/*"]},
     cmdclass={"build_py": BuildWithModel},
     install_requires=["numpy>=1.26", "pillow>=11.3", "tqdm>=4.60"],
     extras_require={
@@ -60,7 +68,21 @@ setup(
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
         "bench": [*EXPORT, "torch==2.13.0"],  # what export/benchmark.py and training/benchmark.py compare with
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
-        "dev": [*EXPORT, *EVALUATE, "pytest>=8", "ruff>=0.9", "build>=1.2"],
+        "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
+        "demo": SERVE,
+        "heic": ["pillow-heif>=0.20"],
+        "dev": [
+            *EXPORT,
+            *EVALUATE,
+            *SERVE,
+            "pillow-heif>=0.20",
+            "pytest>=8",
+            "httpx>=0.27",
+            "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
+            "pdoc>=15",
+            "ruff>=0.9",
+            "build>=1.2",
+        ],
     },
     entry_points={"console_scripts": ["shiftnet = shiftnet_tf.cli:main"]},
 )

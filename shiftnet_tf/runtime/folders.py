@@ -108,6 +108,8 @@ def inpaint_folder(
     if out.exists() and not out.is_dir():
         raise InputError(f"the results of a folder must go to a folder. Received: {out}")
     targets = [out / (path.with_suffix(suffix) if suffix else path) for path, _ in pairs]
+    if suffix:
+        image_files.check_output(Path(f"photo{suffix}"))
     doubled = {target for target in targets if targets.count(target) > 1} if suffix else ()
     if doubled:
         raise InputError(f"two photos would be written to {min(doubled)}: leave the suffix as it is")

@@ -48,7 +48,10 @@ class Wanted:
 
 
 async def read_body(request, limit):
-    """The body of a request, never more of it than `limit` bytes.
+    """The body of a request, of which never more than `limit` bytes are kept.
+
+    Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
+    listens, gets to hear the answer; of a longer one nothing more is read.
 
     Args:
         request: starlette's Request.
@@ -62,13 +65,17 @@ async def read_body(request, limit):
     """
     too_long = RequestError(413, f"a request may have {limit / 1e6:g} MB at most", {"Connection": "close"})
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > limit:
+    if not length.isdecimal() or int(length) > 4 * limit:
         raise too_long
-    body = bytearray()
+    body, received = bytearray(), 0
     async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise too_long
+        received += len(part)
+        if received > 4 * limit:
+            break
+        if received <= limit:
+            body += part
+    if received > limit:
+        raise too_long
     return bytes(body)
 
 

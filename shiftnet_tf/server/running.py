@@ -46,6 +46,7 @@ def serve(start, options, page=False):
         level = "warning" if page else "info"
         config = uvicorn.Config(app, log_level=level, timeout_keep_alive=75, server_header=False, log_config=_log())
         server = uvicorn.Server(config)
+        listening.listen(128)  # whoever comes from now on waits until they are answered
         print(f"{inpainter.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
         print(f"{url}  (Ctrl-C ends it)", flush=True)
         if page and not options.no_browser:

@@ -1,0 +1,334 @@
+"""The server: the same bytes as the command, limits, many clients, a clean end; each request over real HTTP."""
+
+import base64
+import http.client
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import MASK, PHOTOS
+from PIL import Image
+
+from shiftnet_tf import Inpainter, image_files, inpaint_file
+from shiftnet_tf.cli import main
+from shiftnet_tf.errors import InputError, ShiftNetError
+from shiftnet_tf.runtime import inpaint_photo
+from shiftnet_tf.runtime.grouping import GroupedBackend
+
+pytest.importorskip("fastapi")
+PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
+
+
+class Server:
+    """`shiftnet serve` as a process of its own."""
+
+    def __init__(self, *options):
+        command = [sys.executable, "-m", "shiftnet_tf.cli", "serve", "--port", "0", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "warm" in self.process.stdout.readline()
+        self.address = self.process.stdout.readline().split()[0].removeprefix("http://").rstrip("/")
+        self.log = []
+        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
+
+    def ask(self, path, body=None, headers=(), method=None):
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection.request(method or ("GET" if body is None else "POST"), path, body, dict(headers))
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return response.status, content, response.headers
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def form(**fields):
+    """A multipart body and its header: bytes are files, lists repeat a field."""
+    boundary, body = b"-----a7f0", io.BytesIO()
+    for name, values in fields.items():
+        for value in values if isinstance(values, list) else [values]:
+            file = b'; filename="a"\r\nContent-Type: application/octet-stream' if isinstance(value, bytes) else b""
+            value = value if isinstance(value, bytes) else str(value).encode()
+            disposition = b'Content-Disposition: form-data; name="%s"%s' % (name.encode(), file)
+            body.write(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary, disposition, value))
+    body.write(b"--%s--\r\n" % boundary)
+    return body.getvalue(), {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}"}
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server("--max-pixels", "1", "--max-bytes", "2")
+    yield server
+    assert server.stop() == 0
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+def error(answer, status):
+    assert answer[0] == status, answer[:2]
+    return json.loads(answer[1])["error"]
+
+
+def test_the_same_bytes_through_command_python_form_and_json(server, tmp_path, capsys):
+    photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
+    for name, options in (("a.jpg", {}), ("b.png", {"strategy": "tile", "dilate": 3})):
+        out = tmp_path / name
+        command = ["inpaint", str(PHOTO), "--mask", str(MASK), "-o", str(out)]
+        assert main(command + [word for key, value in options.items() for word in (f"--{key}", str(value))]) == 0
+        kind = out.suffix[1:]
+        status, content, headers = server.ask("/v1/inpaint", *form(image=photo, mask=mask, format=kind, **options))
+        assert status == 200 and content == out.read_bytes()
+        assert headers["Content-Type"] == ("image/jpeg" if kind == "jpg" else "image/png")
+        assert "window" in headers["X-Shiftnet-Plan"]
+        values = {"image": base64.b64encode(photo).decode(), "mask": base64.b64encode(mask).decode(), "format": kind}
+        json_body = json.dumps(values | options), {"Content-Type": "application/json"}
+        status, content, _ = server.ask("/v1/inpaint", *json_body)
+        assert status == 200 and base64.b64decode(json.loads(content)["image"]) == out.read_bytes()
+    inpaint_file(Inpainter(), PHOTO, MASK, tmp_path / "c.jpg")
+    assert (tmp_path / "c.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_masks_as_shapes_and_several(server, tmp_path):
+    shapes = {"boxes": [[40, 50, 120, 130]], "strokes": [{"points": [[300, 200], [340, 260]], "width": 20}]}
+    (tmp_path / "m.json").write_text(json.dumps(shapes))
+    inpaint_file(Inpainter(), PHOTO, [tmp_path / "m.json", MASK], tmp_path / "out.jpg")
+    photo = PHOTO.read_bytes()
+    status, content, _ = server.ask(
+        "/v1/inpaint", *form(image=photo, mask=[json.dumps(shapes).encode(), MASK.read_bytes()])
+    )
+    assert status == 200 and content == (tmp_path / "out.jpg").read_bytes()
+    values = {"image": base64.b64encode(photo).decode(), "mask": [shapes, base64.b64encode(MASK.read_bytes()).decode()]}
+    answer = server.ask("/v1/inpaint", json.dumps(values), {"Content-Type": "application/json"})
+    assert base64.b64decode(json.loads(answer[1])["image"]) == (tmp_path / "out.jpg").read_bytes()
+
+
+def test_a_photo_without_a_hole_comes_back(server):
+    empty = io.BytesIO()
+    Image.new("L", (530, 384)).save(empty, "PNG")
+    status, content, headers = server.ask("/v1/inpaint", *form(image=PHOTO.read_bytes(), mask=empty.getvalue()))
+    assert status == 200 and content == PHOTO.read_bytes() and headers["X-Shiftnet-Plan"] == "no hole"
+    assert "no hole" in error(server.ask("/v1/shift-map", *form(image=PHOTO.read_bytes(), mask=empty.getvalue())), 422)
+
+
+def test_the_shift_map(server):
+    status, content, headers = server.ask("/v1/shift-map", *form(image=PHOTO.read_bytes(), mask=MASK.read_bytes()))
+    assert status == 200 and headers["Content-Type"] == "image/png"
+    assert Image.open(io.BytesIO(content)).size == (530, 384)
+
+
+def test_bad_requests_are_said_in_a_sentence(server):
+    photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
+    full = io.BytesIO()
+    Image.new("L", (530, 384), 255).save(full, "PNG")
+    for fields, message in (
+        ({"image": photo}, "send `mask` 1 to 16 times"),
+        ({"mask": mask}, "send `image` once"),
+        ({"image": [photo, photo], "mask": mask}, "send `image` once"),
+        ({"image": photo[:5000], "mask": mask}, "the photo is damaged"),
+        ({"image": b"no photo", "mask": mask}, "no picture that Pillow can read"),
+        ({"image": photo, "mask": photo[:99]}, "the mask is"),
+        ({"image": photo, "mask": full.getvalue()}, "covers the whole photo"),
+        ({"image": photo, "mask": b'{"boxes": [[1]]}'}, "boxes[0]"),
+        ({"image": photo, "mask": mask, "strategy": "best"}, "`strategy` must be one of"),
+        ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be one such as png"),
+        ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "dilate": "99999"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "invert": "perhaps"}, "`invert` must be true or false"),
+        ({"image": photo, "mask": mask, "size": "3"}, "unknown field 'size'"),
+        ({"image": photo, "mask": mask, "strategy": b"crop"}, "must not be a file"),
+    ):
+        assert message in error(server.ask("/v1/inpaint", *form(**fields)), 422), fields
+    kind = {"Content-Type": "application/json"}
+    for body, message in (
+        (b"{", "this is no JSON"),
+        (b"[]", "must be an object"),
+        (b'{"image": 3, "mask": 4}', "`image` must be a file in base64"),
+        (b'{"image": "%%%", "mask": ""}', "`image` must be a file in base64"),
+        (b'{"image": "", "mask": ""}', "no picture that Pillow can read"),
+    ):
+        assert message in error(server.ask("/v1/inpaint", body, kind), 422), body
+    assert "this is no form" in error(server.ask("/v1/inpaint", b"x", {"Content-Type": "multipart/form-data"}), 422)
+    assert "multipart/form-data" in error(server.ask("/v1/inpaint", b"x"), 415)
+    assert server.ask("/v1/inpaint")[0] == 405 and server.ask("/nowhere")[0] == 404
+
+
+def test_too_many_bytes_or_pixels(server):
+    assert "2 MB at most" in error(server.ask("/v1/inpaint", *form(image=bytes(2_100_000), mask=b"")), 413)
+    chunks = (bytes(500_000) for _ in range(5))  # without a Content-Length
+    assert server.ask("/v1/inpaint", chunks, {"Content-Type": "multipart/form-data; boundary=x"})[0] == 413
+    large = io.BytesIO()
+    Image.new("RGB", (1001, 1000)).save(large, "PNG")
+    message = error(server.ask("/v1/inpaint", *form(image=large.getvalue(), mask=MASK.read_bytes())), 413)
+    assert "1001x1000 are 1 megapixels, the limit is 1" in message
+
+
+def test_health_metrics_and_documentation(server):
+    status, content, _ = server.ask("/healthz")
+    health = json.loads(content)
+    assert status == 200 and health["status"] == "ok" and health["provider"] and health["limits"]["pixels"] == 1_000_000
+    text = server.ask("/metrics")[1].decode()
+    assert 'shiftnet_requests_total{path="/v1/inpaint",status="200"}' in text
+    assert "shiftnet_request_seconds_bucket" in text and "shiftnet_requests_in_flight 0.0" in text
+    documentation = json.loads(server.ask("/openapi.json")[1])
+    assert set(documentation["paths"]["/v1/inpaint"]["post"]["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "application/json",
+    }
+    page = server.ask("/docs")[1].decode()
+    assert "http" not in page.replace("http-equiv", "")  # nothing from outside
+    for asset in ("/docs/static/swagger-ui-bundle.js", "/docs/static/swagger-ui.css", "/static/icon.svg"):
+        assert asset in page and server.ask(asset)[0] == 200
+
+
+def pairs_of_many_photos(number):
+    """Photos of different sizes, each with a hole of its own: [(bytes of the photo, bytes of the mask)]."""
+    rng = np.random.default_rng(0)
+    found = []
+    paths = image_files.find_photos(PHOTOS)
+    for i in range(number):
+        with Image.open(paths[i % len(paths)]) as picture:
+            part = picture.convert("RGB").crop((i % 7, i % 5, 240 + 8 * (i % 16), 200 + 8 * (i % 11)))
+        photo, mask = io.BytesIO(), io.BytesIO()
+        part.save(photo, "JPEG", quality=90)
+        hole = np.zeros(part.size[::-1], np.uint8)
+        top, left = (int(x) for x in rng.integers(10, 100, 2))
+        hole[top : top + 60, left : left + 50] = 255
+        Image.fromarray(hole).save(mask, "PNG")
+        found.append((photo.getvalue(), mask.getvalue()))
+    return found
+
+
+def test_many_clients_at_once_each_get_their_own_picture():
+    requests = pairs_of_many_photos(48)
+    inpainter = Inpainter()
+    expected = [inpaint_photo(inpainter, photo, [mask]).encoded() for photo, mask in requests]
+    assert len(set(expected)) == 48
+    server = Server()
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(server.ask, "/v1/inpaint", *form(image=photo, mask=mask)) for photo, mask in requests]
+        answers = [future.result() for future in asked]
+    text = server.ask("/metrics")[1].decode()
+    assert server.stop() == 0
+    assert [status for status, *_ in answers] == [200] * 48
+    assert [content for _, content, _ in answers] == expected
+    groups = float(text.split("shiftnet_group_windows_count ")[1].split()[0])
+    windows = float(text.split("shiftnet_group_windows_sum ")[1].split()[0])
+    assert windows >= 48 and groups < windows  # some were run together
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_what_was_taken(number):
+    server = Server()
+    photo, mask = Image.open(PHOTO).resize((3000, 2000)), Image.open(MASK).resize((3000, 2000))
+    files = [io.BytesIO(), io.BytesIO()]
+    photo.save(files[0], "PNG")
+    mask.save(files[1], "PNG")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "/v1/inpaint", *form(image=files[0].getvalue(), mask=files[1].getvalue()))
+        while b"in_flight 1.0" not in server.ask("/metrics")[1]:
+            time.sleep(0.01)
+        server.process.send_signal(number)
+        assert asked.result()[0] == 200
+    assert server.process.wait(30) == 0
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+def slow_app(pause, **limits):
+    """The application on a model that takes so long."""
+    from shiftnet_tf.server.app import Limits, create_app
+
+    class Slow:
+        name, provider, outputs, batch_sizes = "slow", "CPU", ["inpainted_image"], ()
+
+        def __call__(self, image, mask):
+            time.sleep(pause)
+            return {"inpainted_image": image}
+
+    return create_app(Inpainter.from_backend(Slow(), PHOTO, 64), Limits(**limits))
+
+
+def test_too_many_at_a_time_and_too_slow():
+    testclient = pytest.importorskip("starlette.testclient")
+    files = {"image": PHOTO.read_bytes(), "mask": MASK.read_bytes()}
+    with testclient.TestClient(slow_app(1.0, in_flight=2)) as client, ThreadPoolExecutor(4) as pool:
+        answers = [future.result() for future in [pool.submit(client.post, "/v1/inpaint", files=files) for _ in "1234"]]
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses == [200, 200, 429, 429]
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.headers["Retry-After"] == "1" and "as many as this server takes" in refused.json()["error"]
+    with testclient.TestClient(slow_app(1.0, seconds=0.3, in_flight=1)) as client:
+        started = time.monotonic()
+        answer = client.post("/v1/inpaint", files=files)
+        assert answer.status_code == 503 and time.monotonic() - started < 0.9
+        assert "not answered within 0.3 seconds" in answer.json()["error"]
+        assert client.post("/v1/inpaint", files=files).status_code == 429  # the first is still being worked on
+        time.sleep(1.5)
+        assert "in_flight 0.0" in client.get("/metrics").text
+
+
+def test_a_runtime_that_fails_is_the_server_s_fault():
+    testclient = pytest.importorskip("starlette.testclient")
+    from shiftnet_tf.server.app import create_app
+
+    class Broken:
+        name, provider, outputs, batch_sizes = "broken", "CPU", ["inpainted_image"], ()
+
+        def __call__(self, image, mask):
+            raise ShiftNetError("the runtime failed")
+
+    with testclient.TestClient(create_app(Inpainter.from_backend(Broken(), PHOTO, 64))) as client:
+        for _ in range(2):  # and it goes on
+            answer = client.post("/v1/inpaint", files={"image": PHOTO.read_bytes(), "mask": MASK.read_bytes()})
+            assert answer.status_code == 500 and answer.json() == {"error": "the runtime failed"}
+
+
+def test_options_that_cannot_be(capsys):
+    for options, message in (
+        (["--port", "99999"], "`--port` must be from 0 to 65535"),
+        (["--timeout", "0"], "`--timeout` must be above 0"),
+        (["--host", "203.0.113.7", "--port", "0"], "cannot listen on 203.0.113.7"),
+        (["--model", "nowhere"], "the model does not exist"),
+    ):
+        assert main(["serve", *options]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_groups_go_to_a_gpu_as_one_batch_and_to_a_cpu_one_by_one():
+    seen = []
+
+    class Backend:
+        name, provider, outputs = "fake", "fake", ["inpainted_image"]
+
+        def __init__(self, batch_sizes):
+            self.batch_sizes = batch_sizes
+
+        def __call__(self, image, mask):
+            seen.append(len(image))
+            time.sleep(0.05)
+            if image[0, 0, 0, 0] == 99:
+                raise InputError("bad")
+            return {"inpainted_image": image + 1}
+
+    def run(batch_sizes, values):
+        seen.clear()
+        backend = GroupedBackend(Backend(batch_sizes), 4)
+        with ThreadPoolExecutor(len(values)) as pool:
+            images = [np.full((1, 8, 8, 3), value, np.uint8) for value in values]
+            futures = [pool.submit(backend, image, image[..., :1]) for image in images]
+            answers = [future.exception() or int(future.result()["inpainted_image"][0, 0, 0, 0]) for future in futures]
+        backend.close()
+        return answers, list(seen)
+
+    answers, sizes = run((1, 2, 4), range(9))
+    assert answers == list(range(1, 10)) and sizes[0] == 1 and max(sizes) == 4 and sum(sizes) == 9
+    answers, sizes = run((), range(9))
+    assert answers == list(range(1, 10)) and sizes == [1] * 9
+    answers, _ = run((), [1, 99, 2])
+    assert answers[0] == 2 and isinstance(answers[1], InputError) and answers[2] == 3
