@@ -2,15 +2,19 @@
 
 import doctest
 import importlib
+import inspect
+import json
 import re
 import subprocess
 import sys
+import typing
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 MODULES = [
     "layers.instance_normalization",
     "layers.shift_connection",
@@ -34,8 +38,7 @@ def test_the_readmes_layer_example():
     assert names["joined"].shape == (2, 32, 32, 768) and names["predicted_image"].shape == (1, 256, 256, 3)
 
 
-def test_the_readmes_runtime_example(small_model, tmp_path, monkeypatch, photo):
-    import numpy as np
+def test_the_runtime_example(small_model, tmp_path, monkeypatch, photo):
     from PIL import Image
 
     from shiftnet_tf import Inpainter
@@ -44,32 +47,91 @@ def test_the_readmes_runtime_example(small_model, tmp_path, monkeypatch, photo):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine").symlink_to(small_model)
+    (tmp_path / "photos").mkdir()
     Image.fromarray(image).save("photo.jpg", quality=95)
+    Image.fromarray(image).save("photos/a.jpg", quality=95)
     Image.fromarray(mask * 255).save("mask.png")
-    exec(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[1], {})
+    exec(re.findall(r"```python\n(.*?)```", PAGES["run.md"], flags=re.DOTALL)[0], {})
     expected = Inpainter(small_model)(np.array(Image.open("photo.jpg")), mask)
     np.testing.assert_array_equal(np.array(Image.open("out.png")), expected)
+    assert Image.open("out.jpg").size == Image.open("filled/a.jpg").size == (530, 384)
 
 
-def test_every_file_that_the_readme_names_is_there():
-    names = re.findall(r"\]\(([^)h#][^)]*)\)", README) + re.findall(r"python ((?:training|export)/\w+\.py)", README)
-    assert len(names) > 8
-    for name in names:
+def test_the_json_example_is_a_mask():
+    from shiftnet_tf.mask_shapes import draw_shapes
+
+    [shapes] = re.findall(r"```json\n(.*?)```", PAGES["run.md"], flags=re.DOTALL)
+    hole = draw_shapes(json.loads(shapes), (400, 500))
+    assert hole[60, 50] and hole[60, 330] and hole[210, 100] and hole.mean() < 0.1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_is_there(page):
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for name in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGES[page]):
+        assert name.startswith("http") or (folder / name).exists(), name
+    for name in re.findall(r"python ((?:training|export)/\w+\.py)", PAGES[page]):
         assert (ROOT / name).exists(), name
+
+
+def test_every_part_of_a_page_that_is_linked_is_there():
+    for page, text in PAGES.items():
+        for target, part in re.findall(r"\]\(([^)#]*)#([^)]+)\)", text):
+            other = PAGES[target.removeprefix("docs/") or page]
+            titles = [re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in headings(other)]
+            assert part in titles, part
+
+
+def headings(text):
+    return re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+
+
+def test_every_config_and_every_page_is_named():
     for config in (ROOT / "training" / "configs").glob("*.toml"):
-        assert f"`{config.name}`" in README
+        assert f"`{config.name}`" in PAGES["train.md"]
+    for page in PAGES:
+        assert page == "README.md" or f"docs/{page}" in README, page
 
 
-def test_every_make_target_and_option_that_the_readme_names_is_there():
+def test_every_make_target_and_option_that_is_named_is_there():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", README, flags=re.MULTILINE):
-        target = "".join(target)
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
     sources = "".join(
         path.read_text() for folder in ("training", "export", "shiftnet_tf") for path in (ROOT / folder).rglob("*.py")
     )
-    for option in set(re.findall(r"(--[a-z][a-z-]+)", README)) - {"--logdir"}:
-        assert f'"{option}"' in sources, option
+    for text in PAGES.values():
+        for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", text, flags=re.MULTILINE):
+            assert re.search(rf"^{''.join(target)}:", makefile, flags=re.MULTILINE), target
+        for option in set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--logdir"}:
+            assert f'"{option}"' in sources, option
+
+
+def test_the_api_reference_has_every_public_name(tmp_path):
+    """`make docs`, without TensorFlow's part, which takes longer."""
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    modules = re.search(r"^API := (.*)$", makefile, flags=re.MULTILINE)[1].split()
+    assert {"layers", "networks", "shiftnet"} <= set(modules)
+    light = [f"shiftnet_tf.{name}" for name in modules if name.split(".")[0] in ("runtime", "windows", "mask_files")]
+    command = [sys.executable, "-m", "pdoc", "--docformat", "google", "--output-directory", tmp_path, *light]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    text = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.html"))
+    for name in ("Inpainter.batch", "inpaint_file", "inpaint_folder", "MaskSettings.dilate", "Plan", "Outcome.status"):
+        assert f'id="{name}"' in text, name
+
+
+def test_the_public_functions_say_their_types():
+    import shiftnet_tf
+    from shiftnet_tf.runtime import inpaint_photo
+
+    for function in (shiftnet_tf.inpaint_file, shiftnet_tf.inpaint_folder, inpaint_photo, shiftnet_tf.Inpainter):
+        function = function.__init__ if isinstance(function, type) else function
+        names = set(inspect.signature(function).parameters) - {"self"}
+        assert names <= set(typing.get_type_hints(function)), function
+    for name in ("__call__", "batch", "fill", "grouped"):
+        function = getattr(shiftnet_tf.Inpainter, name)
+        names = set(inspect.signature(function).parameters) - {"self"}
+        assert names <= set(typing.get_type_hints(function)), name
+    assert (ROOT / "shiftnet_tf" / "py.typed").exists()
 
 
 def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_path):

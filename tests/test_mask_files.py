@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.mask_files import MaskSettings, dilated, draw_shapes, read_hole
+from shiftnet_tf.mask_files import MaskSettings, dilated, read_hole
+from shiftnet_tf.mask_shapes import draw_shapes
 
 SHAPE = (40, 60)
 

@@ -12,6 +12,7 @@ import threading
 
 import numpy as np
 
+from shiftnet_tf import artifact
 from shiftnet_tf.errors import (
     InputError,
     MissingGpuError,
@@ -195,6 +196,44 @@ def choose(formats, runtime=None):
             return name
     packages = " or ".join(f"pip install {RUNTIMES[name][2]}" for name in fitting)
     raise MissingPackageError(f"no installed runtime can run this model ({_words(formats)}): {packages}")
+
+
+def choose_file(path, spec, name=None, runtime=None, precision=None):
+    """Which file of a model folder to run, and with what.
+
+    Args:
+        path: Path of the spec, for the messages.
+        spec: ArtifactSpec.
+        name: str, the one file that is meant, or None.
+        runtime, precision: str, the caller's choices, or None: the first that is installed and fits, the most precise.
+
+    Returns:
+        (str, a key of RUNTIMES, str, the name of the file).
+
+    Raises:
+        InputError: there is no such file.
+        MissingPackageError: no runtime that fits is installed.
+    """
+    entries = {n: e for n, e in spec.files.items() if name in (None, n) and precision in (None, e.precision)}
+    if not entries:
+        wanted = name or f"file of precision {precision}"
+        there = ", ".join(f"{n} ({e.precision})" for n, e in spec.files.items())
+        raise InputError(f"{path} lists no {wanted}, only {there}")
+    formats = {entry.format for entry in entries.values()}
+    if precision and runtime in RUNTIMES and RUNTIMES[runtime][0] not in formats:
+        runs = [e.precision for e in spec.files.values() if e.format == RUNTIMES[runtime][0]]
+        raise InputError(
+            f"{runtime} cannot run precision {precision} of this model, only {', '.join(runs) or 'nothing'}: {path} "
+            f"lists {precision} as {', '.join(sorted(formats))}"
+        )
+    runtime = choose(formats, runtime)
+
+    def rank(n):
+        entry = entries[n]
+        special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
+        return special, entry.image_size != spec.image_size, artifact.PRECISIONS.index(entry.precision)
+
+    return runtime, min((n for n, e in entries.items() if e.format == RUNTIMES[runtime][0]), key=rank)
 
 
 def _words(formats):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def inpaint_folder(
     workers: int = 2,
     skip_existing: bool = False,
     max_pixels: int | None = None,
-):
+) -> tuple[int, Iterator[Outcome]]:
     """Fills all photos of a folder; a bad one does not stop the others.
 
     Args:

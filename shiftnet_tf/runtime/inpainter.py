@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,13 +63,21 @@ class Inpainter:
     >>> inpainted = inpainter(photo, mask)
     """
 
-    def __init__(self, path=None, runtime=None, precision=None, threads=None, provider="auto", require_gpu=False):
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        runtime: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        provider: str = "auto",
+        require_gpu: bool = False,
+    ):
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
         check("provider", provider, isinstance(provider, str) and provider, 'a name such as "auto" or "cpu"')
         folder, name = artifact.locate(path)
         self.spec = artifact.ArtifactSpec.read(folder)
-        self.runtime, name = _choose(folder / artifact.SPEC_NAME, self.spec, name, runtime, precision)
+        self.runtime, name = backends.choose_file(folder / artifact.SPEC_NAME, self.spec, name, runtime, precision)
         self.entry = self.spec.files[name]
         artifact.check(folder / name, self.entry)
         backend, size = backends.RUNTIMES[self.runtime][-1], self.entry.image_size
@@ -94,7 +105,7 @@ class Inpainter:
         """The sizes of batches that are worth running once before the first request: tuple of int."""
         return self._backend.batch_sizes or (1,)
 
-    def grouped(self, most=None, watch=None):
+    def grouped(self, most: int | None = None, watch: Callable | None = None) -> "Inpainter":
         """An Inpainter for many threads at a time, whose windows are run in groups, see `grouping.GroupedBackend`.
 
         Args:
@@ -117,13 +128,17 @@ class Inpainter:
         self._backend, self.path, self.image_size, self._batch = backend, path, image_size, batch
         self.provider = backend.provider
 
-    def __call__(self, image, mask, strategy="auto", return_shift_map=False):
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
+    ) -> np.ndarray | tuple:
         image, mask = _checked(image, mask)
         canvas = filling.ArrayCanvas(image.copy())
         _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map)
         return (canvas.image, shift_maps) if return_shift_map else canvas.image
 
-    def fill(self, canvas, mask, strategy="auto", return_shift_map=False):
+    def fill(
+        self, canvas: Any, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
+    ) -> tuple[windows.Plan, list]:
         """Fills the holes of a canvas in place: what every other way comes down to.
 
         Args:
@@ -149,7 +164,13 @@ class Inpainter:
                     shift_maps.append((look[0], outputs["shift_map"][i]))
         return plan, shift_maps
 
-    def batch(self, images, masks, batch_size=None, strategy="auto"):
+    def batch(
+        self,
+        images: Iterable[np.ndarray],
+        masks: Iterable[np.ndarray],
+        batch_size: int | None = None,
+        strategy: str = "auto",
+    ) -> Iterator[np.ndarray]:
         """Fills many photos, of any size each, a few at a time through the one session.
 
         A photo comes back once its batch is full, in the order in which it came, so that a stream of any length works.
@@ -218,30 +239,6 @@ class Inpainter:
         pairs = pairs + pairs[-1:] * surplus
         outputs = self._backend(np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs]))
         return {name: values[: len(pairs) - surplus] for name, values in outputs.items()}
-
-
-def _choose(path, spec, name, runtime, precision):
-    """The runtime and the name of the file that it runs; `path` is that of the spec, `name` of the one file or None."""
-    entries = {n: e for n, e in spec.files.items() if name in (None, n) and precision in (None, e.precision)}
-    if not entries:
-        wanted = name or f"file of precision {precision}"
-        there = ", ".join(f"{n} ({e.precision})" for n, e in spec.files.items())
-        raise InputError(f"{path} lists no {wanted}, only {there}")
-    formats = {entry.format for entry in entries.values()}
-    if precision and runtime in backends.RUNTIMES and backends.RUNTIMES[runtime][0] not in formats:
-        runs = [e.precision for e in spec.files.values() if e.format == backends.RUNTIMES[runtime][0]]
-        raise InputError(
-            f"{runtime} cannot run precision {precision} of this model, only {', '.join(runs) or 'nothing'}: {path} "
-            f"lists {precision} as {', '.join(sorted(formats))}"
-        )
-    runtime = backends.choose(formats, runtime)
-
-    def rank(n):
-        entry = entries[n]
-        special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
-        return special, entry.image_size != spec.image_size, artifact.PRECISIONS.index(entry.precision)
-
-    return runtime, min((n for n, e in entries.items() if e.format == backends.RUNTIMES[runtime][0]), key=rank)
 
 
 def _checked(image, mask):

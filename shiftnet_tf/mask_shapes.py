@@ -1,0 +1,101 @@
+"""Masks as shapes: a JSON file of boxes, polygons and strokes.
+
+In pixels of the upright photo, x to the right and y down:
+
+    {"boxes": [[left, top, right, bottom], ...],
+     "polygons": [[[x, y], [x, y], [x, y], ...], ...],
+     "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false}, ...]}
+
+Boxes include their left and upper edge and not the other two. Strokes are drawn in their order, with round ends.
+"""
+
+import itertools
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from shiftnet_tf.errors import InputError, check, first_line
+
+_MOST_WORK = 1e9  # pixels to be drawn, beside a hundred times those of the photo: some seconds
+
+
+def draw_shapes(shapes, shape):
+    """The hole that shapes cover.
+
+    Args:
+        shapes: dict, see the head of this file.
+        shape: (H, W) of the upright photo.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        InputError: a shape that is none; it is named.
+    """
+    painter = _Painter(shape)
+    for kind, paint in (("boxes", painter.box), ("polygons", painter.polygon), ("strokes", painter.stroke)):
+        items = shapes.get(kind, [])
+        check(kind, type(items).__name__, isinstance(items, list), "a list")
+        for i, item in enumerate(items):
+            try:
+                paint(item)
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
+                raise InputError(f"{kind}[{i}] of the mask: {first_line(error)}") from error
+    return np.asarray(painter.picture) > 0
+
+
+class _Painter:
+    """Draws shapes; each method takes one as it stands in JSON and raises what Python raises where it is none."""
+
+    def __init__(self, shape):
+        self.side, self.rows = max(shape), shape[0]
+        self.picture = Image.new("L", (shape[1], shape[0]))
+        self.draw = ImageDraw.Draw(self.picture)
+        self.work_left = _MOST_WORK + 100 * shape[0] * shape[1]
+
+    def box(self, item):
+        if not isinstance(item, list) or len(item) != 4:
+            raise ValueError("it must be [left, top, right, bottom]")
+        (left, top), (right, bottom) = self._points([item[:2], item[2:]], 2)
+        if right <= left or bottom <= top:
+            raise ValueError("its right and bottom must be beyond its left and top")
+        self._work((right - left) * (bottom - top))
+        self.draw.rectangle([round(left), round(top), round(right) - 1, round(bottom) - 1], fill=255)
+
+    def polygon(self, item):
+        points = self._points(item, 3)
+        (left, right), (top, bottom) = ((min(numbers), max(numbers)) for numbers in zip(*points))
+        self._work((right - left) * (bottom - top) + len(points) * self.rows)
+        self.draw.polygon(points, fill=255, outline=255)
+
+    def stroke(self, item):
+        if not isinstance(item, dict) or not {"points", "width"} <= set(item):
+            raise ValueError('it must be {"points": [[x, y], ...], "width": number}')
+        points, width = self._points(item["points"], 1), float(item["width"])
+        if not 0 < width <= 2 * self.side:
+            raise ValueError(f"its width must be above 0 and at most twice the photo's longer side. Received: {width}")
+        fill = 0 if item.get("erase", False) else 255
+        last = None
+        for x, y in points:  # a round joint; those that hardly differ from the last one are left out
+            if last is None or math.dist(last, (x, y)) > width / 8 or (x, y) == points[-1]:
+                self._work(width**2)
+                self.draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=fill)
+                last = x, y
+        if len(points) > 1:
+            self._work(width * sum(math.dist(a, b) for a, b in itertools.pairwise(points)))
+            self.draw.line(points, fill=fill, width=max(1, round(width)))
+
+    def _points(self, points, least):
+        if not isinstance(points, list) or len(points) < least:
+            raise ValueError(f"it must have {least} points [x, y] at least")
+        numbers = [(float(x), float(y)) for x, y in points]
+        if not all(math.isfinite(number) for point in numbers for number in point):
+            raise ValueError("its points must be finite numbers")
+        far = 4 * self.side  # what lies further off is not drawn any better
+        return [tuple(min(max(number, -far), far) for number in point) for point in numbers]
+
+    def _work(self, pixels):
+        self.work_left -= 1000 + pixels
+        if self.work_left < 0:
+            raise InputError("the shapes of the mask would take too long to draw: take fewer, or a picture")
