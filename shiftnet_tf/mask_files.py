@@ -2,8 +2,7 @@
 
 A picture: what is not black is hole (in a lossy format such as JPEG, where black is seldom 0, what is lighter than
 middle grey). A layer painted on nothing, as drawing programs save it (transparent, and all that shows of one colour):
-what is painted is hole. Or a JSON file of shapes,
-see `mask_shapes`.
+what is painted is hole. Or a JSON file of shapes, see `mask_shapes`.
 """
 
 import json
@@ -125,14 +124,15 @@ def read_mask(source, threshold=None, channel="auto", max_pixels=None):
             return _above(alpha, max(threshold, 127))
     if picture.mode in ("1", "L"):
         return _above(picture.convert("L"), threshold)
-    lightest, *others = picture.convert("RGB").split()
-    for other in others:
-        lightest = ImageChops.lighter(lightest, other)
+    picture = picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")
+    lightest = picture.getchannel("R")
+    for name in "GB":  # one at a time: a mask of 100 megapixels has 100 MB a channel
+        lightest = ImageChops.lighter(lightest, picture.getchannel(name))
     return _above(lightest, threshold)
 
 
 def _above(channel, threshold):
-    return (np.asarray(channel) > threshold).astype(np.uint8)
+    return (np.asarray(channel) > threshold).view(np.uint8)
 
 
 def _one_colour(picture, alpha):

@@ -142,15 +142,16 @@ class Filling:
         for part in _strips(hole, max(64, _STRIP // hole.width)):
             where = self.mask[part.slices]
             if wide:
-                pixels = self._coloured(window, answer, wide, part, max(hole.height, hole.width) // 12)
+                pixels = self._coloured(window, answer, wide, part, hole)
             else:
                 pixels = self._enlarged(window, answer, part)
             if self._weights is not None:
                 pixels = self._blended(window, part, pixels, where)
             self.canvas.write(part, pixels, where)
 
-    def _coloured(self, window, answer, wide, part, radius):
-        around = part.grown(2 * radius, window)
+    def _coloured(self, window, answer, wide, part, hole):
+        radius = max(hole.height, hole.width) // 12
+        around = part.grown(2 * radius, hole)  # what is blurred is the hole alone
         detail = self._enlarged(window, answer, around).astype(np.float32)
         others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
         lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
