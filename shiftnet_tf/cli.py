@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shiftnet_tf import __version__, doctor, windows
+from shiftnet_tf import __version__, doctor, strategies
 from shiftnet_tf.artifact import ArtifactSpec, locate
 from shiftnet_tf.errors import InputError, MissingPackageError, command
 from shiftnet_tf.mask_files import CHANNELS, MaskSettings
@@ -168,7 +168,7 @@ def _add_inpaint(commands):
     parser.add_argument("--model", help=_MODEL)
     parser.add_argument(
         "--strategy",
-        choices=windows.STRATEGIES,
+        choices=strategies.STRATEGIES,
         default="auto",
         help="what the model looks at: the whole photo (resize), each hole and its surroundings (crop), or overlapping "
         "windows (tile); default: what fits the holes",

@@ -46,14 +46,16 @@ def holiday(tmp_path_factory):
     return folder
 
 
-def test_one_package_and_two_requirements(wheel):
+def test_one_package_and_three_requirements(wheel):
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
         metadata = message_from_bytes(content.read(next(name for name in names if name.endswith("METADATA"))))
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"shiftnet_tf"}
     bare = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
-    assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow"]
+    assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow", "tqdm"]
+    assert {"shiftnet_tf/py.typed", "shiftnet_tf/server/static/page.js"} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
+    extras |= {"serve", "demo", "heic"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["License"] == "Apache-2.0"
 

@@ -23,7 +23,7 @@ from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.windows import STRATEGIES, plan
+from shiftnet_tf.strategies import STRATEGIES, plan
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4)
 COLUMNS = ("photo", "number", "hole", "share", "strategy", "plan", "hole_psnr", "texture_distance")

@@ -10,7 +10,7 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.mask_files import MaskSettings
 from shiftnet_tf.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
-from shiftnet_tf.windows import Plan
+from shiftnet_tf.strategies import Plan
 
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
 
@@ -21,7 +21,7 @@ class Filled:
 
     Attributes:
         photo: photo.Photo, filled.
-        plan: windows.Plan, what was looked at: no window where the mask has no hole.
+        plan: strategies.Plan, what was looked at: no window where the mask has no hole.
         shift_map: uint8 [h, w, 3], the picture of it, where it was asked for and there is a hole; else None.
     """
 

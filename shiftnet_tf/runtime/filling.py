@@ -88,7 +88,7 @@ class Filling:
     Args:
         canvas: see above; it is changed.
         mask: bool [H, W].
-        plan: windows.Plan.
+        plan: strategies.Plan.
         size: int, S in pixels, of the model.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftnet_tf import artifact, windows
+from shiftnet_tf import artifact, strategies
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.runtime import backends, filling, grouping, memory
 
@@ -42,7 +42,7 @@ class Inpainter:
         image: numpy uint8 [H, W, 3], RGB, any H and W.
         mask: numpy [H, W], bool or numbers, nonzero = hole.
         strategy: str, how a photo of another size than the model's is looked at: `"resize"`, `"crop"`, `"tile"`, or
-            `"auto"` (default), see `runtime.windows`.
+            `"auto"` (default), see `strategies`.
         return_shift_map: bool, default False.
 
     Returns:
@@ -138,7 +138,7 @@ class Inpainter:
 
     def fill(
         self, canvas: Any, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
-    ) -> tuple[windows.Plan, list]:
+    ) -> tuple[strategies.Plan, list]:
         """Fills the holes of a canvas in place: what every other way comes down to.
 
         Args:
@@ -148,11 +148,11 @@ class Inpainter:
             return_shift_map: bool, see above.
 
         Returns:
-            (windows.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
+            (strategies.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
         """
         if return_shift_map and "shift_map" not in self._backend.outputs:
             raise InputError(f"{self.path} has no shift map: export the model with --shift-map")
-        plan = windows.plan(mask, self.image_size, strategy)
+        plan = strategies.plan(mask, self.image_size, strategy)
         size = self._batch_size(None)
         work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
         for first in range(0, len(work.looks), size):
@@ -221,7 +221,7 @@ class Inpainter:
 
     def _prepared(self, image, mask, strategy):
         """(Filling, its pairs for the model) of a photo."""
-        plan = windows.plan(mask, self.image_size, strategy)
+        plan = strategies.plan(mask, self.image_size, strategy)
         work = filling.Filling(filling.ArrayCanvas(image.copy()), mask, plan, self.image_size)
         return work, [work.read(look) for look in work.looks]
 

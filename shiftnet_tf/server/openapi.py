@@ -1,7 +1,7 @@
 """The request and the answers as OpenAPI says them."""
 
 from shiftnet_tf.mask_files import CHANNELS
-from shiftnet_tf.windows import STRATEGIES
+from shiftnet_tf.strategies import STRATEGIES
 
 _CHOICES = {
     "strategy": {"type": "string", "enum": list(STRATEGIES), "default": "auto"},

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.mask_files import MaskSettings
-from shiftnet_tf.windows import STRATEGIES
+from shiftnet_tf.strategies import STRATEGIES
 
 FIELDS = ("image", "mask", "strategy", "format", "invert", "dilate", "threshold", "mask_channel")
 _MOST_MASKS = 16

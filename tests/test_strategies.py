@@ -7,7 +7,8 @@ from conftest import PHOTOS
 from shiftnet_tf import Inpainter, image_files, images
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.runtime import filling
-from shiftnet_tf.windows import STRATEGIES, Window, plan
+from shiftnet_tf.strategies import STRATEGIES, plan
+from shiftnet_tf.windows import Window
 
 
 def mask_of(shape, *boxes):

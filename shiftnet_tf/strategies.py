@@ -1,0 +1,227 @@
+"""Where a model of one size looks in a photo of any size: a plan of windows, made from the mask alone.
+
+`resize` looks at the whole photo at once. `crop` looks at each hole, near ones together, with as much around it again,
+and, where that had to be scaled down, again from further away: detail comes from the first look, colours from all.
+`tile` covers each hole with overlapping windows, as small as leaves enough known pixels in each: right for what is long
+and thin. A window is scaled to the model's size, never up where the photo is large enough; what several windows fill is
+blended. `auto` chooses for each hole by what was measured (docs/strategies.md).
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shiftnet_tf.errors import check
+from shiftnet_tf.windows import Window, bounds
+
+STRATEGIES = ("auto", "resize", "crop", "tile")
+
+CONTEXT = 2.0  # a crop's side over that of its hole: a quarter of it is hole, as in the paper's training
+WIDER = (1.5, 3.0)  # times a crop's side: what is looked at for its colours
+TILE_SHARE = 0.25  # of a tile may be hole
+TILE_GAIN = 1.5  # `auto` takes tiles where a crop's window would be so many times larger
+CELLS = 128  # of the grid that holes are found on, along its longer side
+MOST_HOLES = 64  # looked at one by one; of more, near ones are taken together
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The windows that a photo is filled from.
+
+    Attributes:
+        strategy: str, what was taken: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
+        windows: tuple of Window; none where there is no hole.
+        wider: dict of some of the windows (those of crops) to a tuple of wider Windows around each, for its colours.
+    """
+
+    strategy: str
+    windows: tuple
+    wider: dict = field(default_factory=dict)
+
+    def __str__(self):
+        sides = sorted({max(window.height, window.width) for window in self.windows})
+        if not sides:
+            return "no hole"
+        size = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
+        return f"{self.strategy}, {len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
+
+
+def plan(mask, image_size, strategy="auto"):
+    """Chooses the windows for a mask.
+
+    Args:
+        mask: [H, W], nonzero = hole.
+        image_size: int, S in pixels, of the model.
+        strategy: str, one of STRATEGIES. Defaults to `"auto"`.
+
+    Returns:
+        Plan. Each hole pixel lies in at least one window.
+
+    Raises:
+        InputError: an unknown strategy.
+    """
+    check("strategy", strategy, strategy in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
+    shape = mask.shape
+    box = bounds(mask)
+    whole = Window(0, 0, *shape)
+    if box is None:
+        return Plan("resize", ())
+    if strategy == "resize" or shape == (image_size, image_size):
+        return Plan("resize", (whole,))
+    windows, wider, taken = [], {}, set()
+    for hole in _holes(mask, box, image_size, shape):
+        crop = _crop(hole.box, image_size, shape)
+        side = max(crop.height, crop.width)
+        tile = image_size if strategy == "crop" else hole.tile_side(image_size, shape)
+        if strategy == "tile" or (strategy == "auto" and tile * TILE_GAIN <= side):
+            found = [window for window in _tiles(hole.box, tile, shape) if mask[window.slices].any()]
+            name = "tile"
+        else:
+            found, name = [crop], "crop"
+            if side > image_size and crop != whole:
+                around = (_around(hole.box, math.ceil(factor * side), shape) for factor in WIDER)
+                wider[crop] = tuple(dict.fromkeys(around))
+        windows += found
+        taken |= {"resize" if window == whole else name for window in found}
+    windows = tuple(dict.fromkeys(windows))
+    return Plan(" and ".join(sorted(taken)), windows, wider)
+
+
+class _Hole:
+    """One hole, or several near ones: its box, and its pixels counted on a grid of cells."""
+
+    def __init__(self, mask, box):
+        self.box = box
+        self.cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
+        counts = _counts(mask, box, self.cell)
+        self.cells = np.nonzero(counts)
+        self.sums = np.pad(counts.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+    def tile_side(self, image_size, shape):
+        """The side of the smallest window that is at most TILE_SHARE hole, wherever on the hole its middle is.
+
+        Where no window is, as with specks all over the photo, it is the smallest that is little worse than any.
+        """
+        sides = [image_size]
+        while sides[-1] < max(shape):
+            sides.append(math.ceil(sides[-1] * 1.2))
+        shares = [self._largest_share(side, shape) for side in sides]
+        enough = max(TILE_SHARE, 1.2 * min(shares))
+        return next(side for side, share in zip(sides, shares) if share <= enough)
+
+    def _largest_share(self, side, shape):
+        """The largest share of hole in a window of that side whose middle is hole, moved into the photo."""
+        edges, sizes = [], []
+        for cells, start, limit in zip(self.cells, (self.box.top, self.box.left), shape):
+            size = min(side, limit)
+            low = np.clip(start + (cells + 0.5) * self.cell - size / 2, 0, limit - size)
+            ends = [(low - start) / self.cell, (low + size - start) / self.cell]
+            edges.append([np.clip(np.round(end), 0, cells.max() + 1).astype(int) for end in ends])
+            sizes.append(size)
+        (top, bottom), (left, right) = edges
+        hole = self.sums[bottom, right] - self.sums[top, right] - self.sums[bottom, left] + self.sums[top, left]
+        return hole.max() / math.prod(sizes)
+
+
+def _counts(mask, box, cell):
+    """Hole pixels in each cell of a grid over the box: int64 [rows, columns]."""
+    part = mask[box.slices] != 0
+    by_row = np.add.reduceat(part, np.arange(0, box.height, cell), axis=0, dtype=np.int64)
+    return np.add.reduceat(by_row, np.arange(0, box.width, cell), axis=1)
+
+
+def _holes(mask, box, image_size, shape):
+    """The holes of a mask, those taken together whose common window is no more work than their own."""
+    cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
+    while True:
+        parts = _connected(_counts(mask, box, cell) > 0)
+        if len(parts) <= MOST_HOLES:
+            break
+        cell *= 2
+    boxes = []
+    for rows, columns in parts:
+        top, left = box.top + min(rows) * cell, box.left + min(columns) * cell
+        around = Window(
+            top,
+            left,
+            min(box.bottom, box.top + (max(rows) + 1) * cell) - top,
+            min(box.right, box.left + (max(columns) + 1) * cell) - left,
+        )
+        exact = bounds(mask[around.slices])
+        boxes.append(Window(top + exact.top, left + exact.left, exact.height, exact.width))
+    return [_Hole(mask, merged) for merged in _merged(boxes, image_size, shape)]
+
+
+def _connected(cells):
+    """The parts of a grid that touch, corners too: a list of (rows, columns)."""
+    left = {(int(row), int(column)) for row, column in np.argwhere(cells)}
+    parts = []
+    while left:
+        waiting = deque([min(left)])
+        left.discard(waiting[0])
+        part = []
+        while waiting:
+            row, column = waiting.popleft()
+            part.append((row, column))
+            for near in [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]:
+                if near in left:
+                    left.discard(near)
+                    waiting.append(near)
+        parts.append(tuple(zip(*part)))
+    return parts
+
+
+def _merged(boxes, image_size, shape):
+    """Joins boxes as long as the crop of two together is no larger than their two crops."""
+
+    def area(box):
+        crop = _crop(box, image_size, shape)
+        return crop.height * crop.width
+
+    merged = []
+    for box in boxes:
+        near = 0
+        while near is not None:  # what has grown may meet others
+            joined = [_joined(box, other) for other in merged]
+            near = next((i for i, both in enumerate(joined) if area(both) <= area(box) + area(merged[i])), None)
+            if near is not None:
+                box = joined[near]
+                del merged[near]
+        merged.append(box)
+    return merged
+
+
+def _joined(a, b):
+    top, left = min(a.top, b.top), min(a.left, b.left)
+    return Window(top, left, max(a.bottom, b.bottom) - top, max(a.right, b.right) - left)
+
+
+def _crop(box, image_size, shape):
+    """The window for a crop of a box."""
+    return _around(box, max(image_size, math.ceil(CONTEXT * max(box.height, box.width))), shape)
+
+
+def _around(box, side, shape):
+    """The window of that side around the middle of a box, moved into the photo and no larger than it."""
+    height, width = min(side, shape[0]), min(side, shape[1])
+    top = min(max(0, box.top + (box.height - height) // 2), shape[0] - height)
+    left = min(max(0, box.left + (box.width - width) // 2), shape[1] - width)
+    return Window(top, left, height, width)
+
+
+def _tiles(box, side, shape):
+    """Windows of that side over a box, each overlapping the next by half or more."""
+
+    def starts(low, length, limit):
+        size, rim = min(side, limit), side // 4
+        low, high = max(0, low - rim), min(limit, low + length + rim)
+        if high - low <= size:
+            return [min(max(0, (low + high - size) // 2), limit - size)]
+        n = math.ceil((high - low - size) / (size / 2)) + 1
+        return [round(x) for x in np.linspace(low, high - size, n)]
+
+    height, width = min(side, shape[0]), min(side, shape[1])
+    rows, columns = starts(box.top, box.height, shape[0]), starts(box.left, box.width, shape[1])
+    return [Window(top, left, height, width) for top in rows for left in columns]
