@@ -201,17 +201,26 @@ def _metadata(raw, picture):
             kept[name] = raw.info[name]
     if isinstance(picture.info.get("xmp"), bytes) and len(picture.info["xmp"]) < 65000:
         kept["xmp"] = picture.info["xmp"]
+    lying = picture is not raw and raw.getexif()[_ORIENTATION] >= 5
     kept["exif"] = _exif(raw)
     if raw.format in ("JPEG", "MPO") and raw.mode in ("RGB", "L") and getattr(raw, "quantization", None):
-        kept["tables"] = {"qtables": raw.quantization, "progressive": bool(raw.info.get("progressive"))}
-        sampling = JpegImagePlugin.get_sampling(raw)
-        if sampling in (0, 1, 2):
-            kept["tables"]["subsampling"] = sampling
+        kept["tables"] = _tables(raw, lying)
     if raw.format == "TIFF" and raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
         kept["compression"] = raw.info["compression"]
     if raw.format == "PNG":
         kept["texts"] = _texts(raw)
     return kept
+
+
+def _tables(raw, lying):
+    """How a JPEG was quantised, for `save`; for one that is turned by a quarter the tables are turned with it."""
+    tables = raw.quantization
+    sampling = JpegImagePlugin.get_sampling(raw)
+    if lying:
+        tables = {name: [table[8 * (i % 8) + i // 8] for i in range(64)] for name, table in tables.items()}
+        sampling = {1: 0}.get(sampling, sampling)  # half the colours in one direction: Pillow has it in that one alone
+    options = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
+    return options | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
 
 
 def _texts(raw):
