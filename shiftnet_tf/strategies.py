@@ -21,7 +21,7 @@ STRATEGIES = ("auto", "resize", "crop", "tile")
 CONTEXT = 2.0  # a crop's side over that of its hole: a quarter of it is hole, as in the paper's training
 WIDER = (1.5, 3.0)  # times a crop's side: what is looked at for its colours
 TILE_SHARE = 0.25  # of a tile may be hole
-TILE_GAIN = 1.5  # `auto` takes tiles where a crop's window would be so many times larger
+TILE_GAIN = 1.25  # `auto` takes tiles where a crop would have to be so many times as large
 CELLS = 128  # of the grid that holes are found on, along its longer side
 MOST_HOLES = 64  # looked at one by one; of more, near ones are taken together
 
