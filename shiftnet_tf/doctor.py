@@ -17,7 +17,8 @@ from shiftnet_tf.errors import first_line
 from shiftnet_tf.quiet import quiet_stderr
 from shiftnet_tf.runtime import Inpainter, backends, memory, providers
 
-PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras")
+OPTIONAL = (*providers.PACKAGES[2:], "fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
+PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL[-3:])
 
 # The smallest model there is, y = max(x, 0) of one number, opset 18: to see whether a provider loads.
 TINY_MODEL = bytes.fromhex(
@@ -41,7 +42,7 @@ def examine(say, with_tensorflow=False):
     say(f"NVIDIA driver: {_nvidia()}")
     for package in PACKAGES:
         version = providers.version(package)
-        if version or package not in providers.PACKAGES[2:]:
+        if version or package not in OPTIONAL:
             say(f"{package}: {version or 'not installed'}")
     if conflict := providers.conflict():
         say(f"CONFLICT: {conflict}")

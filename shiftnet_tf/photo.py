@@ -152,6 +152,10 @@ class Photo:
         own = {"MPO": "JPEG"}.get(self.format, self.format)
         return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
 
+    def is_a(self, file_format):
+        """Whether the file itself is of that format (a phone's JPEG with several pictures is a JPEG too)."""
+        return file_format in (self.format, {"MPO": "JPEG"}.get(self.format))
+
     def _options(self, file_format):
         kept = dict(self._kept)
         tables, texts, compression = (kept.pop(name, None) for name in ("tables", "texts", "compression"))

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,3 +102,15 @@ def photo():
     from shiftnet_tf import image_files, mask_files
 
     return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), mask_files.read_mask(MASK)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system with room for a few checkpoints; function that changes its size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    yield folder, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,6 +1,7 @@
 """A folder of photos: pairs by name, a bad file does not stop the others, what is there can be skipped."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -122,3 +123,26 @@ def test_what_is_refused(folders, tmp_path, capsys):
     )
     with pytest.raises(InputError, match="the folder of photos does not exist"):
         inpaint_folder(None, tmp_path / "nowhere", masks, out)
+
+
+def test_a_full_disk_and_a_folder_that_may_not_be_written(folders, small_disk, capsys):
+    photos, masks = folders
+    (photos / "broken.jpg").unlink()
+    (photos / "alone.webp").unlink()
+    disk, resize = small_disk
+    resize("40k")
+    one = ["inpaint", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o"]
+    says(capsys, 2, "No space left on device", main([*one, str(disk / "out.png")]))
+    assert list(disk.iterdir()) == []
+    assert main(["inpaint", str(photos), "--mask", str(masks), "-o", str(disk / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "No space left on device" in printed.err and "Traceback" not in printed.err
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    says(capsys, 2, "Read-only file system", main([*one, str(disk / "out.png")]))
+
+
+def test_an_output_that_is_its_input_is_replaced_whole(folders, capsys):
+    photos, masks = folders
+    before = (photos / "a.jpg").read_bytes()
+    assert main(["inpaint", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o", str(photos / "a.jpg")]) == 0
+    assert (photos / "a.jpg").read_bytes() != before and Image.open(photos / "a.jpg").size == (530, 384)

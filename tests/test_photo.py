@@ -212,6 +212,15 @@ def test_a_photo_without_a_hole_keeps_its_bytes(inpainter, tmp_path):
     assert filled.encoded("PNG")[:4] == b"\x89PNG"
 
 
+def test_a_gif_comes_back_as_png_with_a_hole_or_without(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).quantize(16).save(tmp_path / "a.gif")
+    Image.new("L", SHAPE[::-1]).save(tmp_path / "empty.png")
+    for hole in (mask, tmp_path / "empty.png"):
+        assert inpaint_photo(inpainter, (tmp_path / "a.gif").read_bytes(), [hole]).encoded()[:4] == b"\x89PNG"
+        inpaint_file(inpainter, tmp_path / "a.gif", hole, tmp_path / "out.png")
+        assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+
+
 @pytest.mark.parametrize(
     "mode, name, message",
     [

@@ -80,18 +80,6 @@ def test_sigkill_at_five_random_moments_changes_no_weight(tmp_path):
     assert not list(killed.glob(".*")) and not list((killed / "checkpoints").glob("*temp*")), "leftovers"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system with room for a few checkpoints; function that changes its size."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small file system can be mounted by root alone")
-    yield folder, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="Unix alone")
 def test_a_full_disk_ends_the_run_and_leaves_its_last_checkpoint(tmp_path, small_disk):

@@ -34,7 +34,8 @@ class Filled:
 
     def encoded(self, file_format: str | None = None) -> bytes:
         """The file, of the photo's own format or another; a photo without a hole keeps its bytes in its own."""
-        if not self and isinstance(self.photo.source, bytes) and file_format in (None, self.photo.own_format):
+        file_format = file_format or self.photo.own_format
+        if not self and isinstance(self.photo.source, bytes) and self.photo.is_a(file_format):
             return self.photo.source
         return self.photo.encoded(file_format)
 
@@ -123,7 +124,7 @@ def inpaint_file(
     filled = inpaint_photo(
         inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, file_format=out_format
     )
-    if not filled and filled.photo.own_format == out_format:
+    if not filled and filled.photo.is_a(out_format):
         write_atomically(out, lambda part: shutil.copyfile(photo, part))
     else:
         filled.photo.save(out)

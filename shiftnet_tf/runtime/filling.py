@@ -107,9 +107,9 @@ class Filling:
         self._size = size
         self._blind = set()
         self._wide = {}  # crop -> list of (wider window, its answer), until the crop's own answer comes
-        self._weights = (
-            None if len(plan.windows) < 2 else np.zeros(canvas.shape, np.float32)
-        )  # costs only where written
+        self._weights = None
+        if len(plan.windows) > 1:
+            self._weights = np.zeros(canvas.shape, np.float32)  # takes memory only where it is written
 
     def read(self, look):
         """A look as the model takes it, see `scaled`; for a wider one without any known pixel the crop's own."""

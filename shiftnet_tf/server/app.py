@@ -147,7 +147,7 @@ class _Service:
         started = time.perf_counter()
         path = request.url.path
         try:
-            response = await self._answer(request, shift_map, started)
+            response = await self._answer(request, shift_map)
         except RequestError as error:
             self.metrics.requests.labels(path, str(error.status)).inc()
             raise
@@ -158,14 +158,14 @@ class _Service:
         self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
         return response
 
-    async def _answer(self, request, shift_map, started):
+    async def _answer(self, request, shift_map):
         if self._in_flight >= self.limits.in_flight:
             text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
             raise RequestError(429, text, {"Retry-After": "1"})
         self._count(1)
         future = None
         try:
-            async with asyncio.timeout(self.limits.seconds - (time.perf_counter() - started)):
+            async with asyncio.timeout(self.limits.seconds):
                 wanted, as_json = await read_request(request, await read_body(request, self.limits.bytes))
                 future = self._threads.submit(self._filled, wanted, shift_map)
                 content, file_format, plan = await asyncio.shield(asyncio.wrap_future(future))
