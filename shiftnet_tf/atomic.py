@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
@@ -47,6 +48,8 @@ def write_atomically(path, write):
     part = path.with_name(f".{secrets.token_hex(4)}{''.join(path.suffixes[-2:])}")
     try:
         write(part)
+        with contextlib.suppress(OSError):
+            os.chmod(part, stat.S_IMODE(path.stat().st_mode))  # who may read what is replaced
         os.replace(part, path)
     except ShiftNetError:
         raise

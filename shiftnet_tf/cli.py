@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shiftnet_tf import __version__, doctor, strategies
+from shiftnet_tf import __version__, doctor, image_files, strategies
 from shiftnet_tf.artifact import ArtifactSpec, locate
-from shiftnet_tf.errors import InputError, MissingPackageError, command
+from shiftnet_tf.errors import InputError, MissingPackageError, check, command
 from shiftnet_tf.mask_files import CHANNELS, MaskSettings
 from shiftnet_tf.quiet import quiet_start
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
@@ -82,7 +82,11 @@ def _inpaint_folder(options, settings):
 
 
 def _pixels(options):
-    return None if options.max_pixels is None else round(options.max_pixels * 1e6)
+    if options.max_pixels is None:
+        return None
+    most = image_files.MAX_PIXELS / 1e6
+    check("--max-pixels", options.max_pixels, 0 < options.max_pixels <= most, f"above 0 and at most {most:.0f}")
+    return round(options.max_pixels * 1e6)
 
 
 def _info(options):
@@ -174,7 +178,7 @@ def _add_inpaint(commands):
         "windows (tile); default: what fits the holes",
     )
     parser.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
-    parser.add_argument("--max-pixels", type=float, metavar="MILLIONS", help="of a photo; default: 179")
+    parser.add_argument("--max-pixels", type=float, metavar="MILLIONS", help="of a photo, at most 179 (default)")
     group = parser.add_argument_group("how the mask is read")
     group.add_argument("--invert", action="store_true", help="what is marked stays, all else is hole")
     group.add_argument("--dilate", type=int, default=0, metavar="N", help="grow the hole by N pixels")

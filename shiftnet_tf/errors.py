@@ -133,6 +133,9 @@ def command(main):
         except OSError as error:
             print(f"error: {error}", file=sys.stderr)
             return InputError.exit_code
+        except MemoryError:
+            print("error: there is not enough memory", file=sys.stderr)
+            return ShiftNetError.exit_code
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130

@@ -78,11 +78,11 @@ def upright_shape(source, what, max_pixels=None):
 def _opened(source, what, max_pixels):
     """The opened picture, nothing decoded yet; whatever goes wrong with it is an InputError."""
     name = name_of(source)
-    with decoding(source, what), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the limit is our own, and odd EXIF is no harm
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_readable()) as picture:
-            _check_header(picture, what, name, MAX_PIXELS if max_pixels is None else max_pixels)
-            yield picture
+    formats = _readable()
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with decoding(source, what), Image.open(file, formats=formats) as picture:
+        _check_header(picture, what, name, MAX_PIXELS if max_pixels is None else max_pixels)
+        yield picture
 
 
 def _orientation(picture):
@@ -130,15 +130,25 @@ def _check_header(picture, what, name, max_pixels):
         )
     if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:  # an MPO is a phone's JPEG with additions
         raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
-    deep = any(";16" in str(tile[3]) for tile in picture.tile)  # of colours Pillow would cut the low bytes off
-    if deep and not picture.mode.startswith("I"):
-        raise InputError(f"the {what} must have 8 bits a channel. Received 16: {name}")
+    if not picture.mode.startswith(("I", "F")) and _bits(picture) > 8:  # Pillow would cut the low ones off
+        raise InputError(f"the {what} must have 8 bits a channel. Received {_bits(picture)}: {name}")
 
 
 def readable_suffixes():
     """The suffixes of all files that can be read here: tuple of str in lower case."""
     formats = _readable()
     return tuple(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+
+
+def _bits(picture):
+    """Bits a channel that the file has, as far as its header says so where Pillow looks."""
+    if picture.format == "TIFF":
+        return max(picture.tag_v2.get(258, (1,)))
+    if picture.format == "PPM":
+        return 16 if any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in picture.tile) else 8
+    if picture.format == "PNG":
+        return 16 if any(";16" in str(tile[3]) for tile in picture.tile) else 8
+    return picture.info.get("bit_depth", 8)  # of HEIC
 
 
 @functools.cache
@@ -149,6 +159,7 @@ def _readable():
 
         pillow_heif.register_heif_opener()
     Image.init()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # the limit of pixels is our own, and odd EXIF is no harm
     return tuple(name for name in _READABLE if name in Image.OPEN)
 
 
@@ -161,11 +172,10 @@ def image_size(path):
     Returns:
         (int, int), or None for a file that Pillow cannot read.
     """
+    _readable()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                return picture.size
+        with Image.open(path) as picture:
+            return picture.size
     except _DAMAGED:
         return None
 

@@ -139,7 +139,7 @@ def feather(image, filled, mask, radius):
         image: uint8 [H, W, 3], right where the mask is 0.
         filled: uint8 [H, W, 3], right in no pixel.
         mask: [H, W], nonzero = hole.
-        radius: int, pixels.
+        radius: (int, int), rows and columns.
 
     Returns:
         uint8 [H, W, 3]; to be used in the hole alone.
@@ -158,7 +158,7 @@ def smooth(values, mask, radius):
     Args:
         values: float [H, W, C].
         mask: [H, W], nonzero = hole.
-        radius: int, pixels.
+        radius: (int, int), rows and columns.
 
     Returns:
         float32 [H, W, C]; outside the hole without a meaning.
@@ -169,12 +169,10 @@ def smooth(values, mask, radius):
 
 
 def _box_mean(x, radius):
-    """Mean of the (2 radius + 1) x (2 radius + 1) box around each pixel, zeros outside: [H, W, C]."""
-    for axis in (0, 1):
-        padding = [(0, 0)] * 3
-        padding[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(x, padding), axis=axis, dtype=np.float64)
+    """Mean of the box of `radius` (rows, columns) to each side of each pixel, zeros outside: [H, W, C]."""
+    for axis, reach in zip((0, 1), radius):
         n = x.shape[axis]
-        high = np.take(sums, np.arange(n) + 2 * radius + 1, axis=axis)
-        x = ((high - np.take(sums, np.arange(n), axis=axis)) / (2 * radius + 1)).astype(np.float32)
+        sums = np.insert(np.cumsum(x, axis=axis, dtype=np.float64), 0, 0, axis=axis)
+        high, low = np.minimum(np.arange(n) + reach + 1, n), np.maximum(np.arange(n) - reach, 0)
+        x = ((np.take(sums, high, axis) - np.take(sums, low, axis)) / (2 * reach + 1)).astype(np.float32)
     return x

@@ -17,7 +17,9 @@ from PIL import Image, ImageDraw
 
 from shiftnet_tf.errors import InputError, check, first_line
 
-_MOST_WORK = 1e9  # pixels to be drawn, beside a hundred times those of the photo: some seconds
+# Pixels to be drawn, beside twenty times those of the photo: some two seconds, in which no other thread runs.
+_MOST_WORK = 5e8
+_CROSSING = 50  # an edge of a polygon costs as much as so many pixels, in each row of the photo
 
 
 def draw_shapes(shapes, shape):
@@ -52,7 +54,7 @@ class _Painter:
         self.side, self.rows = max(shape), shape[0]
         self.picture = Image.new("L", (shape[1], shape[0]))
         self.draw = ImageDraw.Draw(self.picture)
-        self.work_left = _MOST_WORK + 100 * shape[0] * shape[1]
+        self.work_left = _MOST_WORK + 20 * shape[0] * shape[1]
 
     def box(self, item):
         if not isinstance(item, list) or len(item) != 4:
@@ -66,7 +68,7 @@ class _Painter:
     def polygon(self, item):
         points = self._points(item, 3)
         (left, right), (top, bottom) = ((min(numbers), max(numbers)) for numbers in zip(*points))
-        self._work((right - left) * (bottom - top) + len(points) * self.rows)
+        self._work((right - left) * (bottom - top) + _CROSSING * len(points) * self.rows)
         self.draw.polygon(points, fill=255, outline=255)
 
     def stroke(self, item):

@@ -5,15 +5,14 @@ they are in the file. EXIF orientation is applied; EXIF, XMP, ICC profile, resol
 quantisation tables too, so that writing it again loses as little as can be.
 """
 
-import contextlib
 import io
 import logging
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
-from shiftnet_tf import image_files
+from shiftnet_tf import image_files, photo_metadata
 from shiftnet_tf.errors import InputError, UnwritableError
 from shiftnet_tf.windows import Window
 
@@ -21,10 +20,6 @@ _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
 _ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
 _DEEP_FORMATS = ("PNG", "TIFF")
 _LOSSY_QUALITY = 95
-_ORIENTATION = ExifTags.Base.Orientation
-# Of a TIFF, whose EXIF is the file's own directory: what says something about the photo, and not how it is stored.
-_TIFF_TAGS = (269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
-_NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +50,7 @@ class Photo:
         self.source = source
         picture, raw = image_files.open_picture(source, "photo", max_pixels)
         self.format = raw.format
-        self._kept = _metadata(raw, picture)
+        self._kept = photo_metadata.read(raw, picture)
         self._picture = _in_own_mode(picture, source)
         self.shape = self._picture.size[::-1]
 
@@ -159,8 +154,7 @@ class Photo:
     def _options(self, file_format):
         kept = dict(self._kept)
         tables, texts, compression = (kept.pop(name, None) for name in ("tables", "texts", "compression"))
-        options = {"exif": kept.get("exif", b"")} if file_format != "BMP" else {}
-        options |= {name: kept[name] for name in ("icc_profile", "xmp", "dpi") if name in kept}
+        options = {name: kept[name] for name in ("exif", "icc_profile", "xmp", "dpi") if kept.get(name)}
         if file_format == "JPEG":
             return options | (tables or {"quality": _LOSSY_QUALITY})
         if file_format in ("WEBP", "AVIF", "HEIF"):
@@ -169,20 +163,26 @@ class Photo:
             return options | {"pnginfo": texts or PngImagePlugin.PngInfo()}
         if file_format == "TIFF":
             exif = Image.Exif()
-            exif.load(options["exif"])
-            nested = any(tag in exif for tag in _NESTED)  # which libtiff, needed for compression, cannot write
+            exif.load(options.get("exif", b""))
+            nested = any(tag in exif for tag in photo_metadata.NESTED)  # libtiff cannot write them
             return options | {"compression": "raw" if nested else compression or "tiff_adobe_deflate"}
+        if file_format == "JPEG2000":
+            return {"no_jp2": kept.get("no_jp2", False)}
         return {} if file_format in ("BMP", "PPM", "TGA") else options
 
 
 def _in_own_mode(picture, source):
     """The picture in one of _MODES, without loss."""
     if picture.mode in ("P", "PA", "1"):
-        wanted = "L" if picture.mode == "1" else "RGBA" if picture.has_transparency_data else "RGB"
-        picture = picture.convert(wanted)
+        wanted = "L" if picture.mode == "1" else "RGB"
+        picture = picture.convert(wanted + "A" * picture.has_transparency_data)
     elif picture.mode in ("L", "RGB") and picture.has_transparency_data:  # one colour counts as transparent
         picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
     elif picture.mode.startswith("I;16") or picture.mode == "I":
+        if "transparency" in picture.info:
+            raise InputError(
+                f"a photo of 16 bits with a transparent grey is not supported: {image_files.name_of(source)}"
+            )
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 65535:
             raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {image_files.name_of(source)}")
@@ -195,59 +195,3 @@ def _in_own_mode(picture, source):
         )
     picture.info = {}  # what is kept is named when it is written
     return picture
-
-
-def _metadata(raw, picture):
-    """What of a file's metadata is written again; `raw` is the opened file, `picture` the same upright."""
-    kept = {}
-    for name in ("icc_profile", "dpi"):
-        if raw.info.get(name):
-            kept[name] = raw.info[name]
-    if isinstance(picture.info.get("xmp"), bytes) and len(picture.info["xmp"]) < 65000:
-        kept["xmp"] = picture.info["xmp"]
-    lying = picture is not raw and raw.getexif()[_ORIENTATION] >= 5
-    kept["exif"] = _exif(raw)
-    if raw.format in ("JPEG", "MPO") and raw.mode in ("RGB", "L") and getattr(raw, "quantization", None):
-        kept["tables"] = _tables(raw, lying)
-    if raw.format == "TIFF" and raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
-        kept["compression"] = raw.info["compression"]
-    if raw.format == "PNG":
-        kept["texts"] = _texts(raw)
-    return kept
-
-
-def _tables(raw, lying):
-    """How a JPEG was quantised, for `save`; for one that is turned by a quarter the tables are turned with it."""
-    tables = raw.quantization
-    sampling = JpegImagePlugin.get_sampling(raw)
-    if lying:
-        tables = {name: [table[8 * (i % 8) + i // 8] for i in range(64)] for name, table in tables.items()}
-        sampling = {1: 0}.get(sampling, sampling)  # half the colours in one direction: Pillow has it in that one alone
-    options = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
-    return options | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
-
-
-def _texts(raw):
-    texts = PngImagePlugin.PngInfo()
-    for key, value in getattr(raw, "text", {}).items():
-        if key in ("XML:com.adobe.xmp",):
-            texts.add_itxt(key, value)
-        elif not key.startswith("Raw profile type"):
-            texts.add_text(key, value)
-    return texts
-
-
-def _exif(raw):
-    """The EXIF without orientation, which was applied, and without the thumbnail, which shows what was taken out."""
-    with contextlib.suppress(Exception):  # a broken EXIF is no reason to refuse a photo; it is left out
-        exif = raw.getexif()
-        if raw.format == "TIFF":
-            kept = Image.Exif()
-            for tag in _TIFF_TAGS:
-                if tag in exif:
-                    kept[tag] = exif.get_ifd(tag) if tag in _NESTED else exif[tag]
-            exif = kept
-        if _ORIENTATION in exif:
-            del exif[_ORIENTATION]
-        return exif.tobytes() if len(exif) else b""
-    return b""

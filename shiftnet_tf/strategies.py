@@ -114,15 +114,27 @@ class _Hole:
     def _largest_share(self, side, shape):
         """The largest share of hole in a window of that side whose middle is hole, moved into the photo."""
         edges, sizes = [], []
-        for cells, start, limit in zip(self.cells, (self.box.top, self.box.left), shape):
+        box, counts = self.box, self.sums.shape
+        for cells, start, length, n, limit in zip(
+            self.cells, (box.top, box.left), (box.height, box.width), counts, shape
+        ):
             size = min(side, limit)
             low = np.clip(start + (cells + 0.5) * self.cell - size / 2, 0, limit - size)
-            ends = [(low - start) / self.cell, (low + size - start) / self.cell]
-            edges.append([np.clip(np.round(end), 0, cells.max() + 1).astype(int) for end in ends])
+            ends = (low - start, low + size - start)
+            edges.append([np.where(end >= length, n - 1, end / self.cell) for end in ends])  # the last cell may be cut
             sizes.append(size)
         (top, bottom), (left, right) = edges
-        hole = self.sums[bottom, right] - self.sums[top, right] - self.sums[bottom, left] + self.sums[top, left]
+        hole = self._above(bottom, right) - self._above(top, right) - self._above(bottom, left) + self._above(top, left)
         return hole.max() / math.prod(sizes)
+
+    def _above(self, rows, columns):
+        """Hole pixels above and left of places on the grid, given in cells, between them interpolated."""
+        weighted = 0
+        rows, columns = (np.clip(x, 0, n - 1) for x, n in zip((rows, columns), self.sums.shape))
+        for row, row_weight in ((np.floor(rows), 1 - rows % 1), (np.ceil(rows), rows % 1)):
+            for column, column_weight in ((np.floor(columns), 1 - columns % 1), (np.ceil(columns), columns % 1)):
+                weighted += self.sums[row.astype(int), column.astype(int)] * row_weight * column_weight
+        return weighted
 
 
 def _counts(mask, box, cell):

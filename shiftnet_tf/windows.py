@@ -31,11 +31,17 @@ class Window:
         """The index of the rectangle in an array [H, W, ...]."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def grown(self, pixels, limit):
-        """The rectangle with so many pixels more on each side, no further than another one."""
-        top, left = max(limit.top, self.top - pixels), max(limit.left, self.left - pixels)
-        bottom, right = min(limit.bottom, self.bottom + pixels), min(limit.right, self.right + pixels)
+    def grown(self, rows, columns, limit):
+        """The rectangle with so many rows and columns more on each side, no further than another one."""
+        top, left = max(limit.top, self.top - rows), max(limit.left, self.left - columns)
+        bottom, right = min(limit.bottom, self.bottom + rows), min(limit.right, self.right + columns)
         return Window(top, left, bottom - top, right - left)
+
+    def parts(self, height, width):
+        """The rectangle in parts of that size at most, row by row: a generator of Window."""
+        for top in range(self.top, self.bottom, height):
+            for left in range(self.left, self.right, width):
+                yield Window(top, left, min(height, self.bottom - top), min(width, self.right - left))
 
     def within(self, other):
         """The same rectangle, counted from the corner of another one that holds it."""

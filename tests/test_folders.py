@@ -106,6 +106,9 @@ def test_what_is_refused(folders, tmp_path, capsys):
         ([str(tmp_path / "empty"), "--mask", str(masks), "-o", out], "no photo below the folder"),
         ([str(photos), "--mask", str(tmp_path / "nowhere"), "-o", out], "the mask does not exist"),
         ([str(photos), "--mask", str(masks), "-o", str(photos)], "must go to a folder of their own"),
+        ([str(photos), "--mask", str(masks), "-o", str(masks)], "must go to a folder of their own"),
+        ([str(photos), "--mask", str(masks), "-o", out, "--max-pixels", "nan"], "`--max-pixels` must be above 0"),
+        ([str(photos), "--mask", str(masks), "-o", out, "--max-pixels", "300"], "at most 179"),
         ([str(photos), "--mask", str(masks), "-o", str(tmp_path / "file")], "must go to a folder"),
         ([str(photos), "--mask", str(masks), "-o", out, "--workers", "0"], "`workers` must be a whole number"),
         ([str(photos), "--mask", str(masks), "--mask", str(MASK), "-o", out], "takes one --mask"),
@@ -146,3 +149,34 @@ def test_an_output_that_is_its_input_is_replaced_whole(folders, capsys):
     before = (photos / "a.jpg").read_bytes()
     assert main(["inpaint", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o", str(photos / "a.jpg")]) == 0
     assert (photos / "a.jpg").read_bytes() != before and Image.open(photos / "a.jpg").size == (530, 384)
+
+
+def test_results_and_masks_below_the_photos_are_no_photos(folders, tmp_path):
+    photos, masks = folders
+    masks = masks.rename(photos / "masks")
+    for _ in range(2):
+        number, outcomes = inpaint_folder(Inpainter(), photos, masks, photos / "filled")
+        assert number == 4 and sorted(outcome.status for outcome in outcomes) == [
+            "failed",
+            "failed",
+            "filled",
+            "filled",
+        ]
+
+
+def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(folders, tmp_path, monkeypatch, capsys):
+    photos, _ = folders
+    strange = photos / b"b\xff.png".decode("utf-8", "surrogateescape")
+    Image.open(photos / "a.jpg").save(strange)
+    from shiftnet_tf.runtime import folders as module
+
+    def fails(inpainter, photo, *rest, **more):
+        raise MemoryError if photo.name == "a.jpg" else InputError("no")
+
+    monkeypatch.setattr(module, "inpaint_file", fails)
+    log = tmp_path / "log"
+    arguments = ["inpaint", str(photos), "--mask", str(MASK), "-o", str(tmp_path / "out"), "--log", str(log)]
+    assert main(arguments) == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(lines) == 5 and str(strange) in {line["photo"] for line in lines}
+    assert [line["error"] for line in lines if line["photo"].endswith("a.jpg")] == ["MemoryError: MemoryError()"]

@@ -138,6 +138,9 @@ def test_shapes_that_would_take_for_ever_are_refused():
         draw_shapes({"strokes": [{"points": zigzag, "width": 5000}]}, (9000, 9000))
     with pytest.raises(InputError, match="too long to draw"):
         draw_shapes({"boxes": [[0, 0, 9000, 9000]] * 5000}, (9000, 9000))
+    edges = np.random.default_rng(0).integers(0, 7000, (100_000, 2)).tolist()  # it takes Pillow half a minute
+    with pytest.raises(InputError, match="too long to draw"):
+        draw_shapes({"polygons": [edges]}, (7000, 7000))
 
 
 def test_masks_of_another_size(save):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import PHOTOS
@@ -142,6 +143,23 @@ def test_compare_map_and_go_on(page):
     page.click("#go-on")
     page.wait_for_selector("#painting:not([hidden])")
     assert painted(page) == 0 and "gc_kingfisher-filled.jpg" in page.inner_text("#status")
+
+
+def test_nothing_can_be_changed_while_the_server_is_at_work(page):
+    open_photo(page)
+    stroke(page, (0.4, 0.3), (0.45, 0.5))
+    stroke(page, (0.6, 0.3), (0.65, 0.5))
+    page.route("**/v1/*", lambda route: (time.sleep(0.5), route.continue_()))
+    page.click("#fill")
+    assert page.is_disabled("#undo") and page.is_disabled("#clear") and page.is_disabled("#fill")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("#comparing:not([hidden])")
+    page.click("#show-map")
+    page.click("#back")  # before the map has come
+    page.wait_for_selector("#busy", state="hidden")
+    page.wait_for_timeout(700)
+    assert page.is_visible("#painting") and page.is_hidden("#comparing") and page.is_hidden("#map")
+    assert page.is_enabled("#fill")
 
 
 def test_what_goes_wrong_is_said(page, tmp_path):

@@ -301,3 +301,64 @@ def test_a_name_that_lies_about_the_format(inpainter, mask, tmp_path):
     assert inpaint_file(inpainter, tmp_path / "a.jpg", mask, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as out:
         known_equal(pixels("RGB"), np.array(out))
+
+
+def test_a_heic_without_exif_is_written(inpainter, mask, tmp_path):
+    pytest.importorskip("pillow_heif")
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
+    assert inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "out.heic")
+    assert inpaint_photo(inpainter, (tmp_path / "out.heic").read_bytes(), [mask]).encoded()[4:8] == b"ftyp"
+
+
+def test_sixteen_bits_a_colour_are_refused_and_not_cut(tmp_path):
+    (tmp_path / "deep.ppm").write_bytes(b"P6 2 1 65535\n" + bytes(12))
+    (tmp_path / "ten.ppm").write_bytes(b"P6 2 1 1023\n" + bytes(12))
+    picture = Image.new("RGB", (8, 8))
+    picture.save(tmp_path / "deep.tif")
+    content = (tmp_path / "deep.tif").read_bytes()
+    bits = (258).to_bytes(2, "little") + (3).to_bytes(2, "little") + (3).to_bytes(4, "little")
+    at = int.from_bytes(content[content.index(bits) + 8 :][:4], "little")
+    content = content[:at] + (16).to_bytes(2, "little") * 3 + content[at + 6 :]
+    (tmp_path / "deep.tif").write_bytes(content)
+    for name in ("deep.ppm", "ten.ppm", "deep.tif"):
+        with pytest.raises(InputError, match="8 bits a channel. Received 16"):
+            Photo(tmp_path / name)
+    (tmp_path / "plain.ppm").write_bytes(b"P6 2 1 100\n" + bytes(6))
+    assert Photo(tmp_path / "plain.ppm").shape == (1, 2)
+
+
+def test_a_transparent_colour_is_alpha(inpainter, mask, tmp_path):
+    bits = pixels("L") > 127
+    Image.fromarray(bits).save(tmp_path / "bits.png", transparency=1)
+    inpaint_file(inpainter, tmp_path / "bits.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.mode == "LA"
+        np.testing.assert_array_equal(np.array(out)[..., 1], np.where(bits, 0, 255))
+    Image.fromarray(pixels("I;16")).save(tmp_path / "deep.png", transparency=5)
+    with pytest.raises(InputError, match="with a transparent grey is not supported"):
+        Photo(tmp_path / "deep.png")
+
+
+def test_a_png_keeps_its_gamma(inpainter, mask, tmp_path):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"gAMA", (45455).to_bytes(4, "big"))
+    chunks.add(b"cHRM", b"".join(x.to_bytes(4, "big") for x in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)))
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png", pnginfo=chunks)
+    inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.info["gamma"] == 0.45455 and out.info["chromaticity"][0] == 0.3127
+
+
+def test_a_mask_is_not_replaced_by_the_result(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
+    before = mask.read_bytes()
+    with pytest.raises(InputError, match="would replace the mask"):
+        inpaint_file(inpainter, tmp_path / "a.png", mask, mask)
+    assert mask.read_bytes() == before
+
+
+def test_what_is_replaced_keeps_its_permissions(inpainter, mask, tmp_path):
+    Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
+    (tmp_path / "a.png").chmod(0o600)
+    inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o600

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -140,6 +141,8 @@ def test_bad_requests_are_said_in_a_sentence(server):
         ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be one such as png"),
         ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate` must be a whole number"),
         ({"image": photo, "mask": mask, "dilate": "99999"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "dilate": " " * 12 + "x"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "dilate": "5" * 20}, "`dilate` must be a whole number"),
         ({"image": photo, "mask": mask, "invert": "perhaps"}, "`invert` must be true or false"),
         ({"image": photo, "mask": mask, "size": "3"}, "unknown field 'size'"),
         ({"image": photo, "mask": mask, "strategy": b"crop"}, "must not be a file"),
@@ -269,7 +272,7 @@ def test_too_many_at_a_time_and_too_slow():
         assert answer.status_code == 503 and time.monotonic() - started < 0.9
         assert "not answered within 0.3 seconds" in answer.json()["error"]
         assert client.post("/v1/inpaint", files=files).status_code == 429  # the first is still being worked on
-        time.sleep(1.5)
+        time.sleep(1.5)  # until the one window that was begun is done
         assert "in_flight 0.0" in client.get("/metrics").text
 
 
@@ -332,3 +335,61 @@ def test_groups_go_to_a_gpu_as_one_batch_and_to_a_cpu_one_by_one():
     assert answers == list(range(1, 10)) and sizes == [1] * 9
     answers, _ = run((), [1, 99, 2])
     assert answers[0] == 2 and isinstance(answers[1], InputError) and answers[2] == 3
+
+
+def photo_with_a_line(height, width):
+    """A black photo and a mask of a line from edge to edge: many windows."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 2] = 255
+    files = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (width, height)).save(files[0], "PNG")
+    Image.fromarray(mask).save(files[1], "PNG")
+    return {"image": files[0].getvalue(), "mask": files[1].getvalue()}
+
+
+def test_work_that_nobody_waits_for_is_given_up():
+    testclient = pytest.importorskip("starlette.testclient")
+    files = photo_with_a_line(60, 6000)
+    app = slow_app(0.2, seconds=0.5)  # with nearly two hundred windows
+    with testclient.TestClient(app) as client:
+        started = time.monotonic()
+        assert client.post("/v1/inpaint", files=files).status_code == 503
+        while "in_flight 0.0" not in client.get("/metrics").text:
+            time.sleep(0.05)
+    assert time.monotonic() - started < 3
+
+
+def test_a_client_that_goes_away_leaves_no_trace(server):
+    host, port = server.address.split(":")
+    for content in (b"--x\r\n", b""):
+        with socket.create_connection((host, int(port))) as client:
+            head = b"POST /v1/inpaint HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            client.sendall(head + b"Content-Length: 1000\r\n\r\n" + content)
+            time.sleep(0.1)
+    body, headers = form(image=PHOTO.read_bytes(), mask=MASK.read_bytes())
+    with socket.create_connection((host, int(port))) as client:  # this one does not wait for its answer
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST /v1/inpaint HTTP/1.1\r\nHost: a\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+    for _ in range(100):
+        if b"in_flight 0.0" in server.ask("/metrics")[1]:
+            break
+        time.sleep(0.1)
+    assert b"in_flight 0.0" in server.ask("/metrics")[1]
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    server = Server()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "/v1/inpaint", *form(**photo_with_a_line(400, 20_000)))
+        while b"in_flight 1.0" not in server.ask("/metrics")[1]:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        started = time.monotonic()
+        for _ in range(2):
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        server.process.wait(30)
+        assert time.monotonic() - started < 4
+        assert asked.exception() is not None or asked.result()[0] != 200

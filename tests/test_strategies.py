@@ -143,20 +143,20 @@ def test_windows_read_in_strips_are_what_they_are_at_once(monkeypatch):
     assert np.abs(plain[known].astype(int) - expected[0][known]).mean() < 2  # means of cells come first, that is all
 
 
-def test_answers_written_in_strips_are_what_they_are_at_once(monkeypatch):
+def test_answers_written_in_parts_are_what_they_are_at_once(monkeypatch):
     photo = image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg")
     image, answer = images.resize_image(photo, 900, 1240), images.resize_image(photo, 64, 64)
     mask = mask_of((900, 1240), (200, 300, 700, 900))
     found = plan(mask, 64, "crop")
     results = []
-    for strip in (2**30, 64 * 600):
-        monkeypatch.setattr(filling, "_STRIP", strip)
+    for side in (10_000, 96):
+        monkeypatch.setattr(filling, "_SIDE", side)
         work = filling.Filling(filling.ArrayCanvas(image.copy()), mask, found, 64)
         for look in work.looks:
             work.put(look, answer)
         results.append(work.canvas.image)
     difference = np.abs(results[0].astype(int) - results[1])
-    assert difference.max() <= 1 and (difference > 0).mean() < 0.01  # where a float sum is rounded
+    assert difference.max() <= 2 and (difference > 0).mean() < 0.02  # where a float sum is rounded
     assert (results[0][mask] != image[mask]).mean() > 0.9
 
 
@@ -176,7 +176,7 @@ def test_the_feather_takes_a_seam_away_and_reaches_no_further_than_twice_its_rad
     image = np.full((80, 80, 3), 100, np.uint8)
     mask = mask_of((80, 80), (20, 20, 60, 60))
     filled = np.full_like(image, 140)
-    answer = images.feather(image, filled, mask, 4).astype(int)
+    answer = images.feather(image, filled, mask, (4, 4)).astype(int)
     assert abs(answer[21, 40, 0] - 100) < 16  # at the edge like its surroundings
     np.testing.assert_array_equal(answer[32:48, 32:48], 140)
     column = answer[20:40, 40, 0]
@@ -186,4 +186,30 @@ def test_the_feather_takes_a_seam_away_and_reaches_no_further_than_twice_its_rad
 def test_smooth_takes_from_the_hole_alone():
     mask = mask_of((40, 40), (10, 10, 30, 30))
     values = np.where(mask[..., None], 7.0, 1000.0).repeat(3, axis=-1)
-    np.testing.assert_allclose(images.smooth(values, mask, 3)[mask], 7, rtol=1e-4)
+    np.testing.assert_allclose(images.smooth(values, mask, (3, 3))[mask], 7, rtol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_photo_of_one_row_takes_little_memory(inpainter, strategy):
+    """Blurs reach along the row alone: what lies beyond the other edge is not made up."""
+    tracemalloc = pytest.importorskip("tracemalloc")
+    image, mask = np.zeros((1, 60_000, 3), np.uint8), mask_of((1, 60_000), (0, 20_000, 1, 30_000))
+    tracemalloc.start()
+    answer = inpainter(image, mask, strategy)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.shape == image.shape and peak < 50e6
+
+
+def test_giving_up(inpainter):
+    image, mask = np.zeros((300, 3000, 3), np.uint8), mask_of((300, 3000), (150, 0, 155, 3000))
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        inpainter.fill(filling.ArrayCanvas(image), mask, check=check)
+    assert len(asked) == 3

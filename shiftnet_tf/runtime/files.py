@@ -1,6 +1,7 @@
 """From files to a file: the one way that the command line, the server and the page take."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def inpaint_photo(
     shift_map: bool = False,
     max_pixels: int | None = None,
     file_format: str | None = None,
+    check: Callable | None = None,
 ) -> Filled:
     """Reads a photo and its masks and fills the hole; nothing is written.
 
@@ -62,6 +64,7 @@ def inpaint_photo(
         max_pixels: int, width times height that is accepted; None: 179 million.
         file_format: str, Pillow's name of the format that will be written, which is refused where the photo would lose
             by it; None for any.
+        check: function that is called before each step and may raise, to give up; None for none.
 
     Returns:
         Filled.
@@ -71,10 +74,12 @@ def inpaint_photo(
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
     hole = mask_files.read_hole(masks, shape, settings, max_pixels)  # before the photo: less memory at a time
+    if check is not None:
+        check()
     photo = Photo(photo, max_pixels)
     photo.check_format(file_format or photo.own_format)
     before = photo.reduced(MAP_SIDE) if shift_map and hole.any() else None
-    plan, shift_maps = inpainter.fill(photo, hole, strategy, return_shift_map=shift_map)
+    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, check)
     sheet = pictures.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
     return Filled(photo, plan, sheet)
 
@@ -117,6 +122,8 @@ def inpaint_file(
     photo, out = Path(photo), Path(out)
     masks = [Path(path) for path in (mask if isinstance(mask, list | tuple) else [mask])]
     out_format = image_files.check_output(out)
+    if out.resolve() in (path.resolve() for path in masks):
+        raise InputError(f"the result would replace the mask: {out}")
     if shift_map is not None:
         image_files.check_output(Path(shift_map))
         if Path(shift_map).resolve() in (path.resolve() for path in (photo, *masks, out)):

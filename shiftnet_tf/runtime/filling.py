@@ -2,8 +2,10 @@
 
 A canvas is what is filled: it has `shape` (H, W), `read(window)` -> uint8 [h, w, 3] RGB, and
 `write(window, pixels, hole)`, which changes the pixels where `hole` is True and no other. Windows of any size are read
-and written in strips, so that beside the canvas itself hardly any memory is needed.
+and written in parts, so that beside the canvas itself hardly any memory is needed.
 """
+
+import math
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.windows import Window, bounds
 
-_STRIP = 2**20  # pixels at a time
+_STRIP = 2**20  # pixels that are read at a time
+_SIDE = 1024  # of the square that is written at a time
 
 
 class ArrayCanvas:
@@ -53,7 +56,8 @@ def scaled(canvas, mask, window, size):
     else:
         step = max(1, _STRIP // (window.width * factor)) * factor
         image, hole = (
-            np.concatenate(parts) for parts in zip(*(_reduced(canvas, mask, s, factor) for s in _strips(window, step)))
+            np.concatenate(parts)
+            for parts in zip(*(_reduced(canvas, mask, strip, factor) for strip in window.parts(step, window.width)))
         )
         box = (0, 0, window.width / factor, window.height / factor)
         image, hole = images.resize_pair(image, hole, size, size, box)
@@ -70,11 +74,6 @@ def _reduced(canvas, mask, window, factor):
     image = images.reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
     rows = np.logical_or.reduceat(hole, np.arange(0, window.height, factor), axis=0)
     return image, np.logical_or.reduceat(rows, np.arange(0, window.width, factor), axis=1)
-
-
-def _strips(window, rows):
-    for top in range(window.top, window.bottom, rows):
-        yield Window(top, window.left, min(rows, window.bottom - top), window.width)
 
 
 class Filling:
@@ -139,7 +138,7 @@ class Filling:
         if hole is None:
             return
         hole = Window(window.top + hole.top, window.left + hole.left, hole.height, hole.width)
-        for part in _strips(hole, max(64, _STRIP // hole.width)):
+        for part in hole.parts(_SIDE, _SIDE):
             where = self.mask[part.slices]
             if wide:
                 pixels = self._coloured(window, answer, wide, part, hole)
@@ -150,8 +149,8 @@ class Filling:
             self.canvas.write(part, pixels, where)
 
     def _coloured(self, window, answer, wide, part, hole):
-        radius = max(hole.height, hole.width) // 12
-        around = part.grown(2 * radius, hole)  # what is blurred is the hole alone
+        radius = [max(hole.height, hole.width) // 12] * 2
+        around = part.grown(2 * radius[0], 2 * radius[1], hole)  # what is blurred is the hole alone
         detail = self._enlarged(window, answer, around).astype(np.float32)
         others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
         lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
@@ -163,14 +162,13 @@ class Filling:
         size = answer.shape[0]
         if (window.height, window.width) == (size, size):
             return answer[part.within(window).slices]
-        scale = max(window.height, window.width) / size
-        radius = int(np.ceil(scale))
-        around = part.grown(3 * radius + 2, window)  # what the filter and the feather look at beside the part
-        inner = around.within(window)
         rows, columns = window.height / size, window.width / size
+        radius = math.ceil(rows), math.ceil(columns)
+        around = part.grown(3 * radius[0] + 2, 3 * radius[1] + 2, window)  # what filter and feather look at beside it
+        inner = around.within(window)
         box = (inner.left / columns, inner.top / rows, inner.right / columns, inner.bottom / rows)
         pixels = images.resize_image(answer, around.height, around.width, box=box)
-        if scale > 1:
+        if max(rows, columns) > 1:
             pixels = images.feather(self.canvas.read(around), pixels, self.mask[around.slices], radius)
         return pixels[part.within(around).slices]
 

@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from shiftnet_tf import image_files
-from shiftnet_tf.errors import InputError, ShiftNetError, check
+from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
 from shiftnet_tf.mask_files import MaskSettings
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
@@ -38,16 +39,17 @@ class Outcome:
         """One line of JSON."""
         values = {"photo": str(self.photo), "out": str(self.out), "status": self.status}
         values |= {name: value for name, value in (("plan", self.plan), ("error", self.error)) if value}
-        return json.dumps(values | {"seconds": round(self.seconds, 3)}, ensure_ascii=False)
+        return json.dumps(values | {"seconds": round(self.seconds, 3)})
 
 
-def pair(photos: str | Path, masks: str | Path) -> list:
+def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list:
     """The photos of a folder, each with its mask.
 
     Args:
         photos: str or Path of a folder; folders in it are looked through too.
         masks: str or Path of one mask file for all photos, or of a folder, in which the mask has the photo's path but
             for its suffix.
+        out: Path of the folder of the results, or None; what lies in it or in `masks` is no photo.
 
     Returns:
         list of (Path of the photo relative to `photos`, Path of its mask, or None where there is none), sorted.
@@ -61,6 +63,8 @@ def pair(photos: str | Path, masks: str | Path) -> list:
     if not masks.exists():
         raise InputError(f"the mask does not exist: {masks}")
     found = image_files.find_photos(photos, image_files.readable_suffixes())
+    others = [folder.resolve() for folder in (masks, out) if folder is not None]
+    found = [path for path in found if not any(path.resolve().is_relative_to(other) for other in others)]
     if not found:
         raise InputError(f"no photo below the folder {photos}")
     relative = [path.relative_to(photos) for path in found]
@@ -103,15 +107,15 @@ def inpaint_folder(
     """
     check("workers", workers, type(workers) is int and 1 <= workers <= 64, "a whole number from 1 to 64")
     photos, out = Path(photos), Path(out)
-    pairs = pair(photos, masks)
-    if out.resolve() == photos.resolve():
+    if out.resolve() in (photos.resolve(), Path(masks).resolve()):
         raise InputError(f"the results must go to a folder of their own. Received: {out}")
+    pairs = pair(photos, masks, out)
     if out.exists() and not out.is_dir():
         raise InputError(f"the results of a folder must go to a folder. Received: {out}")
     targets = [out / (path.with_suffix(suffix) if suffix else path) for path, _ in pairs]
     if suffix:
         image_files.check_output(Path(f"photo{suffix}"))
-    doubled = {target for target in targets if targets.count(target) > 1} if suffix else ()
+    doubled = [target for target, count in Counter(targets).items() if count > 1]
     if doubled:
         raise InputError(f"two photos would be written to {min(doubled)}: leave the suffix as it is")
 
@@ -131,6 +135,8 @@ def inpaint_folder(
             filled = inpaint_file(inpainter, photos / path, mask, target, strategy, settings, max_pixels=max_pixels)
         except (ShiftNetError, OSError) as error:
             return outcome("failed", error=str(error))
+        except Exception as error:  # of one photo among many: it is told, and the others go on
+            return outcome("failed", error=f"{type(error).__name__}: {first_line(error)}")
         return outcome("filled" if filled else "no hole", str(filled.plan) if filled else "")
 
     return len(pairs), _in_parallel(fill, list(zip(pairs, targets)), workers)

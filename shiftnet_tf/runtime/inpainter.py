@@ -137,7 +137,12 @@ class Inpainter:
         return (canvas.image, shift_maps) if return_shift_map else canvas.image
 
     def fill(
-        self, canvas: Any, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
+        self,
+        canvas: Any,
+        mask: np.ndarray,
+        strategy: str = "auto",
+        return_shift_map: bool = False,
+        check: Callable | None = None,
     ) -> tuple[strategies.Plan, list]:
         """Fills the holes of a canvas in place: what every other way comes down to.
 
@@ -146,6 +151,7 @@ class Inpainter:
             mask: bool [H, W], of the canvas's size; not all of it hole.
             strategy: str, see above.
             return_shift_map: bool, see above.
+            check: function that is called before each batch of windows and may raise, to give up; None for none.
 
         Returns:
             (strategies.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
@@ -156,6 +162,8 @@ class Inpainter:
         size = self._batch_size(None)
         work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
         for first in range(0, len(work.looks), size):
+            if check is not None:
+                check()
             some = work.looks[first : first + size]
             outputs = self._run([work.read(look) for look in some])
             for i, look in enumerate(some):

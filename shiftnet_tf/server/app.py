@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -136,6 +137,11 @@ class _Service:
         self._inpainter = inpainter.grouped(watch=metrics.group.observe)
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
         self._in_flight = 0
+        self._stopping = threading.Event()
+
+    def stop(self):
+        """Has the threads give up what they are at, for the end that does not wait."""
+        self._stopping.set()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app):
@@ -161,22 +167,25 @@ class _Service:
     async def _answer(self, request, shift_map):
         if self._in_flight >= self.limits.in_flight:
             text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
-            raise RequestError(429, text, {"Retry-After": "1"})
+            raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
         self._count(1)
-        future = None
+        future, given_up = None, threading.Event()
         try:
             async with asyncio.timeout(self.limits.seconds):
                 wanted, as_json = await read_request(request, await read_body(request, self.limits.bytes))
-                future = self._threads.submit(self._filled, wanted, shift_map)
+                future = self._threads.submit(self._filled, wanted, shift_map, given_up)
                 content, file_format, plan = await asyncio.shield(asyncio.wrap_future(future))
         except TimeoutError as error:
             text = f"not answered within {self.limits.seconds:g} seconds"
-            raise RequestError(503, text, {"Retry-After": "5"}) from error
+            raise RequestError(503, text, {"Retry-After": "5", "Connection": "close"}) from error
+        except MemoryError as error:
+            raise RequestError(503, "there is not enough memory", {"Retry-After": "5"}) from error
         except TooLargeError as error:
             raise RequestError(413, str(error)) from error
         except InputError as error:
             raise RequestError(422, str(error)) from error
         finally:
+            given_up.set()
             if future is None or future.cancel() or future.done():
                 self._count(-1)
             else:  # its thread is still at work, and counts until it is through
@@ -192,8 +201,13 @@ class _Service:
         self._in_flight += change
         self.metrics.in_flight.set(self._in_flight)
 
-    def _filled(self, wanted, shift_map):
+    def _filled(self, wanted, shift_map, given_up):
         """In a thread: the file to send, its format and what was looked at."""
+
+        def check():
+            if given_up.is_set() or self._stopping.is_set():
+                raise RequestError(503, "given up")
+
         filled = inpaint_photo(
             self._inpainter,
             wanted.photo,
@@ -203,6 +217,7 @@ class _Service:
             shift_map,
             self.limits.pixels,
             None if shift_map else wanted.file_format,
+            check,
         )
         if not shift_map:
             return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, str(filled.plan)

@@ -9,7 +9,7 @@ from PIL import Image
 from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError, first_line
@@ -68,12 +68,15 @@ async def read_body(request, limit):
     if not length.isdecimal() or int(length) > 4 * limit:
         raise too_long
     body, received = bytearray(), 0
-    async for part in request.stream():
-        received += len(part)
-        if received > 4 * limit:
-            break
-        if received <= limit:
-            body += part
+    try:
+        async for part in request.stream():
+            received += len(part)
+            if received > 4 * limit:
+                break
+            if received <= limit:
+                body += part
+    except ClientDisconnect as error:
+        raise RequestError(400, "the client went away") from error
     if received > limit:
         raise too_long
     return bytes(body)
@@ -178,9 +181,10 @@ def _flag(value):
 
 def _number(name, value):
     if isinstance(value, str):
-        if not value.strip().isdecimal():
+        value = value.strip()
+        if not value.isdecimal() or len(value) > 12:
             raise InputError(f"`{name}` must be a whole number. Received: {value[:40]!r}")
-        return int(value[:12])
+        return int(value)
     return value
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import os
 import signal
 import socket
@@ -44,7 +45,14 @@ def serve(start, options, page=False):
         app = create_app(inpainter, limits, page)
         url = f"http://{_name(options.host)}:{listening.getsockname()[1]}/"
         level = "warning" if page else "info"
-        config = uvicorn.Config(app, log_level=level, timeout_keep_alive=75, server_header=False, log_config=_log())
+        config = uvicorn.Config(
+            app,
+            log_level=level,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # for who does not fetch their answer
+            server_header=False,
+            log_config=_log(),
+        )
         server = uvicorn.Server(config)
         listening.listen(128)  # whoever comes from now on waits until they are answered
         print(f"{inpainter.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
@@ -54,19 +62,20 @@ def serve(start, options, page=False):
         for number in (signal.SIGINT, signal.SIGTERM):  # which uvicorn raises once more after its clean end
             signal.signal(number, lambda *_: None)
         server.run(sockets=[listening])
+        app.state.service.stop()  # after a second Ctrl-C there may be something that is not finished
     return 0
 
 
 def _limits(options):
     from shiftnet_tf.server.app import Limits
 
-    for name, value, least in (
-        ("--max-bytes", options.max_bytes, 0),
-        ("--max-pixels", options.max_pixels, 0),
-        ("--timeout", options.timeout, 0),
-        ("--in-flight", options.in_flight, 0),
+    for name, value, most in (
+        ("--max-bytes", options.max_bytes, 10_000),
+        ("--max-pixels", options.max_pixels, 179),
+        ("--timeout", options.timeout, 86_400),
+        ("--in-flight", options.in_flight, 10_000),
     ):
-        check(name, value, least < value < 1e6, "above 0")
+        check(name, value, 0 < value <= most, f"above 0 and at most {most}")
     workers = min(options.in_flight, 2 * (os.cpu_count() or 1))
     pixels = round(options.max_pixels * 1e6)
     return Limits(round(options.max_bytes * 1e6), pixels, options.timeout, options.in_flight, workers)

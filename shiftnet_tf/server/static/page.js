@@ -5,7 +5,7 @@
 
 const $ = (id) => document.getElementById(id);
 const [before, after, map, brush, photo] = ["before", "after", "map", "brush", "photo"].map($);
-const state = { file: null, strokes: [], drawing: null, erasing: false, result: null, pending: null };
+const state = { file: null, strokes: [], drawing: null, erasing: false, result: null, mask: null, pending: null };
 const urls = new Map(); // <img> or <a> -> the object URL that it shows
 
 function show(element, blob) {
@@ -107,55 +107,65 @@ function maskFile() {
 
 // -- filling -----------------------------------------------------------------------------------------------------------
 
-async function ask(path) {
+async function ask(path, mask) {
   const form = new FormData();
   form.append("image", state.file, state.file.name);
-  form.append("mask", maskFile(), "mask.json");
-  state.pending = new AbortController();
+  form.append("mask", mask, "mask.json");
+  const pending = (state.pending = new AbortController());
   $("busy").hidden = false;
+  tools();
   try {
-    const response = await fetch(path, { method: "POST", body: form, signal: state.pending.signal });
+    const response = await fetch(path, { method: "POST", body: form, signal: pending.signal });
     if (!response.ok) {
       const text = (await response.json().catch(() => ({}))).error;
       throw new Error(text || `the server answered ${response.status}`);
     }
-    return [await response.blob(), response.headers.get("X-Shiftnet-Plan")];
+    const blob = await response.blob();
+    return pending.signal.aborted ? [null, ""] : [blob, response.headers.get("X-Shiftnet-Plan")];
   } catch (error) {
     if (error.name !== "AbortError") say(error instanceof TypeError ? "The server does not answer." : error.message, true);
     return [null, ""];
   } finally {
-    state.pending = null;
-    $("busy").hidden = true;
+    if (state.pending === pending) state.pending = null;
+    $("busy").hidden = state.pending === null;
+    tools();
   }
 }
 
 async function fill() {
   say("Filling ...");
-  $("fill").disabled = true;
-  const started = performance.now();
-  const [blob, plan] = await ask("/v1/inpaint");
-  if (!blob) return painting();
+  const started = performance.now(), mask = maskFile(), file = state.file;
+  const [blob, plan] = await ask("/v1/inpaint", mask);
+  if (!blob || state.file !== file) return;
   show(after, blob);
-  await after.decode();
+  try {
+    await after.decode();
+  } catch {
+    return say("This browser cannot show the answer.", true);
+  }
+  if (state.file !== file) return;
   const ending = { "image/jpeg": "jpg", "image/tiff": "tif" }[blob.type] ?? blob.type.split("/")[1];
   const name = `${state.file.name.replace(/\.[^.]*$/, "")}-filled.${ending}`;
   state.result = new File([blob], name, { type: blob.type });
   show(map, null);
   show($("save"), state.result);
   $("save").download = name;
-  show($("save-mask"), maskFile());
+  state.mask = mask;
+  show($("save-mask"), mask);
   say(`Filled in ${((performance.now() - started) / 1000).toFixed(1)} s (${plan}).`);
   comparing();
 }
 
 async function toggleMap() {
   if (!map.hidden) return comparing();
+  const result = state.result;
   if (!urls.has(map)) {
-    const [blob] = await ask("/v1/shift-map");
-    if (!blob) return;
+    const [blob] = await ask("/v1/shift-map", state.mask);
+    if (!blob || state.result !== result) return;
     show(map, blob);
     await map.decode();
   }
+  if (state.result !== result) return;
   comparing(true);
   say("The hole has the colours of the places that it was filled from.");
 }
@@ -166,11 +176,17 @@ function painting() {
   state.result = null;
   for (const element of [after, map, $("divider"), $("comparing"), $("save"), $("save-mask")]) element.hidden = true;
   brush.hidden = $("painting").hidden = false;
-  $("undo").disabled = $("clear").disabled = !state.strokes.length;
-  $("fill").disabled = !state.strokes.some((stroke) => !stroke.erase);
+  tools();
   $("paint").setAttribute("aria-pressed", String(!state.erasing));
   $("erase").setAttribute("aria-pressed", String(state.erasing));
   layOut();
+}
+
+function tools() {
+  const busy = state.pending !== null;
+  $("undo").disabled = $("clear").disabled = busy || !state.strokes.length;
+  $("fill").disabled = busy || !state.strokes.some((stroke) => !stroke.erase);
+  $("show-map").disabled = busy;
 }
 
 function comparing(withMap = false) {
@@ -202,11 +218,11 @@ $("clear").addEventListener("click", () => { state.strokes = []; painting(); });
 $("fill").addEventListener("click", fill);
 $("compare").addEventListener("input", divide);
 $("show-map").addEventListener("click", toggleMap);
-$("back").addEventListener("click", () => { say(""); painting(); });
+$("back").addEventListener("click", () => { state.pending?.abort(); say(""); painting(); });
 $("go-on").addEventListener("click", () => open(state.result));
 window.addEventListener("resize", layOut);
 window.addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !$("painting").hidden) $("undo").click();
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !$("painting").hidden) $("undo").click(); // if enabled
 });
 for (const name of ["dragover", "dragleave", "drop"]) {
   window.addEventListener(name, (event) => {
