@@ -98,17 +98,26 @@ LIGHT = {
     "images",
     "image_files",
 }
-LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines"}
+LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines", "server"}
+LIGHT |= {"photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows"}
+FILES = ("image_files", "mask_files", "photo")
 ALLOWED = {
-    "cli": {"errors", "artifact", "runtime", "quiet", "doctor"},
+    "cli": {"errors", "artifact", "runtime", "quiet", "doctor", "image_files", "mask_files", "strategies"},
     "doctor": {"errors", "artifact", "runtime", "quiet"},
-    "runtime": {"artifact", "images", "image_files", "pictures", "atomic", "errors", "runtime"},
-    "masks": {"images", "image_files", "errors"},
+    "runtime": {"artifact", "images", "pictures", "atomic", "errors", "runtime", *FILES, "windows", "strategies"},
+    "server": {"server", "runtime", "errors", "image_files", "mask_files", "strategies", "windows"},
+    "photo": {"image_files", "photo_metadata", "windows", "errors"},
+    "photo_metadata": set(),
+    "mask_files": {"image_files", "mask_shapes", "errors"},
+    "mask_shapes": {"errors"},
+    "strategies": {"windows", "errors"},
+    "windows": set(),
+    "masks": {"images", "image_files", "mask_files", "errors"},
     "artifact": {"atomic", "errors"},
     "config": {"errors", "masks", "config_model"},
     "config_model": {"errors"},
     "config_file": {"config", "errors"},
-    "pictures": {"images"},
+    "pictures": {"images", "windows"},
     "images": set(),
     "image_files": {"atomic", "errors"},
     "atomic": {"errors"},
