@@ -38,7 +38,7 @@ def calls(script, monkeypatch):
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_paper_set(script, calls, tmp_path):
     out = tmp_path / "out"
     arguments = with_settings([str(DEMO), "--minutes", "0.0001", "--out", str(out)], SETTINGS)
