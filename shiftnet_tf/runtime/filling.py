@@ -17,6 +17,34 @@ _STRIP = 2**20  # pixels that are read at a time
 _SIDE = 1024  # of the square that is written at a time
 
 
+def checked(image, mask):
+    """A photo and its mask as arrays, or what is wrong with them.
+
+    Args:
+        image, mask: what came from outside.
+
+    Returns:
+        (uint8 [H, W, 3], bool [H, W]).
+
+    Raises:
+        InputError: arrays of another kind, a mask of another size or one that covers everything.
+    """
+    image, mask = np.asarray(image), np.asarray(mask)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
+        raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}")
+    if mask.ndim != 2 or mask.dtype.kind not in "buif":
+        raise InputError(f"`mask` must be numbers [H, W]. Received: {mask.dtype} {list(mask.shape)}")
+    if mask.shape != image.shape[:2]:
+        raise InputError(
+            f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
+            f"Received: {mask.shape[1]}x{mask.shape[0]}"
+        )
+    mask = mask != 0
+    if mask.all():
+        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
+    return image, mask
+
+
 class ArrayCanvas:
     """A canvas on an array, which it changes.
 

@@ -1,4 +1,4 @@
-"""Calls of many threads, grouped into batches for the one runtime."""
+"""Batches for a runtime: of the sizes that it is prepared for, and of the calls of many threads."""
 
 import queue
 import threading
@@ -6,6 +6,24 @@ import threading
 import numpy as np
 
 _NOTHING = object()
+
+
+def run(backend, image, mask):
+    """Runs a batch, filled up to the next size that the backend is prepared for.
+
+    Args:
+        backend: see `runtime.backends`.
+        image: uint8 [B, S, S, 3].
+        mask: uint8 [B, S, S, 1].
+
+    Returns:
+        dict of output name to array, of B pictures.
+    """
+    number = len(image)
+    surplus = next((size for size in backend.batch_sizes if size >= number), number) - number
+    if surplus:
+        image, mask = (np.concatenate([x, x[-1:].repeat(surplus, axis=0)]) for x in (image, mask))
+    return {name: values[:number] for name, values in backend(image, mask).items()}
 
 
 class GroupedBackend:
@@ -67,7 +85,8 @@ class GroupedBackend:
         for calls in together:
             try:
                 sizes = np.cumsum([len(call.image) for call in calls])[:-1]
-                outputs = self._backend(*(np.concatenate(x) for x in zip(*((c.image, c.mask) for c in calls))))
+                image, mask = (np.concatenate(arrays) for arrays in zip(*((call.image, call.mask) for call in calls)))
+                outputs = run(self._backend, image, mask)
                 parts = {name: np.split(values, sizes) for name, values in outputs.items()}
                 for i, call in enumerate(calls):
                     call.answer = {name: values[i] for name, values in parts.items()}

@@ -131,7 +131,7 @@ class Inpainter:
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
     ) -> np.ndarray | tuple:
-        image, mask = _checked(image, mask)
+        image, mask = filling.checked(image, mask)
         canvas = filling.ArrayCanvas(image.copy())
         _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map)
         return (canvas.image, shift_maps) if return_shift_map else canvas.image
@@ -218,7 +218,7 @@ class Inpainter:
             try:
                 if image is _ABSENT or mask is _ABSENT:
                     raise InputError(f"there is no {'photo' if image is _ABSENT else 'mask'} any more")
-                waiting.append(self._prepared(*_checked(image, mask), strategy))
+                waiting.append(self._prepared(*filling.checked(image, mask), strategy))
             except InputError as error:
                 yield from self._filled(waiting, size)
                 raise InputError(f"pair {index}: {error}") from error
@@ -243,24 +243,4 @@ class Inpainter:
             yield work.canvas.image
 
     def _run(self, pairs):
-        surplus = next((size for size in self._backend.batch_sizes if size >= len(pairs)), len(pairs)) - len(pairs)
-        pairs = pairs + pairs[-1:] * surplus
-        outputs = self._backend(np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs]))
-        return {name: values[: len(pairs) - surplus] for name, values in outputs.items()}
-
-
-def _checked(image, mask):
-    image, mask = np.asarray(image), np.asarray(mask)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}")
-    if mask.ndim != 2 or mask.dtype.kind not in "buif":
-        raise InputError(f"`mask` must be numbers [H, W]. Received: {mask.dtype} {list(mask.shape)}")
-    if mask.shape != image.shape[:2]:
-        raise InputError(
-            f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
-            f"Received: {mask.shape[1]}x{mask.shape[0]}"
-        )
-    mask = mask != 0
-    if mask.all():
-        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
-    return image, mask
+        return grouping.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))
