@@ -16,7 +16,7 @@ _ABSENT = object()
 
 
 class Inpainter:
-    """Fills the holes of photos with an exported model.
+    """Fills the holes of photos with an exported model. Threads may share one.
 
     Args:
         path: str or Path of a model folder (with its spec.json), or of one model file in it; None takes the model
