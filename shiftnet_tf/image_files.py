@@ -163,23 +163,6 @@ def _readable():
     return tuple(name for name in _READABLE if name in Image.OPEN)
 
 
-def image_size(path):
-    """Width and height of a picture file, from its header alone.
-
-    Args:
-        path: str or Path.
-
-    Returns:
-        (int, int), or None for a file that Pillow cannot read.
-    """
-    _readable()
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except _DAMAGED:
-        return None
-
-
 def read_image(path):
     """Reads a photo.
 

@@ -51,11 +51,12 @@ class PhotoFolder:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
         usable = []
         for path in found:
-            size = image_files.image_size(path)
-            smallest = min(size) if size else 0
-            if not size:
-                self.skipped.append(f"{path} is damaged, too large or no picture")
-            elif smallest < self.image_size:
+            try:
+                smallest = min(image_files.upright_shape(path, "photo"))
+            except InputError as error:
+                self.skipped.append(str(error))
+                continue
+            if smallest < self.image_size:
                 self.skipped.append(f"{path} is too small: short side {smallest}, at least {self.image_size} needed")
             else:
                 usable.append(path)
