@@ -330,7 +330,7 @@ def test_groups_go_to_a_gpu_as_one_batch_and_to_a_cpu_one_by_one():
         return answers, list(seen)
 
     answers, sizes = run((1, 2, 4), range(9))
-    assert answers == list(range(1, 10)) and sizes[0] == 1 and max(sizes) == 4 and 9 <= sum(sizes) <= 12
+    assert answers == list(range(1, 10)) and max(sizes) == 4 and 9 <= sum(sizes) <= 12
     assert set(sizes) <= {1, 2, 4}  # each is filled up to a size that the runtime is prepared for
     answers, sizes = run((), range(9))
     assert answers == list(range(1, 10)) and sizes == [1] * 9
