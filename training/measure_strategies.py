@@ -80,12 +80,13 @@ def measure(inpainter, paths, holes):
             known = {}  # what two strategies plan alike is filled once
             for strategy in STRATEGIES:
                 planned = plan(mask, inpainter.image_size, strategy)
-                if planned.windows not in known:
+                looks = planned.windows, tuple(planned.wider.items())
+                if looks not in known:
                     canvas = ArrayCanvas(image.copy())
                     inpainter.fill(canvas, mask != 0, strategy)
                     filled = canvas.image
-                    known[planned.windows] = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
-                rows.append((path.name, seed, kind, share, strategy, str(planned), *known[planned.windows]))
+                    known[looks] = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
+                rows.append((path.name, seed, kind, share, strategy, str(planned), *known[looks]))
     return rows
 
 
