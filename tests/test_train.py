@@ -87,7 +87,7 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tm
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [

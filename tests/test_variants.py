@@ -48,7 +48,7 @@ TRAININGS = {
     "texture": ["losses.texture=20", "model.seamless=true"],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("soft_fused", "wgan_gp, batch norm", "patches", "texture")
+SAMPLE = ("wgan_gp, batch norm", "patches", "texture")
 
 
 def long_but_for_the_sample(variants):
