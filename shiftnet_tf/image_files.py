@@ -185,6 +185,13 @@ def read_image(path):
     return np.array(picture.convert("RGB"))
 
 
+def format_of(suffix):
+    """The format that a suffix such as `".png"` names: str, Pillow's name, or None where it is not written here."""
+    _readable()  # has Pillow register all its formats
+    name = Image.registered_extensions().get(suffix.lower())
+    return name if name in OUTPUT_FORMATS and name in Image.SAVE else None
+
+
 def check_output(path):
     """Refuses an output path before any work is done.
 
@@ -197,9 +204,8 @@ def check_output(path):
     Raises:
         InputError: unknown suffix, no such folder, or a folder.
     """
-    _readable()  # has Pillow register all its formats
-    format_name = Image.registered_extensions().get(path.suffix.lower())
-    if format_name not in OUTPUT_FORMATS or format_name not in Image.SAVE:
+    format_name = format_of(path.suffix)
+    if format_name is None:
         raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
     if not path.parent.is_dir():
         raise InputError(f"the output folder does not exist: {path.parent}")

@@ -5,14 +5,13 @@ import binascii
 import json
 from dataclasses import dataclass, field
 
-from PIL import Image
 from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from shiftnet_tf import image_files
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError, check, first_line
 from shiftnet_tf.mask_files import MaskSettings
 from shiftnet_tf.strategies import STRATEGIES
 
@@ -159,7 +158,9 @@ def _wanted(values):
     for name, most in (("image", 1), ("mask", _MOST_MASKS)):
         if not 1 <= len(values.get(name, ())) <= most:
             raise RequestError(422, f"send `{name}` {'once' if most == 1 else f'1 to {most} times'}")
+    strategy = values.get("strategy", "auto")
     try:
+        check("strategy", strategy, strategy in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
         settings = MaskSettings(
             _flag(values.get("invert", False)),
             _number("dilate", values.get("dilate", 0)),
@@ -168,9 +169,6 @@ def _wanted(values):
         )
     except InputError as error:
         raise RequestError(422, str(error)) from error
-    strategy = values.get("strategy", "auto")
-    if strategy not in STRATEGIES:
-        raise RequestError(422, f"`strategy` must be one of {', '.join(STRATEGIES)}. Received: {strategy!r}")
     return Wanted(values["image"][0], values["mask"], strategy, _format(values.get("format")), settings)
 
 
@@ -191,10 +189,7 @@ def _number(name, value):
 def _format(name):
     if not name:
         return None
-    found = None
-    if isinstance(name, str):
-        image_files.readable_suffixes()
-        found = Image.registered_extensions().get(f".{name.lower().lstrip('.')}")
-    if found not in image_files.OUTPUT_FORMATS or found not in Image.SAVE:
+    found = image_files.format_of(f".{name.lstrip('.')}") if isinstance(name, str) else None
+    if found is None:
         raise RequestError(422, f"`format` must be one such as png, jpg, webp or tiff. Received: {str(name)[:40]!r}")
     return found
