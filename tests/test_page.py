@@ -1,7 +1,9 @@
 """The page of `shiftnet demo` in a real Chromium, as a person uses it."""
 
 import contextlib
+import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -9,8 +11,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import PHOTOS
+from PIL import Image
 
 from shiftnet_tf.cli import main
 
@@ -77,6 +81,17 @@ def painted(page):
     )
 
 
+def green(page):
+    """The green channel of the photo as it is shown, with what is painted over it: float [H, W], screen pixels."""
+    return np.array(Image.open(io.BytesIO(page.locator("#photo").screenshot())).convert("RGB"), float)[..., 1]
+
+
+def seen_area(page, white):
+    """The painted area in square CSS pixels, measured against a white photo; edge pixels count by their coverage."""
+    paint = white - green(page)  # the brush is red, so green drops most
+    return paint.sum() / max(paint.max(), 1) / page.evaluate("() => window.devicePixelRatio") ** 2
+
+
 def saved(page, link, path):
     with page.expect_download() as download:
         page.click(link)
@@ -122,6 +137,46 @@ def test_brush_size_undo_and_clear(page):
     assert painted(page) > 2 * thin
     page.click("#clear")
     assert painted(page) == 0
+
+
+@pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
+def test_a_click_or_tap_without_movement_paints_and_erases_a_disc(browser, address, tmp_path, touch):
+    Image.new("RGB", (682, 512), "white").save(tmp_path / "white.png")
+    context = browser.new_context(
+        viewport={"width": 800, "height": 640}, has_touch=touch, device_scale_factor=3 if touch else 1
+    )
+    page = context.new_page()
+    page.goto(address)
+    open_photo(page, tmp_path / "white.png")
+
+    def dot(x, y, size):
+        page.fill("#size", str(size))
+        box = page.locator("#brush").bounding_box()
+        press = page.touchscreen.tap if touch else page.mouse.click
+        press(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    def disc(size):
+        return math.pi * (size / 2) ** 2
+
+    white = green(page)
+    assert seen_area(page, white) == 0
+    dot(0.3, 0.4, 80)
+    assert seen_area(page, white) == pytest.approx(disc(80), rel=0.02)
+    dot(0.7, 0.5, 30)
+    assert seen_area(page, white) == pytest.approx(disc(80) + disc(30), rel=0.02)
+    page.click("#erase")
+    dot(0.3, 0.4, 50)
+    ring = disc(80) - disc(50)
+    assert seen_area(page, white) == pytest.approx(ring + disc(30), rel=0.02)
+    dot(0.7, 0.5, 60)
+    assert seen_area(page, white) == pytest.approx(ring, rel=0.02)
+    page.click("#paint")
+    stroke(page, (0.2, 0.8), (0.8, 0.8))
+    with_a_line = seen_area(page, white)
+    page.click("#erase")
+    dot(0.5, 0.8, 30)
+    assert with_a_line - seen_area(page, white) == pytest.approx(disc(30), rel=0.05)
+    context.close()
 
 
 def test_compare_map_and_go_on(page):

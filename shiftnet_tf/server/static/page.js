@@ -60,13 +60,18 @@ function draw() {
   context.clearRect(0, 0, brush.width, brush.height);
   context.scale(brush.width / before.naturalWidth, brush.height / before.naturalHeight);
   context.lineCap = context.lineJoin = "round";
-  context.strokeStyle = "#ff2f5f";
+  context.strokeStyle = context.fillStyle = "#ff2f5f";
   for (const stroke of state.drawing ? [...state.strokes, state.drawing] : state.strokes) {
     context.globalCompositeOperation = stroke.erase ? "destination-out" : "source-over";
     context.lineWidth = stroke.width;
     context.beginPath();
+    if (stroke.points.length === 1) { // Chromium 156 does not draw a line of zero length, even with round caps
+      context.arc(...stroke.points[0], stroke.width / 2, 0, 2 * Math.PI);
+      context.fill();
+      continue;
+    }
     context.moveTo(...stroke.points[0]);
-    for (const point of stroke.points.length > 1 ? stroke.points.slice(1) : stroke.points) context.lineTo(...point);
+    for (const point of stroke.points.slice(1)) context.lineTo(...point);
     context.stroke();
   }
 }
