@@ -2,6 +2,7 @@
 
 config.toml               the whole config, folders in absolute form
 versions.json             packages that it ran with
+inputs.json               counts and digests of the photos and masks it began with, and the seed, see run_inputs.py
 log.txt, metrics.csv      what was said; a row an epoch
 events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
 checkpoints/              both networks, both optimizers, the epoch and the best score

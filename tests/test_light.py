@@ -99,7 +99,7 @@ LIGHT = {
     "image_files",
 }
 LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines", "server"}
-LIGHT |= {"photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows"}
+LIGHT |= {"photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows", "run_inputs"}
 FILES = ("image_files", "mask_files", "photo")
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet", "doctor", "image_files", "mask_files", "strategies"},
@@ -110,6 +110,7 @@ ALLOWED = {
     "photo_metadata": set(),
     "mask_files": {"image_files", "mask_shapes", "errors"},
     "mask_shapes": {"errors"},
+    "run_inputs": {"atomic", "errors"},
     "strategies": {"windows", "errors"},
     "windows": set(),
     "masks": {"images", "image_files", "mask_files", "errors"},
