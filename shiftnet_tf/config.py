@@ -48,18 +48,20 @@ class MaskConfig:
     """The mix of training masks: weights of the kinds, and their settings.
 
     A network that was trained on the centre hole alone works on just that hole; for holes of any shape
-    give `rectangle` and `freeform` a weight.
+    give `rectangle`, `freeform` and `objects` a weight.
 
     Attributes:
-        center, rectangle, freeform, folder: float, weights.
+        center, rectangle, freeform, objects, folder: float, weights: the paper's square in the centre, one random
+            rectangle, random strokes, outlines of real things, mask files; see `masks`.
         overlap: int, pixels by which the centre hole is smaller than half the image at each side (paper: 4).
         folder_path: str, folder of mask files for `folder`; a relative path is taken from the config file's folder.
-        validation: str, the kind that validation uses: one of those four, or `"mix"`, the mix of training.
+        validation: str, the kind that validation uses: one of those five, or `"mix"`, the mix of training.
     """
 
     center: float = 1.0
     rectangle: float = 0.0
     freeform: float = 0.0
+    objects: float = 0.0
     folder: float = 0.0
     overlap: int = 4
     folder_path: str = ""

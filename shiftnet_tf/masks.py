@@ -1,11 +1,13 @@
 """Masks: uint8 [H, W], 1 = hole (missing), 0 = known.
 
-The shapes that a network is trained on: the paper's centre hole, a random rectangle,
-free-form strokes (as in DeepFill v2 and its followers: a few thick random poly-lines),
-and the user's own mask files. `MaskSampler` draws from a weighted mix of them.
-Each random function takes a `numpy.random.Generator`, so that a mask is a pure function of its seed.
+The shapes that a network is trained on: the paper's centre hole, a random rectangle, free-form strokes (a few thick
+random poly-lines: DeepFill v2, arXiv 1806.03589; half of the masks with the wide strokes of LaMa: Suvorov et al.,
+WACV 2022, arXiv 2109.07161), outlines of real things, and the user's own mask files. `MaskSampler` draws from a
+weighted mix of them. Each random function takes a `numpy.random.Generator`: a mask is a pure function of its seed.
 """
 
+import functools
+import json
 import math
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from PIL import Image, ImageDraw
 from shiftnet_tf import image_files, images, mask_files
 from shiftnet_tf.errors import InputError
 
-KINDS = ("center", "rectangle", "freeform", "folder")
+KINDS = ("center", "rectangle", "freeform", "objects", "folder")
 
 # A free-form hole smaller or larger than this share of the image teaches nothing.
 _FREEFORM_SHARE = (0.02, 0.6)
+
+# The least and the greatest width of a stroke, as divisors of the image's size.
+_STROKE, _WIDE_STROKE = (20, 7), (10, 4)
 
 
 def center(size, overlap=4):
@@ -55,9 +60,9 @@ def rectangle(size, rng):
     return mask
 
 
-def _stroke(draw, size, rng):
+def _stroke(draw, size, rng, widths=_STROKE):
     """Draws one poly-line with round joints: the path of a brush that turns at each vertex."""
-    width = int(rng.uniform(size / 20, size / 7))
+    width = int(rng.uniform(size / widths[0], size / widths[1]))
     x, y = rng.uniform(0, size, 2)
     angle = rng.uniform(0, 2 * math.pi)
     points = [(x, y)]
@@ -73,7 +78,10 @@ def _stroke(draw, size, rng):
 
 
 def freeform(size, rng):
-    """One to eight thick random strokes that cover 2 to 60 % of the image.
+    """Random strokes that cover 2 to 60 % of the image.
+
+    Half of the masks have one to eight strokes, each 1/20 to 1/7 of the image wide. The others have one to four
+    strokes, each 1/10 to 1/4 of the image wide.
 
     Args:
         size: int, height and width of the mask in pixels.
@@ -82,18 +90,21 @@ def freeform(size, rng):
     Returns:
         uint8 [size, size].
     """
+    widths, most = (_WIDE_STROKE, 4) if rng.random() < 0.5 else (_STROKE, 8)
     while True:
         canvas = Image.new("L", (size, size))
         draw = ImageDraw.Draw(canvas)
-        for _ in range(rng.integers(1, 9)):
-            _stroke(draw, size, rng)
+        for _ in range(rng.integers(1, most, endpoint=True)):
+            _stroke(draw, size, rng, widths)
         mask = np.array(canvas)
         if _FREEFORM_SHARE[0] <= mask.mean() <= _FREEFORM_SHARE[1]:
             return mask
 
 
 def freeform_of_share(size, rng, least, most):
-    """As many strokes as it takes to cover between two shares of the image.
+    """As many strokes as it takes to cover between two shares of the image, each 1/20 to 1/7 of the image wide.
+
+    `training/evaluate.py --masks freeform:SEED` draws these masks: the same seed must always give the same mask.
 
     Args:
         size: int, height and width of the mask in pixels.
@@ -112,6 +123,65 @@ def freeform_of_share(size, rng, least, most):
             share = np.array(canvas).mean()
         if share < most:
             return np.array(canvas)
+
+
+@functools.cache
+def _outlines():
+    """tuple of float64 [N, 2], one for each thing: x and y; the longer side of the bounding box is 1."""
+    things = json.loads(Path(__file__).with_name("object_outlines.json").read_text("utf-8"))
+    return tuple(np.array(thing["points"]) for thing in things)
+
+
+def _fill_outline(points, margin):
+    """Fill the polygon of `points`, float [N, 2] in pixels, and paint along its edge with a round brush.
+
+    The brush paints `margin` pixels to each side. The image of ones, mode L, is as large as the shape and one pixel
+    more on each side, wherever the points lie.
+    """
+    points = np.round(points - points.min(axis=0)) + margin + 1
+    canvas = Image.new("L", tuple(int(side) + margin + 2 for side in points.max(axis=0)))
+    draw = ImageDraw.Draw(canvas)
+    corners = [(float(x), float(y)) for x, y in points]
+    draw.polygon(corners, fill=1)
+    draw.line([*corners, corners[0]], fill=1, width=2 * margin + 1)
+    for x, y in corners:
+        draw.ellipse((x - margin, y - margin, x + margin, y + margin), fill=1)
+    return canvas
+
+
+def _object(size, rng):
+    """Transform one outline and place it in the image, as `objects` says; uint8 [size, size]."""
+    outlines = _outlines()
+    points = outlines[rng.integers(len(outlines))] * (rng.choice([-1, 1]) * rng.uniform(0.85, 1.15), 1)
+    angle = math.radians(rng.uniform(-20, 20))
+    points = points @ [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+    points *= rng.uniform(size / 4, size * 5 / 8) / np.ptp(points, axis=0).max()
+    shape = _fill_outline(points, max(1, round(rng.uniform(1, 6) * size / 256)))
+    while True:  # the border may cut off a quarter of the width or height, and a quarter of the area
+        left, top = (rng.integers(-(side // 4), size - side + side // 4, endpoint=True) for side in shape.size)
+        canvas = Image.new("L", (size, size))
+        canvas.paste(shape, (int(left), int(top)))
+        mask = np.array(canvas)
+        if mask.sum() >= 0.75 * np.array(shape).sum():
+            return mask
+
+
+def objects(size, rng):
+    """The outline of a real thing, such as an animal, a plant or a tower; one mask in four holds two of them.
+
+    Each outline is mirrored half the time, stretched by up to 15 %, turned by up to 20 degrees, scaled to a longer side
+    of 1/4 to 5/8 of the image, and enlarged by 1 to 6 pixels at size 256, since users brush generously. At least three
+    quarters of it lie inside the image. `object_outlines.json` holds the outlines: polygons drawn over photos.
+
+    Args:
+        size: int, height and width of the mask in pixels.
+        rng: numpy.random.Generator.
+
+    Returns:
+        uint8 [size, size].
+    """
+    mask = _object(size, rng)
+    return mask | _object(size, rng) if rng.random() < 0.25 else mask
 
 
 def from_file(path, height, width):
@@ -138,7 +208,8 @@ class MaskSampler:
 
     Args:
         size: int, height and width in pixels.
-        weights: dict of kind (`center`, `rectangle`, `freeform`, `folder`) to weight, each >= 0.
+        weights: dict of kind (`center`, `rectangle`, `freeform`, `objects`, `folder`) to weight, each >= 0. The first
+            four are the functions of that name in this module.
         overlap: int, see `center`. Defaults to 4.
         folder: str or Path, a folder of mask files (nonzero = hole), for the kind `folder`;
             a file of another size is scaled so that any touched pixel is hole.
@@ -163,6 +234,8 @@ class MaskSampler:
             return rectangle(self.size, rng)
         if kind == "freeform":
             return freeform(self.size, rng)
+        if kind == "objects":
+            return objects(self.size, rng)
         path = self.files[rng.integers(len(self.files))]
         return from_file(path, self.size, self.size)
 

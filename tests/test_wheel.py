@@ -53,7 +53,8 @@ def test_one_package_and_three_requirements(wheel):
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"shiftnet_tf"}
     bare = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow", "tqdm"]
-    assert {"shiftnet_tf/py.typed", "shiftnet_tf/server/static/page.js"} <= set(names)
+    data = ("py.typed", "object_outlines.json", "server/static/page.js")
+    assert {f"shiftnet_tf/{name}" for name in data} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
     extras |= {"serve", "demo", "heic"}
     assert set(metadata.get_all("Provides-Extra")) == extras
