@@ -36,16 +36,17 @@ def precision(settings):
     return "mixed_bfloat16" if wanted == "on" else "float32"
 
 
-def learning_rate(settings):
+def learning_rate(settings, highest):
     """What Adam takes: a number, or its way over the steps of the run.
 
     Args:
         settings: Config, its `training.steps_per_epoch` resolved.
+        highest: float.
 
     Returns:
         float or keras.optimizers.schedules.LearningRateSchedule.
     """
-    highest, steps = settings.training.learning_rate, settings.training.epochs * settings.training.steps_per_epoch
+    steps = settings.training.epochs * settings.training.steps_per_epoch
     if settings.training.schedule == "constant":
         return highest
     rise = steps // 100
@@ -68,8 +69,9 @@ def build(settings):
     # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
+    rates = (settings.training.learning_rate, settings.discriminator_learning_rate)
     generator_optimizer, discriminator_optimizer = (
-        FusedAdam(learning_rate(settings), beta_1=settings.training.beta_1) for _ in range(2)
+        FusedAdam(learning_rate(settings, rate), beta_1=settings.training.beta_1) for rate in rates
     )
     model.compile(generator_optimizer, discriminator_optimizer, jit_compile=settings.training.jit_compile)
     return model

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import image_files, images, pictures, serving
+from shiftnet_tf import data, image_files, images, pictures, serving
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.layers.masking import composite, mask_image
+from shiftnet_tf.networks.deep_distance import deep_distance
+from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
 from shiftnet_tf.windows import Window
 
 
@@ -99,6 +101,55 @@ class Pictures(keras.callbacks.Callback):
             whole = Window(0, 0, *row[-1].shape[:2])
             row.append(pictures.shift_map_sheet(row[-1], mask[0, ..., 0].numpy(), [(whole, shift_map[0].numpy())]))
         return row
+
+
+class Validation(keras.callbacks.Callback):
+    """After each epoch the measures of each set of validation photos, put into the epoch's logs.
+
+    `val_psnr`, `val_hole_psnr` in dB of the set `val`, the same of each other set by its name, and with
+    `training.best = "deep_distance"` the `deep_distance` of each. To be called before the callbacks that write logs.
+
+    Args:
+        sets: dict of str to PhotoFolder.
+        settings: Config.
+
+    Attributes:
+        datasets: dict of str to tf.data.Dataset of batches of one.
+
+    Raises:
+        InputError: the deep distance is wanted and its weights are not there.
+    """
+
+    def __init__(self, sets, settings):
+        super().__init__()
+        self.datasets = {name: data.validation_dataset(photos, settings) for name, photos in sets.items()}
+        self.network = load_efficientnet_lite(2) if settings.training.best == "deep_distance" else None
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, dataset in self.datasets.items():
+            values = self.model.evaluate(dataset, verbose=0, return_dict=True)
+            if self.network:
+                values["deep_distance"] = np.mean([self._deep_distance(sample) for sample in dataset])
+            logs |= {f"{name}_{measure}": float(value) for measure, value in values.items()}
+
+    def _deep_distance(self, sample):
+        image, mask = sample["image"], sample["mask"]
+        pair = (image, composite(self.model(sample), image, mask))
+        return deep_distance(*(images.from_float(x[0].numpy()) for x in pair), mask[0, ..., 0].numpy(), self.network)
+
+
+def validation_score(logs, measure):
+    """What the best weights are chosen by: the mean of a measure over the sets of validation photos.
+
+    Args:
+        logs: dict of an epoch, after `Validation`.
+        measure: str, `training.best`.
+
+    Returns:
+        float, higher is better.
+    """
+    mean = float(np.mean([value for name, value in logs.items() if name.endswith(f"_{measure}")]))
+    return -mean if measure == "deep_distance" else mean
 
 
 WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller one, or a new run with other losses"

@@ -11,6 +11,8 @@ from shiftnet_tf.errors import check
 from shiftnet_tf.masks import KINDS
 
 SCHEDULES = ("constant", "cosine")
+BEST = ("hole_psnr", "deep_distance")
+_MOST = 10**9  # steps, epochs: a slip of the keyboard is said, not begun
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,12 @@ class DataConfig:
     """Photos.
 
     Attributes:
-        photos: str, folder of training photos; a relative path is taken from the config file's folder.
-        validation_photos: str, likewise; none of them is trained on. Empty: every tenth training photo is held out.
+        photos: str or list of str, folders of training photos; a relative path is taken from the config file's folder.
+        validation_photos: likewise; none of them is trained on. Empty: every tenth training photo is held out, unless
+            there are `validation_sets`.
+        held_out: str, a text file that names photos of those folders that are not trained on, see `photo_lists`; a
+            relative path is taken from the config file's folder.
+        validation_sets: list of str, headings in `held_out`: these photos are validated with too, and reported apart.
         short_side: int, pixels; larger photos are scaled down to it before the random crop (paper: 350).
         largest_crop: float, at least 1: a crop is 1 to so many times `image_size` wide, as far as the photo goes, and
             scaled down to it.
@@ -28,8 +34,10 @@ class DataConfig:
         cache_megabytes: int, scaled photos are kept in memory up to this much.
     """
 
-    photos: str = ""
-    validation_photos: str = ""
+    photos: tuple[str, ...] = ()
+    validation_photos: tuple[str, ...] = ()
+    held_out: str = ""
+    validation_sets: tuple[str, ...] = ()
     short_side: int = 350
     largest_crop: float = 1.0
     colour: float = 0.0
@@ -37,10 +45,14 @@ class DataConfig:
     cache_megabytes: int = 1024
 
     def __post_init__(self):
-        check("data.short_side", self.short_side, self.short_side >= 1, "at least 1")
+        given = self.held_out or not self.validation_sets
+        check("data.held_out", self.held_out, given, "a file where `data.validation_sets` names parts of it")
+        distinct = len({"val", *self.validation_sets}) == 1 + len(self.validation_sets)
+        check("data.validation_sets", list(self.validation_sets), distinct, "different names, none of them val")
+        check("data.short_side", self.short_side, 1 <= self.short_side <= 10**5, "from 1 to 10**5")
         check("data.largest_crop", self.largest_crop, 1 <= self.largest_crop <= 16, "from 1 to 16")
         check("data.colour", self.colour, 0 <= self.colour < 1, "at least 0 and below 1")
-        check("data.cache_megabytes", self.cache_megabytes, self.cache_megabytes >= 0, "0 or more")
+        check("data.cache_megabytes", self.cache_megabytes, 0 <= self.cache_megabytes <= _MOST, "from 0 to 10**9")
 
 
 @dataclass(frozen=True)
@@ -92,11 +104,15 @@ class TrainingConfig:
         epochs: int (paper: 30); after each one the run validates, draws pictures and writes a checkpoint.
         steps_per_epoch: int; 0 means once through the photos.
         learning_rate: float, of Adam for both networks (paper: 2e-4).
+        discriminator_learning_rate: float, of the discriminator's; 0: the same (paper).
         schedule: `"constant"` (paper), or `"cosine"`: the learning rate rises over the first hundredth of the run and
             falls to 0 at its end, as half a period of a cosine.
         beta_1: float, of Adam (paper: 0.5).
         average: float in [0, 1): how much of the moving average of the generator's weights stays at each step, such as
             0.999; validation, pictures and exports take the average. 0: no average (paper).
+        best: which epoch's weights are kept: `"hole_psnr"`, the highest PSNR in the hole, or `"deep_distance"`, the
+            lowest distance of deep features (needs the extra `perceptual`), which is then logged too. The mean over
+            the sets of validation photos.
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
         mixed_precision: `"auto"` (bfloat16 on a GPU that has units for it, of compute capability 8 or more; not on a
             CPU, where it costs time), `"on"` or `"off"`. Weights, losses and updates stay in float32.
@@ -110,19 +126,24 @@ class TrainingConfig:
     epochs: int = 30
     steps_per_epoch: int = 0
     learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 0.0
     schedule: str = "constant"
     beta_1: float = 0.5
     average: float = 0.0
+    best: str = "hole_psnr"
     jit_compile: str = "auto"
     mixed_precision: str = "auto"
     deterministic: str = "auto"
 
     def __post_init__(self):
         check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
-        for name in ("batch_size", "epochs"):
-            check(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        check("training.steps_per_epoch", self.steps_per_epoch, self.steps_per_epoch >= 0, "0 or more")
+        check("training.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "from 1 to 4096")
+        check("training.epochs", self.epochs, 1 <= self.epochs <= _MOST, "from 1 to 10**9")
+        check("training.steps_per_epoch", self.steps_per_epoch, 0 <= self.steps_per_epoch <= _MOST, "from 0 to 10**9")
         check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
+        rate = self.discriminator_learning_rate
+        check("training.discriminator_learning_rate", rate, 0 <= rate < 1, "at least 0 and below 1")
+        check("training.best", self.best, self.best in BEST, f"one of {', '.join(BEST)}")
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         check("training.schedule", self.schedule, self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
@@ -147,7 +168,7 @@ class Config:
     def __post_init__(self):
         size, overlap = self.model.image_size, self.masks.overlap
         check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
-        smallest = 3 * 2**self.discriminator.depth * (2 if self.discriminator.window == "hole" else 1)
+        smallest = 3 * 2**self.discriminator.depth * (1 if self.discriminator.window == "image" else 2)
         check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")
 
@@ -157,3 +178,8 @@ class Config:
         if self.data.largest_crop == 1:
             return self.data.short_side
         return min(self.data.short_side, round(self.model.image_size * 350 / 256))
+
+    @property
+    def discriminator_learning_rate(self):
+        """float: the generator's, unless it has one of its own."""
+        return self.training.discriminator_learning_rate or self.training.learning_rate

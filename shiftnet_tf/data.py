@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf import images, masks
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photo_folder import PhotoFolder
+from shiftnet_tf.photo_lists import read_photo_list
 
 # Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
@@ -109,21 +110,38 @@ def open_photos(config):
         config: Config.
 
     Returns:
-        (PhotoFolder to train on, PhotoFolder to validate with).
+        (PhotoFolder to train on, dict of str to PhotoFolder to validate with: `"val"`, the folders of
+        `data.validation_photos`, then one for each of `data.validation_sets`; every tenth training photo as `"val"`
+        where the config names neither).
 
     Raises:
-        InputError: no such folder, too few photos, too many broken ones; no masks in their folder.
+        InputError: no such folder, too few photos, too many broken ones; a list or a held-out photo that is not there;
+            no masks in their folder.
     """
     for validation in (False, True):
         mask_sampler(config, validation)
-    sizes = config.model.image_size, config.data.short_side
-    photos = PhotoFolder(config.data.photos, *sizes, config.data.cache_megabytes)
-    if config.data.validation_photos:
-        held = PhotoFolder(config.data.validation_photos, *sizes)
-        photos.exclude(held)
-    else:
-        held = photos.hold_out()
-    held.short_side = config.validation_short_side
+    section, sizes = config.data, (config.model.image_size, config.data.short_side)
+    photos = PhotoFolder(section.photos, *sizes, section.cache_megabytes)
+    held = {}
+    if section.validation_photos:
+        held["val"] = PhotoFolder(section.validation_photos, *sizes)
+        photos.exclude(held["val"])
+    if section.held_out:
+        apart = {name: photos.take_out(names) for name, names in read_photo_list(section.held_out).items()}
+        for name in section.validation_sets:
+            check(
+                "data.validation_sets",
+                name,
+                name in apart,
+                f"one of the sets in {section.held_out}: {', '.join(apart)}",
+            )
+            if not len(apart[name]):
+                raise InputError(f"none of the photos of the set {name} in {section.held_out} can be used")
+            held[name] = apart[name]
+    if not held:
+        held["val"] = photos.hold_out()
+    for folder in held.values():
+        folder.short_side = config.validation_short_side
     return photos, held
 
 

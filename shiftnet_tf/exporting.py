@@ -135,15 +135,15 @@ def _file_name(job, run, image_size):
 
 def _calibration(options, run, image_size):
     """The masked photos that 8 bits are fitted to; none of those that the file is compared on."""
-    folder = options.calibration_photos or run.config.data.photos
-    if not folder:
+    folders = options.calibration_photos or run.config.data.photos
+    if not folders:
         raise InputError(f"{options.run} does not tell the photos it was trained on: name --calibration-photos")
     least, most = CALIBRATION_PHOTOS
-    pairs = parity.sample_pairs(folder, image_size, most, parity.sample_paths(options.photos))
+    pairs = parity.sample_pairs(folders, image_size, most, parity.sample_paths(options.photos))
     if len(pairs[0]) < least:
         raise InputError(
             f"int8 is fitted to at least {least} photos, others than those compared on. Received: "
-            f"{len(pairs[0])} below {folder} (--calibration-photos)"
+            f"{len(pairs[0])} below {folders} (--calibration-photos)"
         )
     return pairs
 

@@ -6,17 +6,25 @@ The paper's is `"vanilla"` (section 3.4); the others are those of the authors' P
 import tensorflow as tf
 
 
-def _taken_for_real(logits):
+def _mean(values, weights):
+    """The mean, or a weighted one: weights of the same shape; 0 where all are 0."""
+    if weights is None:
+        return tf.reduce_mean(values)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+
+
+def _taken_for_real(logits, weights):
     """The cross-entropy of sigmoid(logits) with 1, in its stable form; of -logits: with 0."""
-    return tf.reduce_mean(tf.nn.softplus(-logits))
+    return _mean(tf.nn.softplus(-logits), weights)
 
 
-def _relative_to_average(higher, lower):
+def _relative_to_average(higher, lower, weights):
     """How far `higher` is from exceeding the mean of `lower`, and `lower` from falling below that of `higher`."""
-    return 0.5 * (_taken_for_real(higher - tf.reduce_mean(lower)) + _taken_for_real(tf.reduce_mean(higher) - lower))
+    above = _taken_for_real(higher - _mean(lower, weights), weights)
+    return 0.5 * (above + _taken_for_real(_mean(higher, weights) - lower, weights))
 
 
-def adversarial_loss(real_logits, generated_logits, gan="vanilla"):
+def adversarial_loss(real_logits, generated_logits, gan="vanilla", weights=None):
     """L_adv of the generator: how far its image is from being taken for real.
 
     Args:
@@ -24,42 +32,62 @@ def adversarial_loss(real_logits, generated_logits, gan="vanilla"):
         gan: `"vanilla"` (cross-entropy, in the form that does not saturate), `"lsgan"` (least squares, arXiv
             1611.04076), `"hinge"` (1705.02894), `"wgan_gp"` (1704.00028), `"relativistic"` or
             `"relativistic_average"` (1807.00734, with cross-entropy).
+        weights: float32 of the same shape, how much each patch counts, such as `hole_patches`; None: all alike.
 
     Returns:
         float32 scalar.
     """
     if gan == "vanilla":
-        return _taken_for_real(generated_logits)
+        return _taken_for_real(generated_logits, weights)
     if gan == "lsgan":
-        return tf.reduce_mean(tf.square(generated_logits - 1.0))
+        return _mean(tf.square(generated_logits - 1.0), weights)
     if gan == "relativistic":
-        return _taken_for_real(generated_logits - real_logits)
+        return _taken_for_real(generated_logits - real_logits, weights)
     if gan == "relativistic_average":
-        return _relative_to_average(generated_logits, real_logits)
-    return -tf.reduce_mean(generated_logits)  # hinge, wgan_gp
+        return _relative_to_average(generated_logits, real_logits, weights)
+    return -_mean(generated_logits, weights)  # hinge, wgan_gp
 
 
-def discriminator_loss(real_logits, generated_logits, gan="vanilla"):
-    """The discriminator's loss, without the gradient penalty of wgan_gp.
+def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=None):
+    """The discriminator's loss, without the gradient penalties.
 
     Args:
         real_logits, generated_logits: float32 of one shape.
-        gan: see `adversarial_loss`.
+        gan, weights: see `adversarial_loss`.
 
     Returns:
         float32 scalar; where real and generated images each have a loss, their mean.
     """
     if gan == "vanilla":
-        return 0.5 * (_taken_for_real(real_logits) + _taken_for_real(-generated_logits))
+        return 0.5 * (_taken_for_real(real_logits, weights) + _taken_for_real(-generated_logits, weights))
     if gan == "lsgan":
-        return 0.5 * tf.reduce_mean(tf.square(real_logits - 1.0) + tf.square(generated_logits))
+        return 0.5 * _mean(tf.square(real_logits - 1.0) + tf.square(generated_logits), weights)
     if gan == "hinge":
-        return 0.5 * tf.reduce_mean(tf.nn.relu(1.0 - real_logits) + tf.nn.relu(1.0 + generated_logits))
+        return 0.5 * _mean(tf.nn.relu(1.0 - real_logits) + tf.nn.relu(1.0 + generated_logits), weights)
     if gan == "relativistic":
-        return _taken_for_real(real_logits - generated_logits)
+        return _taken_for_real(real_logits - generated_logits, weights)
     if gan == "relativistic_average":
-        return _relative_to_average(real_logits, generated_logits)
-    return tf.reduce_mean(generated_logits) - tf.reduce_mean(real_logits)  # wgan_gp
+        return _relative_to_average(real_logits, generated_logits, weights)
+    return _mean(generated_logits, weights) - _mean(real_logits, weights)  # wgan_gp
+
+
+def hole_patches(mask, depth):
+    """Which of a discriminator's patches see some of the hole.
+
+    Args:
+        mask: float32 [B, H, W, 1], 1 = hole, of the image that the discriminator sees.
+        depth: int, its convolutions of stride 2.
+
+    Returns:
+        float32 [B, h, w, 1] of 0 and 1, the shape of its logits.
+    """
+    # `depth` 4x4 convolutions of stride 2 and two of stride 1, each padded by 1: a patch is 70 pixels wide for a depth
+    # of 3, patches begin 8 pixels apart, and the first begins 23 pixels outside the image.
+    stride = 2**depth
+    border, width = 3 * stride - 1, 3 * (3 * stride - 1) + 1
+    padded = tf.pad(mask, [[0, 0], [border, border], [border, border], [0, 0]])
+    rows = tf.nn.max_pool2d(padded, (width, 1), (stride, 1), "VALID")
+    return tf.nn.max_pool2d(rows, (1, width), (1, stride), "VALID")
 
 
 def gradient_penalty(discriminator, real, generated, seed):
@@ -80,3 +108,21 @@ def gradient_penalty(discriminator, real, generated, seed):
         logits = discriminator(between)
     slope = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(logits, between)), axis=[1, 2, 3]) + 1e-12)  # [B]
     return tf.reduce_mean(tf.square(slope - 1.0))
+
+
+def r1_penalty(discriminator, real):
+    """How steep the discriminator is at real images: half the squared gradient, mean over the batch.
+
+    Args:
+        discriminator: function of images to logits; the gradient is that of the sum of an image's logits.
+        real: float32 [B, H, W, 3].
+
+    Returns:
+        float32 scalar.
+
+    Reference: [Mescheder et al., 2018](https://arxiv.org/abs/1801.04406), equation 9.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(real)
+        logits = discriminator(real)
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(tape.gradient(logits, real)), axis=[1, 2, 3]))

@@ -8,6 +8,8 @@ import functools
 
 import tensorflow as tf
 
+from shiftnet_tf.layers.masking import random_hole_pixels
+
 _PATCH = 7  # pixels, of the texture loss
 _PATCHES = 1024
 _DIRECTIONS = 128
@@ -126,7 +128,7 @@ def texture_loss(inpainted_image, image, mask, seed):
     """
     directions = tf.random.stateless_normal([_PATCH * _PATCH * image.shape[-1], _DIRECTIONS], seed)
     directions /= tf.norm(directions, axis=0)
-    places = _hole_pixels(mask, tf.reverse(seed, axis=[0]))  # [B, N], row * W + column of a patch's corner
+    places = _patch_corners(mask, tf.reverse(seed, axis=[0]))
     projections = []
     for picture in (inpainted_image, image):
         patches = _patches(picture, places)  # [B, N, 7 * 7, 3]
@@ -136,15 +138,11 @@ def texture_loss(inpainted_image, image, mask, seed):
     return tf.reduce_mean(tf.abs(projections[0] - projections[1]))
 
 
-def _hole_pixels(mask, seed):
-    """Random pixels of the hole as the corners of patches around them, moved inside the image: int32 [B, N]."""
+def _patch_corners(mask, seed):
+    """Corners of patches around random pixels of the hole, moved inside the image, row * W + column: int32 [B, N]."""
     height, width = mask.shape[1:3]
-    ends = tf.cumsum(tf.reshape(mask, [-1, height * width]), axis=1)  # [B, H * W]
-    drawn = tf.random.stateless_uniform([tf.shape(mask)[0], _PATCHES], seed) * ends[:, -1:]
-    pixels = tf.minimum(tf.searchsorted(ends, drawn, side="right"), height * width - 1)
-    rows = tf.clip_by_value(pixels // width - _PATCH // 2, 0, height - _PATCH)
-    columns = tf.clip_by_value(pixels % width - _PATCH // 2, 0, width - _PATCH)
-    return rows * width + columns
+    rows, columns = tf.unstack(random_hole_pixels(mask, _PATCHES, seed) - _PATCH // 2, axis=-1)
+    return tf.clip_by_value(rows, 0, height - _PATCH) * width + tf.clip_by_value(columns, 0, width - _PATCH)
 
 
 def _patches(images, places):
@@ -170,10 +168,10 @@ def gram_matrix(features):
 
 
 def style_loss(features, target_features):
-    """The mean squared difference of the Gram matrices, summed over the layers of VGG16 (Gatys et al., 2016).
+    """The mean squared difference of the Gram matrices, summed over the stages of features (Gatys et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C], see `networks.vgg16`.
+        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
 
     Returns:
         float32 scalar.
@@ -183,15 +181,56 @@ def style_loss(features, target_features):
 
 
 def content_loss(features, target_features):
-    """The mean squared difference of the features, summed over the layers of VGG16 (Johnson et al., 2016).
+    """The mean squared difference of the features, summed over their stages (Johnson et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C], see `networks.vgg16`.
+        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
 
     Returns:
         float32 scalar.
     """
     return tf.add_n([tf.reduce_mean(tf.square(a - b)) for a, b in zip(features, target_features)])
+
+
+def perceptual_loss(features, target_features, mask):
+    """How far the features of the inpainted image are from those of the true one: the mean over stages of
+
+        sum |f - t| / (s sum |t|)        with s the share of the batch that is hole
+
+    so that each stage counts alike, and a small hole as much as a large one. No gradient reaches the target.
+
+    Args:
+        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
+        mask: float32 [B, S, S, 1], 1 = hole.
+
+    Returns:
+        float32 scalar; 0 where no image has a hole and the features are equal.
+
+    Reference: [Johnson et al., 2016](https://arxiv.org/abs/1603.08155), with l1 and this scaling instead of theirs.
+    """
+    share = tf.reduce_mean(mask)
+    ratios = []
+    for feature, target in zip(features, target_features):
+        target = tf.stop_gradient(target)
+        scale = share * tf.reduce_sum(tf.abs(target))
+        ratios.append(tf.math.divide_no_nan(tf.reduce_sum(tf.abs(feature - target)), scale))
+    return tf.add_n(ratios) / float(len(ratios))
+
+
+def feature_matching_loss(generated_features, real_features, mask):
+    """The same distance as `perceptual_loss`, of the discriminator's own features.
+
+    Args:
+        generated_features, real_features: lists of float [B, H, W, C], one a layer of the discriminator.
+        mask: float32 [B, S, S, 1], 1 = hole.
+
+    Returns:
+        float32 scalar.
+
+    Reference: [Wang et al., 2018](https://arxiv.org/abs/1711.11585), section 3.2.
+    """
+    both = ([tf.cast(x, tf.float32) for x in features] for features in (generated_features, real_features))
+    return perceptual_loss(*both, mask)
 
 
 def guidance_loss(decoder_features, target_features, feature_mask):

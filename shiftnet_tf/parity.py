@@ -3,6 +3,9 @@
 A float32 file must agree with Keras but for rounding; a file of another precision may lose so much of the hole's PSNR.
 """
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,17 +19,20 @@ MOST_MEAN_DIFFERENCE = 0.05  # grey levels
 MOST_PIXELS_OFF = 0.001  # share of the hole's pixels that differ by more than 1
 
 
-def sample_paths(folder, count=20, but=()):
+def sample_paths(folders, count=20, but=()):
     """The photos that `sample_pairs` takes: list of Path."""
     but = {path.resolve() for path in but}
-    return [path for path in image_files.find_photos(folder) if path.resolve() not in but][:count]
+    folders = [folders] if isinstance(folders, str | Path) else folders
+    found = (path for folder in folders for path in image_files.find_photos(folder))
+    return list(itertools.islice((path for path in found if path.resolve() not in but), count))
 
 
-def sample_pairs(folder, image_size, count=20, but=()):
+def sample_pairs(folders, image_size, count=20, but=()):
     """Photos and masks on which a file is compared with Keras: the same each time.
 
     Args:
-        folder: str or Path with photos; the first `count` are taken, a centre square of each, scaled.
+        folders: str or Path with photos, or a sequence of them; the first `count` are taken, a centre square of each,
+            scaled.
         image_size: int, S in pixels.
         count: int, at most so many pairs; centre holes, rectangles and free-form strokes in turn.
         but: list of Path, photos not to take.
@@ -35,11 +41,11 @@ def sample_pairs(folder, image_size, count=20, but=()):
         (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
 
     Raises:
-        InputError: no photo in the folder.
+        InputError: no photo in the folders.
     """
-    paths = sample_paths(folder, count, but)
+    paths = sample_paths(folders, count, but)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) to take below {folder}")
+        raise InputError(f"no photo (JPEG, PNG, WebP) to take below {folders}")
     photos, holes = [], []
     for i, path in enumerate(paths):
         photo = image_files.read_image(path)

@@ -1,4 +1,4 @@
-"""A folder of photos for training: which of them can be used, and reading, scaling and caching them.
+"""Folders of photos for training: which of them can be used, and reading, scaling and caching them.
 
 Light: without TensorFlow.
 """
@@ -6,6 +6,7 @@ Light: without TensorFlow.
 import copy
 import sys
 import threading
+from pathlib import Path
 
 from PIL import Image
 
@@ -16,10 +17,10 @@ _BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
 
 
 class PhotoFolder:
-    """The usable photos below a folder, read and scaled on demand.
+    """The usable photos below one or several folders, read and scaled on demand.
 
     Args:
-        folder: str or Path; JPEG, PNG and WebP files, nested folders too.
+        folders: str or Path, or a sequence of them; JPEG, PNG and WebP files, nested folders too.
         image_size: int, pixels; a photo whose short side is smaller is skipped, never enlarged.
         short_side: int, pixels; larger photos are scaled down to it.
         cache_megabytes: int, how much of the scaled photos to keep in memory. Defaults to 0.
@@ -30,15 +31,18 @@ class PhotoFolder:
         failure: InputError that stopped the stream, or None; tf.data passes on only its text.
 
     Raises:
-        InputError: no such folder, no usable photo in it.
+        InputError: a folder that does not exist, is given twice or lies in another one; no usable photo in it.
     """
 
-    def __init__(self, folder, image_size, short_side, cache_megabytes=0):
+    def __init__(self, folders, image_size, short_side, cache_megabytes=0):
         self.image_size = image_size
         self.short_side = short_side
         self.skipped = []
         self.failure = None
-        self.paths = self._usable(folder)
+        self._names = {}  # of each photo that was found, relative to its folder
+        self.paths = []
+        for folder in _distinct([folders] if isinstance(folders, str | Path) else folders):
+            self.paths += self._usable(folder)
         self._total = len(self.paths)
         self._cache = {}
         self._cache_room = cache_megabytes * 2**20
@@ -46,11 +50,12 @@ class PhotoFolder:
         self._lock = threading.Lock()
 
     def _usable(self, folder):
-        found = image_files.find_photos(folder) if folder else []
+        found = image_files.find_photos(folder)
         if not found:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
         usable = []
         for path in found:
+            self._names[path] = path.relative_to(folder).as_posix()
             try:
                 smallest = min(image_files.upright_shape(path, "photo"))
             except InputError as error:
@@ -79,8 +84,32 @@ class PhotoFolder:
         """
         if len(self) < 2:
             raise InputError(f"training needs at least 2 photos, one of them for validation. Received: {self.paths[0]}")
+        return self._apart(self.paths[::10])
+
+    def take_out(self, names):
+        """Takes the photos of these names out.
+
+        Args:
+            names: iterable of str, paths relative to the folder in which a photo was found.
+
+        Returns:
+            PhotoFolder of the usable ones among them; it may be empty.
+
+        Raises:
+            InputError: no folder holds a photo of some name, or nothing is left.
+        """
+        names = set(names)
+        absent = names - set(self._names.values())
+        if absent:
+            raise InputError(
+                f"{len(absent)} of {len(names)} held-out photos are in none of the folders, such as {min(absent)}"
+            )
+        return self._apart([path for path in self.paths if self._names[path] in names])
+
+    def _apart(self, paths):
+        """These photos as a PhotoFolder of their own, and no longer in this one."""
         held = copy.copy(self)  # counts damaged photos together with this one, but caches none
-        held.paths, held.skipped, held._cache, held._cache_room = self.paths[::10], [], {}, 0
+        held.paths, held.skipped, held._cache, held._cache_room = paths, [], {}, 0
         self.exclude(held)
         return held
 
@@ -141,3 +170,19 @@ class PhotoFolder:
                 count = len(self._broken)
                 self.failure = InputError(f"{count} of {self._total} photos cannot be used; the last: {error}")
                 raise self.failure
+
+
+def _distinct(folders):
+    """The folders as Paths, none twice and none inside another, which would count its photos twice."""
+    folders = [Path(folder) for folder in folders if str(folder)]
+    if not folders:
+        raise InputError("no folder of photos is named")
+    resolved = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"no such folder of photos: {folder}")
+        for other in resolved:
+            if folder.resolve() == other or other in folder.resolve().parents or folder.resolve() in other.parents:
+                raise InputError(f"the folder {folder} is listed twice, or lies in another one that is listed: {other}")
+        resolved.append(folder.resolve())
+    return folders

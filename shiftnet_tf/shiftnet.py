@@ -16,7 +16,8 @@ import tensorflow as tf
 from shiftnet_tf import config as configuration
 from shiftnet_tf import config_file, config_model, gan_losses, losses, metrics
 from shiftnet_tf.layers.masking import composite, hole_window
-from shiftnet_tf.networks import Discriminator, Generator, load_vgg16
+from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
+from shiftnet_tf.networks.efficientnet_lite import STAGES
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -27,7 +28,7 @@ class ShiftNet(keras.Model):
         config: Config, of which the sections model, discriminator and losses are used. Defaults to the paper's.
 
     Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
-    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`; in validation `psnr` and
+    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation `psnr` and
     `hole_psnr` of the inpainted image, in dB.
 
     Example:
@@ -46,7 +47,7 @@ class ShiftNet(keras.Model):
         self.config = config or configuration.Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
         section = self.config.discriminator
-        names = ("filters", "depth", "spectral_norm", "normalization")
+        names = ("filters", "depth", "spectral_norm", "normalization", "mask_channel")
         self.discriminator = Discriminator(**{name: getattr(section, name) for name in names}, name="discriminator")
         self.generator.build()
         self.discriminator.build()
@@ -56,10 +57,11 @@ class ShiftNet(keras.Model):
             self.averaged_generator.build()
             self.averaged_generator.set_weights(self.generator.get_weights())
         self.loss_weights = self._used_losses()
-        if self._uses("style", "content"):
-            self.vgg16_features = load_vgg16(self.config.losses.vgg16_weights)
+        if self.config.losses.uses_features:
+            self.pretrained_features = _load_features(self.config.losses)
         names = ["loss", *self.loss_weights, "psnr", "hole_psnr"]
         names += ["discriminator_loss"] if self._uses("adversarial") else []
+        names += ["r1_penalty"] if self.config.losses.r1 > 0 else []
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
@@ -105,12 +107,8 @@ class ShiftNet(keras.Model):
             if targets:
                 values["guidance_loss"] = _total_guidance(features, targets)
             if self._uses("adversarial"):
-                real, generated = self._shown(predicted_image, image, mask)
-                logits = self._logits(real, generated)  # real, generated
-                values["adversarial_loss"] = gan_losses.adversarial_loss(*logits, self.config.losses.gan)
-                discriminator_loss = gan_losses.discriminator_loss(*logits, self.config.losses.gan)
-                if self.config.losses.gan == "wgan_gp":
-                    discriminator_loss += self.config.losses.gradient_penalty * self._gradient_penalty(real, generated)
+                more, discriminator_loss = self._adversarial_losses(predicted_image, image, mask)
+                values |= more
             loss = tf.add_n([weight * values[name] for name, weight in self.loss_weights.items()])
 
         variables = self.generator.trainable_variables
@@ -155,35 +153,67 @@ class ShiftNet(keras.Model):
             values["hole_squared_loss"] = losses.hole_squared_loss(predicted_image, image, mask)
         if self._uses("total_variation"):
             values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
+        inpainted_image = composite(predicted_image, image, mask)
         if self._uses("texture"):
-            values["texture_loss"] = losses.texture_loss(
-                composite(predicted_image, image, mask), image, mask, self._step_seed()
-            )
-        if self._uses("style", "content"):
-            features, targets = self.vgg16_features(predicted_image), self.vgg16_features(image)
+            values["texture_loss"] = losses.texture_loss(inpainted_image, image, mask, self._step_seed())
+        if self.config.losses.uses_features:
+            shown = predicted_image if self.config.losses.features == "vgg16" else inpainted_image
+            features, targets = self.pretrained_features(shown), self.pretrained_features(image)
             if self._uses("style"):
                 values["style_loss"] = losses.style_loss(features, targets)
             if self._uses("content"):
                 values["content_loss"] = losses.content_loss(features, targets)
+            if self._uses("perceptual"):
+                values["perceptual_loss"] = losses.perceptual_loss(features, targets, mask)
         return values
 
+    def _adversarial_losses(self, predicted_image, image, mask):
+        """(dict of the generator's losses and the penalty, the discriminator's loss).
+
+        Two passes of the discriminator: the generator's gradient leads back through the second alone.
+        """
+        settings = self.config.losses
+        real, generated, mask = self._shown(predicted_image, image, mask)
+        judge = functools.partial(self._judge, mask=mask)
+        (real_logits, real_features), (generated_logits, generated_features) = judge(real), judge(generated)
+        weights = None
+        if settings.adversarial_region == "hole":
+            weights = gan_losses.hole_patches(mask, self.discriminator.depth)
+        logits = (real_logits, generated_logits, settings.gan, weights)
+        values = {"adversarial_loss": gan_losses.adversarial_loss(*logits)}
+        if self._uses("feature_matching"):
+            matched = losses.feature_matching_loss(generated_features, real_features, mask)
+            values["feature_matching_loss"] = matched
+        discriminator_loss = gan_losses.discriminator_loss(*logits)
+        if settings.gan == "wgan_gp":
+            slope = gan_losses.gradient_penalty(lambda x: judge(x)[0], real, generated, self._step_seed())
+            discriminator_loss += settings.gradient_penalty * slope
+        if settings.r1 > 0:
+            values["r1_penalty"] = self._lazy_r1(lambda x: judge(x)[0], real)
+            discriminator_loss += settings.r1 * values["r1_penalty"]
+        return values, discriminator_loss
+
     def _shown(self, predicted_image, image, mask):
-        """What the discriminator sees: the real image and the generated one."""
+        """What the discriminator sees: the real image, the generated one, and the mask."""
         generated = predicted_image
         if self.config.discriminator.input == "inpainted_image":
             generated = composite(predicted_image, image, mask)
-        if self.config.discriminator.window == "hole":
-            return hole_window([image, generated], mask)
-        return [image, generated]
+        window = self.config.discriminator.window
+        if window == "image":
+            return [image, generated, mask]
+        return hole_window([image, generated, mask], mask, self._step_seed() if window == "random" else None)
 
-    def _logits(self, real, generated):
-        """Two passes of the discriminator: the generator's gradient leads back through the second alone."""
-        return [self.discriminator(images, training=True) for images in (real, generated)]
+    def _judge(self, images, mask):
+        """Logits and features, as the discriminator is trained: with the statistics of the batch."""
+        if self.config.discriminator.mask_channel:
+            images = tf.concat([images, mask], axis=-1)
+        return self.discriminator(images, return_features=True, training=True)
 
-    def _gradient_penalty(self, real, generated):
-        # As it is trained, with the statistics of the batch: another function than the one with moving averages.
-        discriminator = functools.partial(self.discriminator, training=True)
-        return gan_losses.gradient_penalty(discriminator, real, generated, self._step_seed())
+    def _lazy_r1(self, judge, real):
+        """R1 at every n-th step, n times over: its mean over the steps is that of the penalty itself."""
+        every = self.config.losses.r1_every
+        due = tf.equal(self.optimizer.iterations % every, 0)
+        return tf.cond(due, lambda: float(every) * gan_losses.r1_penalty(judge, real), lambda: 0.0)
 
     def _step_seed(self):
         return tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
@@ -199,6 +229,19 @@ class ShiftNet(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(config_file.from_dict(config.pop("config")), **config)
+
+
+def _load_features(settings):
+    """function of images to the features that style, content and perceptual losses compare."""
+    if settings.features == "vgg16":
+        return load_vgg16(settings.vgg16_weights)
+    network, stages = load_efficientnet_lite(0), STAGES[0]
+
+    def features(images):
+        blocks = network(images, last=stages[-1])
+        return [blocks[stage] for stage in stages]
+
+    return features
 
 
 def _total_guidance(features, targets):

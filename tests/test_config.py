@@ -31,9 +31,9 @@ def test_folders_are_taken_from_the_config_files_folder(tmp_path, monkeypatch):
     (tmp_path / "my.toml").write_text('[data]\nphotos = "photos"\n')
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert config_file.read(tmp_path / "my.toml").data.photos == str(tmp_path / "photos")
+    assert config_file.read(tmp_path / "my.toml").data.photos == (str(tmp_path / "photos"),)
     given = config_file.read(tmp_path / "my.toml", ["data.photos=here"])
-    assert given.data.photos == str(tmp_path / "elsewhere" / "here")
+    assert given.data.photos == (str(tmp_path / "elsewhere" / "here"),)
 
 
 def test_overrides(tmp_path):
@@ -59,7 +59,24 @@ def test_overrides(tmp_path):
         ("[model]\nmask_channel = 1", "`model.mask_channel` must be true or false"),
         ("[model]\nshift_layers = [3, 3]", "different whole numbers from 1 to 7"),
         ('[losses]\ngan = "hinged"', "`losses.gan` must be one of vanilla, lsgan"),
-        ('[discriminator]\nwindow = "crop"', '"image" or "hole"'),
+        ('[discriminator]\nwindow = "crop"', "`discriminator.window` must be one of image, hole, random"),
+        ("[discriminator]\nfilters = 1000000", "`discriminator.filters` must be from 1 to 1024"),
+        ("[model]\nfilters = 1000000", "`model.filters` must be from 1 to 1024. Received: 1000000"),
+        ("[model]\nimage_size = 65536", "`model.image_size` must be at most 8192"),
+        ("[model]\nshifted_skips = true\nshift_layers = []", "`model.shifted_skips` must be false unless"),
+        ("[losses]\nperceptual = 1", "`losses.vgg16_weights` must be a path where"),
+        ('[losses]\nfeatures = "resnet"', "`losses.features` must be one of vgg16, efficientnet_lite0"),
+        ("[losses]\nadversarial = 0\nfeature_matching = 1", "`losses.feature_matching` must be 0 where"),
+        ("[losses]\nadversarial = 0\nr1 = 1", "`losses.r1` must be 0 where"),
+        ("[losses]\nr1_every = 0", "`losses.r1_every` must be from 1"),
+        ('[losses]\nadversarial_region = "edge"', "`losses.adversarial_region` must be one of image, hole"),
+        ('[data]\nvalidation_sets = ["a"]', "`data.held_out` must be a file where"),
+        ('[data]\nheld_out = "a.txt"\nvalidation_sets = ["a", "a"]', "`data.validation_sets` must be different names"),
+        ("[data]\nphotos = [1]", "`data.photos` must be a text or a list of texts"),
+        ("[training]\nepochs = 100000000000000000000", "`training.epochs` must be from 1 to 10..9"),
+        ("[training]\nbatch_size = 1000000", "`training.batch_size` must be from 1 to 4096"),
+        ('[training]\nbest = "lpips"', "`training.best` must be one of hole_psnr, deep_distance. Received: 'lpips'"),
+        ("[training]\ndiscriminator_learning_rate = 1", "`training.discriminator_learning_rate` must be"),
         ("[losses]\nguidance = -1", "`losses.guidance` must be from 0 to 1e9"),
         ("[losses]\nguidance = nan", "`losses.guidance` must be from 0 to 1e9"),
         ("[losses]\nreconstruction = 0", "`losses.reconstruction` must be above 0"),
@@ -92,4 +109,21 @@ def test_configs_are_frozen():
 def test_paths_have_no_detours(tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "a.toml").write_text('[data]\nphotos = "../photos"\n')
-    assert config_file.read(tmp_path / "configs" / "a.toml").data.photos == str(tmp_path / "photos")
+    assert config_file.read(tmp_path / "configs" / "a.toml").data.photos == (str(tmp_path / "photos"),)
+
+
+def test_several_folders_round_trip(tmp_path):
+    (tmp_path / "a.toml").write_text(
+        '[data]\nphotos = ["one", "../two"]\nheld_out = "h.txt"\nvalidation_sets = ["x"]\n'
+    )
+    settings = config_file.read(tmp_path / "a.toml")
+    assert settings.data.photos == (str(tmp_path / "one"), str(tmp_path.parent / "two"))
+    assert settings.data.held_out == str(tmp_path / "h.txt") and settings.data.validation_photos == ()
+    (tmp_path / "b.toml").write_text(config_file.write_toml(settings))
+    assert config_file.read(tmp_path / "b.toml") == settings
+
+
+def test_the_discriminators_learning_rate_is_the_generators_unless_it_has_its_own():
+    assert config_file.from_dict({"training": {"learning_rate": 0.5}}).discriminator_learning_rate == 0.5
+    rates = {"learning_rate": 0.5, "discriminator_learning_rate": 0.25}
+    assert config_file.from_dict({"training": rates}).discriminator_learning_rate == 0.25

@@ -103,8 +103,10 @@ def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
 def test_folders_without_a_usable_photo(tmp_path):
     with pytest.raises(InputError, match="no photo .* below the folder"):
         PhotoFolder(tmp_path, 64, 96)
-    with pytest.raises(InputError, match="no photo .* below the folder"):
+    with pytest.raises(InputError, match="no such folder of photos: .*absent"):
         PhotoFolder(tmp_path / "absent", 64, 96)
+    with pytest.raises(InputError, match="no folder of photos is named"):
+        PhotoFolder((), 64, 96)
     image_files.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(InputError, match="none of the 1 photos .* can be used; the first: .*too small"):
         PhotoFolder(tmp_path, 64, 96)
@@ -214,3 +216,49 @@ def test_colours_change_at_random_by_as_much_as_is_told(photos, tmp_path):
     plain, coloured = (take(photos, changed("data", colour=c), 1)[0] for c in (0.0, 0.2))
     np.testing.assert_array_equal(plain["mask"], coloured["mask"])
     assert np.abs(plain["image"] - coloured["image"]).max() > 0.02
+
+
+def test_several_folders(tmp_path):
+    folders = [PHOTOS / "test", PHOTOS / "train"]
+    assert len(PhotoFolder(folders, 64, 96)) == sum(len(PhotoFolder(folder, 64, 96)) for folder in folders)
+    for others in (
+        [PHOTOS / "test", PHOTOS / "test" / ".." / "test"],
+        [PHOTOS, PHOTOS / "test"],
+        [PHOTOS / "test", PHOTOS],
+    ):
+        with pytest.raises(InputError, match="listed twice, or lies in another"):
+            PhotoFolder(others, 64, 96)
+
+
+def test_held_out_photos_are_not_trained_on_and_may_be_validated_with(tmp_path):
+    list_of_photos = tmp_path / "held_out.txt"
+    names = [path.name for path in PhotoFolder(PHOTOS / "train", 64, 96).paths]
+    list_of_photos.write_text(f"# kept\n[more]\n{names[3]}  # why\n{names[5]}\n\n[theme]\n{names[0]}\n")
+    section = {"photos": str(PHOTOS / "train"), "held_out": str(list_of_photos), "validation_sets": ("more",)}
+    settings = changed("data", **section | {"photos": (str(PHOTOS / "train"),)})
+    photos, sets = data.open_photos(settings)
+    assert list(sets) == ["more"] and [path.name for path in sets["more"].paths] == [names[3], names[5]]
+    assert [path.name for path in photos.paths] == [n for n in names if n not in (names[0], names[3], names[5])]
+    both = dataclasses.replace(
+        settings, data=dataclasses.replace(settings.data, validation_photos=(str(PHOTOS / "test"),))
+    )
+    assert {name: len(folder) for name, folder in data.open_photos(both)[1].items()} == {"val": 8, "more": 2}
+
+
+@pytest.mark.parametrize(
+    "text, sets, message",
+    [
+        (None, (), "cannot read the list of photos"),
+        ("# nothing", (), "the list of photos names none"),
+        ("a.jpg\nb.jpg\na.jpg", (), "names a.jpg twice"),
+        ("absent.jpg", (), "1 of 1 held-out photos are in none of the folders, such as absent.jpg"),
+        ("[one]\ngc_crab.jpg", ("two",), "`data.validation_sets` must be one of the sets in .*: one. Received: 'two'"),
+    ],
+)
+def test_held_out_lists_that_are_refused(tmp_path, text, sets, message):
+    path = tmp_path / "held_out.txt"
+    if text is not None:
+        path.write_text(text)
+    settings = changed("data", photos=(str(PHOTOS / "train"),), held_out=str(path), validation_sets=sets)
+    with pytest.raises(InputError, match=message):
+        data.open_photos(settings)

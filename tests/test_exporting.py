@@ -62,7 +62,7 @@ def test_spec_json_is_the_contract(small_model, small_run):
         "meaning": "nonzero = hole",
     }
     assert spec["outputs"]["inpainted_image"]["dtype"] == "uint8" and spec["outputs"]["shift_map"]["dtype"] == "int32"
-    assert spec["masks"] == {"center": 1.0, "rectangle": 1.0, "freeform": 1.0, "folder": 0.0}
+    assert spec["masks"] == {"center": 1.0, "rectangle": 1.0, "freeform": 1.0, "objects": 0.0, "folder": 0.0}
     assert {"tensorflow", "keras", "onnx", "tf2onnx", "python", "shiftnet_tf"} == set(spec["versions"])
     assert spec["weights_sha256"] == artifact.sha256(small_run / "generator.weights.h5")
     assert set(spec["files"]) == {"model.onnx", "model.tflite", "saved_model"}

@@ -99,7 +99,7 @@ LIGHT = {
     "image_files",
 }
 LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines", "server"}
-LIGHT |= {"photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows", "run_inputs"}
+LIGHT |= {"photo_lists", "photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows", "run_inputs"}
 FILES = ("image_files", "mask_files", "photo")
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet", "doctor", "image_files", "mask_files", "strategies"},
@@ -126,10 +126,11 @@ ALLOWED = {
     "quality": {"errors"},
     "baselines": {"images", "errors"},
     "layers": {"layers", "errors"},
-    "networks": {"layers", "networks", "config_model", "errors"},
+    "networks": {"layers", "networks", "config_model", "atomic", "errors"},
     "shiftnet": {"networks", "layers", "losses", "gan_losses", "metrics", "config", "config_model", "config_file"},
     "conversion": {"networks", "layers", "errors"},
-    "data": {"masks", "images", "photo_folder", "errors"},
+    "data": {"masks", "images", "photo_folder", "photo_lists", "errors"},
+    "photo_lists": {"errors"},
     "photo_folder": {"images", "image_files", "errors"},
 }
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from shiftnet_tf import gan_losses, image_files, losses, masks, quality
 from shiftnet_tf.config_model import GAN_LOSSES
+from shiftnet_tf.networks import Discriminator
 
 
 @pytest.mark.parametrize("gan", ["vanilla", "lsgan"])
@@ -202,3 +203,77 @@ def test_texture_is_what_its_gradient_brings_back():
     assert np.mean(values[-5:]) < 0.25 * values[0]
     corner = (slice(None), slice(0, 16))  # farther from the hole than a patch reaches
     np.testing.assert_array_equal(picture.numpy()[corner], (np.float32(blurred[None] / 127.5 - 1))[corner])
+
+
+def test_weighted_adversarial_losses_are_those_of_the_counted_patches():
+    rng = np.random.default_rng(0)
+    real, generated = (tf.constant(x, tf.float32) for x in rng.normal(size=(2, 2, 5, 5, 1)))
+    weights = (rng.uniform(size=(2, 5, 5, 1)) < 0.4).astype(np.float32)
+    counted = [tf.boolean_mask(x, weights > 0) for x in (real, generated)]
+    for gan in GAN_LOSSES:
+        for loss in (gan_losses.adversarial_loss, gan_losses.discriminator_loss):
+            expected = float(loss(*counted, gan))
+            assert float(loss(real, generated, gan, tf.constant(weights))) == pytest.approx(expected, abs=1e-5), gan
+            assert float(loss(real, generated, gan, tf.ones_like(real))) == pytest.approx(
+                float(loss(real, generated, gan)), abs=1e-5
+            )
+            assert np.isfinite(float(loss(real, generated, gan, tf.zeros_like(real))))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_hole_patches_are_those_whose_logits_a_change_in_the_hole_moves(depth):
+    """By trial: a discriminator that only adds up, with and without a change of the hole's pixels."""
+    discriminator = Discriminator(filters=2, depth=depth)
+    discriminator.build()
+    discriminator.norms = [tf.identity] * depth
+    for layer in discriminator.convolutions:
+        layer.kernel.assign(tf.ones_like(layer.kernel))
+    mask = np.zeros((3, 64, 64, 1), np.float32)
+    mask[0, 20:25, 33:40] = mask[1, 0, 63] = 1  # the last has no hole
+    logits = discriminator(tf.repeat(tf.constant(mask), 3, axis=-1))
+    patches = gan_losses.hole_patches(tf.constant(mask), depth)
+    np.testing.assert_array_equal(patches, (logits.numpy() > 0).astype(np.float32))
+    assert 0 < float(tf.reduce_sum(patches[1])) < float(tf.reduce_sum(patches[0]))
+
+
+def test_r1_of_a_discriminator_whose_gradient_is_known():
+    slope = np.random.default_rng(0).normal(size=(1, 4, 4, 3)).astype(np.float32)
+    real = tf.random.normal([2, 4, 4, 3], seed=1)
+
+    def discriminator(images):  # two logits, a x . s and b (x . s)^2
+        product = tf.reduce_sum(images * slope, axis=[1, 2, 3])
+        return tf.stack([2.0 * product, 3.0 * product**2], axis=-1)
+
+    products = (real.numpy() * slope).sum((1, 2, 3))
+    expected = 0.5 * np.mean(((2 + 6 * products) ** 2) * (slope**2).sum())
+    assert float(gan_losses.r1_penalty(discriminator, real)) == pytest.approx(expected, rel=1e-4)
+
+
+def slow_perceptual(features, targets, mask):
+    ratios = []
+    for feature, target in zip(features, targets):
+        total = scale = 0.0
+        for a, b in zip(feature.reshape(-1), target.reshape(-1)):
+            total += abs(float(a) - float(b))
+            scale += abs(float(b))
+        ratios.append(total / (scale * mask.mean()))
+    return sum(ratios) / len(ratios)
+
+
+@pytest.mark.parametrize("loss", [losses.perceptual_loss, losses.feature_matching_loss])
+def test_distances_of_features(loss):
+    rng = np.random.default_rng(0)
+    shapes = ((2, 6, 5, 3), (2, 3, 2, 7))
+    features, targets = ([rng.normal(size=shape).astype(np.float32) for shape in shapes] for _ in range(2))
+    mask = (rng.uniform(size=(2, 8, 8, 1)) < 0.3).astype(np.float32)
+    tensors = [[tf.constant(x) for x in group] for group in (features, targets)]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = loss(*tensors, mask)
+    assert float(value) == pytest.approx(slow_perceptual(features, targets, mask), rel=1e-4)
+    of_features, of_targets = tape.gradient(value, tensors)
+    assert of_targets == [None, None]
+    for gradient, feature, target in zip(of_features, features, targets):
+        expected = np.sign(feature - target) / (np.abs(target).sum() * mask.mean() * 2)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-3)
+    assert float(loss(tensors[0], tensors[0], np.zeros_like(mask))) == 0

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from shiftnet_tf import masks
 from shiftnet_tf.layers import composite, downsample_mask, hole_window, mask_image
+from shiftnet_tf.layers.masking import random_hole_pixels
 
 
 def slow_convolution_mask(mask, layers):
@@ -80,3 +81,30 @@ def test_selection_lets_nothing_through():
     assert not mask_image(image, mask).numpy().any()
     assert not composite(tf.zeros_like(image), image, mask).numpy().any()
     np.testing.assert_array_equal(composite(image, tf.ones_like(image), 1 - mask), tf.ones_like(image))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_random_pixels_are_of_the_hole_and_each_comes_alike(jit_compile):
+    mask = np.zeros((3, 6, 9, 1), np.float32)
+    mask[0, 1:3, 2:6] = mask[1, 5, 8] = 1  # the last image has no hole
+    draw = tf.function(lambda seed: random_hole_pixels(tf.constant(mask), 4000, seed), jit_compile=jit_compile)
+    pixels = draw(tf.constant([3, 4])).numpy()
+    counts = np.zeros((6, 9))
+    np.add.at(counts, tuple(pixels[0].T), 1)
+    assert counts[mask[0, ..., 0] == 0].sum() == 0 and counts[1:3, 2:6].min() > 400
+    assert (pixels[1] == (5, 8)).all() and (pixels[2] == (5, 8)).all()
+    np.testing.assert_array_equal(draw(tf.constant([3, 4])), pixels)
+
+
+def test_a_window_around_a_random_pixel_of_the_hole():
+    mask = np.zeros((1, 64, 64, 1), np.float32)
+    mask[0, 10, 5] = mask[0, 50, 40] = 1
+    image = tf.random.normal([1, 64, 64, 3])
+    places = {(0, 0), (32, 24)}  # of the windows' corners: around either pixel, inside the picture
+    found = set()
+    for step in range(20):
+        (window,) = hole_window([image], tf.constant(mask), tf.constant([0, step]))
+        matches = [(i, j) for i, j in places if np.array_equal(window[0], image[0, i : i + 32, j : j + 32])]
+        assert len(matches) == 1
+        found |= set(matches)
+    assert found == places

@@ -8,7 +8,8 @@ from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
 from shiftnet_tf import config_file, config_model, data, gan_losses, losses, metrics
-from shiftnet_tf.layers import composite
+from shiftnet_tf.layers import composite, hole_window
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -166,8 +167,8 @@ def test_the_discriminator_may_see_the_inpainted_image(batch):
     model = compiled(settings)
     assert np.isfinite(float(model.train_step(batch)["adversarial_loss"]))
     image, mask = batch["image"], batch["mask"]
-    real, same = model._shown(image + 10 * mask, image, mask)
-    _, other = model._shown(image + 10 * mask + (1 - mask), image, mask)  # known pixels are those of the photo
+    real, same, _ = model._shown(image + 10 * mask, image, mask)
+    _, other, _ = model._shown(image + 10 * mask + (1 - mask), image, mask)  # known pixels are those of the photo
     np.testing.assert_array_equal(same, other)
     np.testing.assert_array_equal(real, image)
 
@@ -217,7 +218,7 @@ def test_real_and_generated_images_do_not_share_a_batch_norm(batch, normalizatio
     model = compiled(settings_with(discriminator={"normalization": normalization}))
     image, mask = batch["image"], batch["mask"]
     predicted_image = model.generator(batch)
-    apart = [model.discriminator(x, training=True) for x in model._shown(predicted_image, image, mask)]
+    apart = [model.discriminator(x, training=True) for x in model._shown(predicted_image, image, mask)[:2]]
     logs = model.train_step(batch)
     assert float(logs["discriminator_loss"]) == pytest.approx(float(gan_losses.discriminator_loss(*apart)), rel=1e-4)
 
@@ -262,3 +263,96 @@ def test_settings_are_resolved_by_device():
 def test_round_trip_through_its_config():
     model = ShiftNet(settings_with(model={"shift_layers": [2, 3]}))
     assert ShiftNet.from_config(model.get_config()).config == model.config
+
+
+RECIPE = {
+    "losses": {
+        "perceptual": 4.0,
+        "style": 2.0,
+        "features": "efficientnet_lite0",
+        "adversarial": 0.5,
+        "adversarial_region": "hole",
+        "gan": "hinge",
+        "feature_matching": 5.0,
+        "r1": 0.01,
+        "r1_every": 3,
+    },
+    "discriminator": {
+        "filters": 8,
+        "depth": 2,
+        "input": "inpainted_image",
+        "window": "random",
+        "spectral_norm": True,
+        "mask_channel": True,
+    },
+}
+
+
+@pytest.fixture
+def random_features(monkeypatch):
+    """A small random network of two stages in the place of the pretrained one."""
+    kernels = [
+        np.random.default_rng(i).normal(0, 0.3, (3, 3, *c)).astype(np.float32) for i, c in enumerate([(3, 6), (6, 8)])
+    ]
+
+    def network(images, last):
+        blocks = [tf.nn.relu6(tf.nn.conv2d(images, kernels[0], 2, "SAME"))]
+        blocks.append(tf.nn.relu6(tf.nn.conv2d(blocks[0], kernels[1], 2, "SAME")))
+        return blocks[: last + 1]
+
+    monkeypatch.setattr("shiftnet_tf.shiftnet.load_efficientnet_lite", lambda number: network)
+    monkeypatch.setattr("shiftnet_tf.shiftnet.STAGES", {0: (0, 1)})
+    return network
+
+
+def test_the_recipes_losses_are_those_of_their_definitions(batch, random_features):
+    model = compiled(settings_with(**RECIPE))
+    image, mask = batch["image"], batch["mask"]
+    predicted_image = model.generator(batch)
+    inpainted_image = composite(predicted_image, image, mask)
+    features, targets = (random_features(x, 1) for x in (inpainted_image, image))
+    shown = hole_window([image, inpainted_image, mask], mask, tf.constant([0, 0]))
+    pair = [tf.concat([x, shown[2]], axis=-1) for x in shown[:2]]
+    for x in pair:  # spectral norm divides its kernels at each pass
+        model.discriminator(x, training=True)
+    (real_logits, real), (logits, generated) = (model.discriminator(x, return_features=True) for x in pair)
+    weights = gan_losses.hole_patches(shown[2], 2)
+    expected = {
+        "perceptual_loss": losses.perceptual_loss(features, targets, mask),
+        "style_loss": losses.style_loss(features, targets),
+        "adversarial_loss": gan_losses.adversarial_loss(real_logits, logits, "hinge", weights),
+        "feature_matching_loss": losses.feature_matching_loss(generated, real, shown[2]),
+    }
+    logs = {name: float(value) for name, value in model.train_step(batch).items()}
+    for name, value in expected.items():
+        assert logs[name] == pytest.approx(float(value), rel=0.03, abs=1e-4) and logs[name] != 0, name
+    assert logs["loss"] == pytest.approx(sum(w * logs[name] for name, w in model.loss_weights.items()), rel=1e-5)
+    hinge = float(gan_losses.discriminator_loss(real_logits, logits, "hinge", weights))
+    assert logs["discriminator_loss"] == pytest.approx(hinge + 0.01 * logs["r1_penalty"], rel=0.03)
+    assert logs["r1_penalty"] > 0
+    for step in (1, 2):  # not a multiple of 3: the mean over the steps so far falls
+        assert float(model.train_step(batch)["r1_penalty"]) == pytest.approx(logs["r1_penalty"] / (step + 1), rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["perceptual", "style", "feature_matching"])
+def test_each_new_loss_moves_in_thirty_steps(batch, random_features, name):
+    section = {**RECIPE["losses"], "perceptual": 0.0, "style": 0.0, "feature_matching": 0.0, name: 50.0}
+    model = compiled(settings_with(losses=section | {"reconstruction": 1.0}, discriminator=RECIPE["discriminator"]))
+    first = float(model.train_step(batch)[f"{name}_loss"])
+    dataset = tf.data.Dataset.from_tensors(batch).repeat(30)
+    last = [model.fit(dataset, verbose=0).history[f"{name}_loss"][0] for _ in range(2)][1]
+    assert np.isfinite(last) and last < (0.9 if name != "feature_matching" else 1.0) * first
+
+
+def test_shifted_skips_bring_features_of_the_known_part_into_the_hole(batch):
+    model = compiled(settings_with(model={"shifted_skips": True}))
+    generator, image, mask = model.generator, batch["image"], batch["mask"]
+    plain = Generator.from_config(generator.get_config() | {"shifted_skips": False})
+    plain.build()
+    plain.set_weights(generator.get_weights())
+    assert np.abs(generator(batch) - plain(batch)).max() > 1e-4
+    no_hole = {"image": image, "mask": tf.zeros_like(mask)}
+    np.testing.assert_allclose(generator(no_hole), plain(no_hole), atol=1e-6)
+    noise = composite(tf.random.normal(image.shape), image, mask)  # what lies under the mask reaches nothing
+    np.testing.assert_array_equal(generator(batch), generator({"image": noise, "mask": mask}))

@@ -43,6 +43,7 @@ def test_the_run_folder_holds_all_of_the_run(small_run):
     assert names == {
         "config.toml",
         "versions.json",
+        "inputs.json",
         "log.txt",
         "metrics.csv",
         "events",
@@ -221,7 +222,7 @@ def test_the_learning_rate_rises_and_falls_as_half_a_cosine(small_run):
     training = dataclasses.replace(
         settings.training, learning_rate=0.5, schedule="cosine", epochs=10, steps_per_epoch=100
     )
-    rate = building.learning_rate(dataclasses.replace(settings, training=training))
+    rate = building.learning_rate(dataclasses.replace(settings, training=training), 0.5)
     values = [float(rate(step)) for step in (0, 5, 10, 505, 1000, 1500)]
     np.testing.assert_allclose(values, [0, 0.25, 0.5, 0.25, 0, 0], atol=1e-6)
 

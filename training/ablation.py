@@ -179,7 +179,7 @@ def main(arguments=None):
     options = parse(arguments)
     settings = config_file.read(options.config, options.set)
     variants = variants_of(settings)
-    images = options.images or settings.data.validation_photos
+    images = options.images or next(iter(settings.data.validation_photos), "")
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
     data.open_photos(settings)

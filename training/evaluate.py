@@ -6,7 +6,8 @@
 A model is a run folder or an exported model folder. Each photo is scaled so that its short side is 350 pixels (for a
 size of 256) and its centre is cropped, or with --whole taken as it is. Masks: `center` (the paper's hole),
 `freeform:SEED` (random strokes, one mask for each photo and each range of hole size) or a folder of masks, one a photo
-in the order of their names. Written to --out: results.csv (a row a photo and method), results.json, table.md, and
+in the order of their names. With --deep also the distance of EfficientNet-Lite2's features, photo by photo, and their
+Frechet distance over all photos (neither LPIPS nor FID). Written to --out: results.csv (a row a photo and method), results.json, table.md, and
 contact.png, the best, middle and worst photos of the first method.
 """
 
@@ -26,9 +27,12 @@ import numpy as np
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
 from shiftnet_tf.atomic import existing_parent, write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command, import_optional
+from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter
 
+DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
+MEASURES = quality.HIGHER_IS_BETTER | DEEP
 RANGES = [(low / 10, (low + 1) / 10) for low in range(6)]  # of the hole's share of the photo
 
 
@@ -38,6 +42,7 @@ def parse(arguments):
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
     parser.add_argument("--masks", required=True, metavar="center|freeform:SEED|DIR")
     parser.add_argument("--baselines", default="", metavar="LIST", help="of telea, ns, biharmonic, patchmatch")
+    parser.add_argument("--deep", action="store_true", help="measure deep features too; needs the extra `perceptual`")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
     parser.add_argument("--size", type=int, default=256, help="pixels of the centre crop; default: 256")
     parser.add_argument("--whole", action="store_true", help="take each photo whole, at its own size")
@@ -126,6 +131,8 @@ def check_inputs(options):
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"--out must be a folder that can be written to. Received: {options.out}")
     import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
+    if options.deep:
+        load_efficientnet_lite(2)
     usable = 0
     for path, draws in pair(options):
         image = prepare(path, options.size, options.whole)
@@ -137,8 +144,12 @@ def check_inputs(options):
 
 
 def measure(options, methods):
-    """Rows of the table (dicts) and, of the first method, what the contact sheet shows."""
-    rows, shown = [], []
+    """Rows of the table (dicts), pooled features for each row, and what the contact sheet shows of the first method.
+
+    The features are those of the true and the filled photo, or None without --deep.
+    """
+    rows, features, shown = [], [], []
+    network = load_efficientnet_lite(2) if options.deep else None
     pairs = pair(options)
     paths = [path for path, _ in pairs]
     progress = import_optional("tqdm", "tqdm", "a progress bar").tqdm(pairs, unit="photo")
@@ -152,47 +163,59 @@ def measure(options, methods):
             answers = {name: method(image, mask) for name, method in methods.items()}
             known = {"photo": path.name, "hole": float(mask.mean())}
             new = [known | {"method": name} | quality.measure(image, answers[name], mask) for name in methods]
+            if network:
+                true = deep_distance.pooled_features(image, mask, network)
+                for row, answer in zip(new, answers.values()):
+                    row["deep_distance"] = deep_distance.deep_distance(image, answer, mask, network)
+                    features.append((true, deep_distance.pooled_features(answer, mask, network)))
             shown.append((new[0]["hole_psnr"], path, draw))
             rows += new
     if not rows:
         raise InputError(f"none of the {len(paths)} photos below {options.images} is large enough")
-    return rows, sorted(shown, key=lambda item: item[0])
+    return rows, features or [None] * len(rows), sorted(shown, key=lambda item: item[0])
 
 
-def summarize(rows, methods):
+def summarize(rows, features, methods):
     """dict of range to method to the mean of each number; the range `all` first."""
-    groups = {"all": rows}
+    pairs = list(zip(rows, features))
+    groups = {"all": pairs}
     for low, high in RANGES:
-        inside = [row for row in rows if low <= row["hole"] < high]
-        if inside and len(inside) < len(rows):
+        inside = [pair for pair in pairs if low <= pair[0]["hole"] < high]
+        if inside and len(inside) < len(pairs):
             groups[f"{100 * low:.0f} to {100 * high:.0f} %"] = inside
     summary = {}
     for group, members in groups.items():
         summary[group] = {}
         for method in methods:
-            own = [row for row in members if row["method"] == method]
-            means = {name: float(np.mean([row[name] for row in own])) for name in quality.HIGHER_IS_BETTER}
-            summary[group][method] = {"photos": len(own), **means}
+            own = [row for row, _ in members if row["method"] == method]
+            values = {name: float(np.mean([row[name] for row in own])) for name in own[0] if name in MEASURES}
+            pooled = [pair for row, pair in members if row["method"] == method and pair]
+            if len(pooled) > 1:
+                values["lite2_frechet"] = deep_distance.frechet_distance(*map(np.stack, zip(*pooled)))
+            summary[group][method] = {"photos": len(own), **values}
     return summary
 
 
 def table(summary, options):
     """The summary as Markdown, the best of each column in bold."""
-    names = list(quality.HIGHER_IS_BETTER)
     lines = [f"Masks: {options.masks}. PSNR in dB, l1, l2 and texture distance in grey levels.", ""]
     for group, methods in summary.items():
+        names = [name for name in next(iter(methods.values())) if name in MEASURES]
         lines += [f"**Hole size: {group}**", "", "| method | photos | " + " | ".join(names) + " |"]
         lines.append("|---" * (len(names) + 2) + "|")
-        columns = {
-            name: [round(values[name], 3 if "ssim" in name else 2) for values in methods.values()] for name in names
-        }
-        best = {name: (max if quality.HIGHER_IS_BETTER[name] else min)(column) for name, column in columns.items()}
+        columns = {name: [_rounded(name, values[name]) for values in methods.values()] for name in names}
+        best = {name: (max if MEASURES[name] else min)(column, key=float) for name, column in columns.items()}
         for i, (method, values) in enumerate(methods.items()):
-            cells = [f"{columns[name][i]:.3f}" if "ssim" in name else f"{columns[name][i]:.2f}" for name in names]
-            cells = [f"**{cell}**" if columns[name][i] == best[name] else cell for cell, name in zip(cells, names)]
+            cells = [columns[name][i] for name in names]
+            cells = [f"**{cell}**" if cell == best[name] else cell for cell, name in zip(cells, names)]
             lines.append(f"| {method} | {values['photos']} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _rounded(name, value):
+    """As it stands in the table: numbers around 1 with three decimals."""
+    return f"{value:.3f}" if "ssim" in name or name == "deep_distance" else f"{value:.2f}"
 
 
 def contact_sheet(shown, options, methods):
@@ -234,8 +257,8 @@ def main(arguments=None):
     if options.check:
         check_inputs(options)
         return
-    rows, shown = measure(options, methods)
-    summary = summarize(rows, methods)
+    rows, features, shown = measure(options, methods)
+    summary = summarize(rows, features, methods)
     text = table(summary, options)
     write(Path(options.out), rows, summary, text, contact_sheet(shown, options, methods))
     print(text)

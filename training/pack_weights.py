@@ -46,7 +46,7 @@ def parse(arguments):
 
 def without_folders(settings):
     """The config with no folder of this machine in it: of files that are needed their names alone are left."""
-    data = dataclasses.replace(settings.data, photos="", validation_photos="")
+    data = dataclasses.replace(settings.data, photos=(), validation_photos=(), held_out="", validation_sets=())
     masks = dataclasses.replace(settings.masks, folder_path=Path(settings.masks.folder_path).name)
     losses = dataclasses.replace(settings.losses, vgg16_weights=Path(settings.losses.vgg16_weights).name)
     return dataclasses.replace(settings, data=data, masks=masks, losses=losses)

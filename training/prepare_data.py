@@ -1,61 +1,116 @@
-"""Gets photos ready for training: picks the paper's scenes out of Places365, or says what a folder holds.
+"""Prepares photos for training: checks a folder of photos, lays out Places365 or Paris StreetView as the paper uses it.
 
+    python training/prepare_data.py check ~/photos --validation ~/validation --write-list leave_out.txt
     python training/prepare_data.py places6 --images ~/places365 --out ~/places6 \\
         --filelist places365_train_standard.txt places365_val.txt
-    python training/prepare_data.py check ~/places6/train
+    python training/prepare_data.py paris --images ~/paris_streetview --out ~/paris
 
-places6 takes the standard file lists of Places365 (lines `/b/butte/00000001.jpg 71` for training; `NAME.jpg 71` for
-validation, whose labels it learns from the other lists) and puts the images of the six scenes into OUT/train, OUT/val
-and OUT/test, a folder a scene, as hard links where the file system has them, else as copies. Places365 divides two of
-the scenes: `field` is both field/cultivated and field/wild, `synagogue` is synagogue/outdoor. The published list of
-test images has no labels, so that the paper's test images cannot be told; a list with labels is taken.
+check decodes every photo, changes nothing and prints one line for each photo that is broken, too small, or a
+near-duplicate of another photo or of a validation photo. Exit code: 0 if there is none, 1 if there is one, 2 for bad
+input. See shiftnet_tf/near_duplicates.py for how photos are compared.
 
-check reads every photo and says how many there are, how large, and which are broken or too small; its exit code is 1
-where one is broken or none is large enough.
+places6 takes the standard file lists of Places365 (lines `/b/butte/00000001.jpg 71` for training, `NAME.jpg 71` for
+validation, whose labels the training list explains) and puts the images of the six scenes into OUT/train, OUT/val and
+OUT/test, one folder for each scene. Places365 divides two of the scenes: `field` is field/cultivated and field/wild,
+`synagogue` is synagogue/outdoor. The published list of test images has no labels; a list with labels is accepted.
+
+paris puts the test photos of Paris StreetView into OUT/test, some training photos at even distances into OUT/val (the
+paper names no validation photos, and test photos must not choose the weights), and the rest into OUT/train.
+
+Both make hard links where the file system supports them, and copies elsewhere.
 """
 
-import argparse
 import os
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read by numpy: threads slow many small matrix products down
+
+import argparse
 import re
+import shlex
 import shutil
 import statistics
 from collections import Counter
 from pathlib import Path
 
-from shiftnet_tf import image_files
+from shiftnet_tf import image_files, near_duplicates
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check, command, import_optional
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
 SPLITS = ("train", "val", "test")
+PARIS = {"train": "paris_train_original", "test": "paris_eval_gt"}  # folders of the unpacked set
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    look = commands.add_parser("check", help="find broken photos, too small photos and near-duplicates")
+    look.add_argument("folders", nargs="+", metavar="DIR", help="folders of training photos")
+    look.add_argument(
+        "--validation",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="find near-duplicates of the photos in these folders too (default: none)",
+    )
+    look.add_argument(
+        "--image-size",
+        type=int,
+        default=256,
+        metavar="N",
+        help="short side of a photo, at least N pixels (default: 256)",
+    )
+    look.add_argument(
+        "--threshold",
+        type=float,
+        default=near_duplicates.THRESHOLD,
+        metavar="S",
+        help=f"similarity from which photos are near-duplicates, 0 to 1 (default: {near_duplicates.THRESHOLD})",
+    )
+    look.add_argument(
+        "--write-list",
+        metavar="FILE",
+        help="write the names of the photos to leave out, for data.held_out of a config (default: write nothing)",
+    )
+    look.set_defaults(run=run_check)
     places6 = commands.add_parser("places6", help="pick the paper's six scenes out of Places365")
     places6.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked images")
-    places6.add_argument("--filelist", required=True, nargs="+", metavar="FILE", help="lists of Places365")
+    places6.add_argument("--filelist", required=True, nargs="+", metavar="FILE", help="file lists of Places365")
     places6.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
-    places6.add_argument("--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="default: the paper's six")
+    places6.add_argument(
+        "--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="scenes to pick (default: the paper's six)"
+    )
     places6.set_defaults(run=run_places6)
-    look = commands.add_parser("check", help="say what a folder of photos holds")
-    look.add_argument("folder", metavar="DIR")
-    look.add_argument("--image-size", type=int, default=256, help="pixels of a training sample; default: 256")
-    look.set_defaults(run=run_check)
+    paris = commands.add_parser("paris", help="lay out Paris StreetView as the paper uses it")
+    paris.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked set")
+    paris.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
+    for split, folder in PARIS.items():
+        paris.add_argument(
+            f"--{split}",
+            nargs="+",
+            default=[folder],
+            metavar="DIR",
+            help=f"folders of {split} photos, relative to --images (default: {folder})",
+        )
+    paris.add_argument(
+        "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
+    )
+    paris.set_defaults(run=run_paris)
     return parser.parse_args(arguments)
 
 
-def progress(items, unit):
-    return import_optional("tqdm", "tqdm", "a progress bar").tqdm(items, unit=unit)
+def progress(items, **options):
+    return import_optional("tqdm", "tqdm", "a progress bar").tqdm(items, **options)
 
 
 def read_list(path):
-    """list of (name without leading slash, label as text, "" where there is none) of a file list."""
+    """list of (name without leading slash, label as text or "") of a file list."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"the file list is no text: {path}") from error
+        raise InputError(f"the file list is not a UTF-8 text file: {path}") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         name, label = re.fullmatch(r"(.*?)(?:\s+(\d+))?", line.strip()).groups(default="")
@@ -81,7 +136,7 @@ def scene_of(name):
 def split_of(path):
     splits = [split for split in SPLITS if split in Path(path).name.lower()]
     if len(splits) != 1:
-        raise InputError(f"the name of a file list must tell its split, one of {', '.join(SPLITS)}. Received: {path}")
+        raise InputError(f"the name of a file list must contain one of {', '.join(SPLITS)}. Received: {path}")
     return splits[0]
 
 
@@ -104,10 +159,10 @@ def pick(filelists, scenes):
         for name, label in images:
             scene = scene_of(name) or labels.get(label)
             if scene is None and explained:
-                continue  # of a scene that is not wanted
+                continue  # all wanted scenes have a label, so this is another scene
             if scene is None:
-                lack = f"label {label}, which no list explains" if label else "no label"
-                raise InputError(f"the scene of {name} in {path} cannot be told: it has {lack}")
+                lack = f"no list explains its label {label}" if label else "it has no label"
+                raise InputError(f"cannot tell the scene of {name} in {path}: {lack}")
             if wanted(scene, scenes):
                 picked.append((split, scene, name))
     absent = [one for one in scenes if not any(wanted(scene, [one]) for _, scene, _ in picked)]
@@ -117,15 +172,21 @@ def pick(filelists, scenes):
 
 
 def place(source, target):
-    """A hard link, which takes no room; a copy where the file system has none."""
+    """Make a hard link, which takes no space; a copy where the file system has no links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         return
-    source = source.resolve()  # a hard link to a symbolic link would be one too
+    source = source.resolve()  # a hard link to a symbolic link would be a symbolic link
     try:
         os.link(source, target)
     except OSError:
         write_atomically(target, lambda part: shutil.copyfile(source, part))
+
+
+def print_training(config, out):
+    photos = [f"data.photos={out.absolute() / 'train'}", f"data.validation_photos={out.absolute() / 'val'}"]
+    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in photos)
+    print(f"train with: python training/train.py training/configs/{config}.toml {settings} --run-dir runs/{config}")
 
 
 def run_places6(options):
@@ -135,7 +196,7 @@ def run_places6(options):
     picked = pick(options.filelist, options.scenes)
     roots = [images, *sorted(path for path in images.iterdir() if path.is_dir())]  # such as data_256, val_256
     placed, absent = Counter(), []
-    for split, scene, name in progress(picked, "image"):
+    for split, scene, name in progress(picked, unit="image"):
         source = next((root / name for root in roots if (root / name).is_file()), None)
         if source is None:
             absent.append(name)
@@ -148,35 +209,69 @@ def run_places6(options):
         print(f"{out / split}: {count} of {scene}")
     if absent:
         print(f"{len(absent)} of the {len(picked)} listed images are not below {images}; the first: {absent[0]}")
+    if all((out / split).is_dir() for split in ("train", "val")):
+        print_training("paper_places6", out)
+
+
+def run_paris(options):
+    images, out = Path(options.images), Path(options.out)
+    if not images.is_dir():
+        raise InputError(f"--images must be a folder. Received: {images}")
+    folders = {split: [images / name for name in getattr(options, split)] for split in PARIS}
+    for split, paths in folders.items():
+        absent = [path for path in paths if not path.is_dir()]
+        if absent:
+            names = ", ".join(sorted(path.name for path in images.iterdir() if path.is_dir())) or "no folder"
+            raise InputError(f"no such folder: {absent[0]}; {images} holds {names}. Name the folder with --{split}")
+    listed = near_duplicates.list_photos([path for paths in folders.values() for path in paths])
+    found = {split: [(root, path) for root in paths for path in listed[root]] for split, paths in folders.items()}
+    count, total = options.val_count, len(found["train"])
+    check("--val-count", count, 1 <= count < total, f"at least 1 and below the number of training photos, {total}")
+    val = {i * total // count for i in range(count)}
+    planned = {}
+    for split, photos in found.items():
+        for i, (root, path) in enumerate(photos):
+            target = out / ("val" if split == "train" and i in val else split) / path.relative_to(root)
+            if target in planned:
+                raise InputError(f"{planned[target]} and {path} would both become {target}; rename one")
+            planned[target] = path
+    old = [path for split in SPLITS for path in image_files.find_photos(out / split) if path not in planned]
+    if old:
+        raise InputError(f"{out} holds photos of another layout, such as {old[0]}; choose an empty --out")
+    for target, path in progress(planned.items(), unit="photo"):
+        place(path, target)
+    placed = Counter(target.relative_to(out).parts[0] for target in planned)
+    print(f"found {total} training photos (the paper: 14900) and {placed['test']} test photos (the paper: 100)")
+    for split in SPLITS:
+        print(f"{out / split}: {placed[split]}")
+    print_training("paper_paris", out)
 
 
 def run_check(options):
-    folder = Path(options.folder)
-    check("--image-size", options.image_size, options.image_size >= 1, "at least 1")
-    if not folder.is_dir():
-        raise InputError(f"no such folder: {folder}")
-    photos = image_files.find_photos(folder)
-    if not photos:
-        raise InputError(f"no photo (JPEG, PNG, WebP) below {folder}")
-    sides, broken, small = [], [], []
-    for path in progress(photos, "photo"):
-        try:
-            sides.append(min(image_files.read_image(path).shape[:2]))
-        except InputError as error:
-            broken.append(str(error))
-            continue
-        if sides[-1] < options.image_size:
-            small.append(f"{path}, {sides[-1]} pixels")
-    others = sum(path.is_file() for path in folder.rglob("*")) - len(photos)
-    for kind, lines in (("broken", broken), ("too small", small)):
-        for line in lines:
-            print(f"{kind}: {line}")
-    usable = len(sides) - len(small)
-    print(f"photos: {len(photos)}, of which {usable} can be trained on at {options.image_size}x{options.image_size}")
-    print(f"broken: {len(broken)}, too small: {len(small)}, other files: {others}")
-    if sides:
-        print(f"short side: from {min(sides)} to {max(sides)} pixels, median {statistics.median(sides):g}")
-    return 1 if broken or not usable else 0
+    size, threshold = options.image_size, options.threshold
+    check("--image-size", size, size >= 1, "at least 1")
+    check("--threshold", threshold, 0 < threshold <= 1, "above 0 and at most 1")
+    if options.write_list is not None:
+        near_duplicates.check_list(options.write_list)
+    listed = near_duplicates.list_photos([*options.folders, *options.validation])
+    validation = {Path(name): listed.pop(Path(name)) for name in options.validation}
+    report = near_duplicates.survey(listed, validation, size, threshold, progress)
+    for finding in report.findings:
+        print(f"{finding.kind}: {finding.text}")
+    kinds = Counter(finding.kind for finding in report.findings)
+    unusable = [finding for finding in report.findings if finding.kind in near_duplicates.LEAVE_OUT]
+    mine = [finding for finding in unusable if finding.folder in listed]
+    photos = sum(map(len, listed.values()))
+    others = sum(path.is_file() for folder in listed for path in folder.rglob("*")) - photos
+    print(f"photos: {photos}, usable at {size}x{size}: {photos - len(mine)}; other files: {others}")
+    print(", ".join(f"{kind}: {kinds[kind]}" for kind in (*near_duplicates.LEAVE_OUT, "flat")))
+    if report.sides:
+        low, high, median = min(report.sides), max(report.sides), statistics.median(report.sides)
+        print(f"short side: {low} to {high} pixels, median {median:g}")
+    if options.write_list is not None:
+        count = near_duplicates.write_list(options.write_list, mine)
+        print(f"{options.write_list}: {count} names" + ("" if count else ", train without data.held_out"))
+    return 1 if unusable else 0
 
 
 @command

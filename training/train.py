@@ -18,7 +18,7 @@ tf = import_tensorflow()
 
 import keras
 
-from shiftnet_tf import callbacks, checkpoints, config_file, data
+from shiftnet_tf import callbacks, checkpoints, config_file, data, run_inputs
 from shiftnet_tf.atomic import locked
 from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.errors import InputError, MissingGpuError, check, command
@@ -26,7 +26,7 @@ from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import memory
 
 ROOT = Path(__file__).resolve().parent.parent
-RESUMABLE = ("training.epochs", "training.learning_rate")
+RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
 
 
 def parse(arguments):
@@ -101,13 +101,25 @@ def load_start(folder, model):
     return words
 
 
+def inputs_of(settings, photos, validation):
+    """What the run trains on, to be compared when it is resumed."""
+    files = {
+        "photos": photos.paths,
+        "validation photos": [path for folder in validation.values() for path in folder.paths],
+        "masks": data.mask_sampler(settings).files,
+        "validation masks": data.mask_sampler(settings, validation=True).files,
+    }
+    return run_inputs.summarize(settings.training.seed, files)
+
+
 def describe(device, photos, validation, model, log):
     """Says what this run trains, on what and with what."""
     log(f"device: {device}")
-    skipped = photos.skipped + validation.skipped
+    skipped = photos.skipped + [sentence for folder in validation.values() for sentence in folder.skipped]
     for sentence in skipped:
         log(f"skipped: {sentence}")
-    log(f"photos: {len(photos)} to train on, {len(validation)} to validate with, {len(skipped)} skipped")
+    sets = ", ".join(f"{len(folder)} to validate with ({name})" for name, folder in validation.items())
+    log(f"photos: {len(photos)} to train on, {sets}, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
     words = {True: "on", False: "off"}
     log(
@@ -124,8 +136,8 @@ def fit(model, run, photos, validation, options, log):
     if options.resume:
         saved.restore(log)
         if settings.training.schedule == "constant":
-            for optimizer in (model.optimizer, model.discriminator_optimizer):
-                optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
+            model.optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
+            model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
         checkpoints.cut_metrics(run.metrics, saved.epoch)
     elif options.start:
         saved.save(0, 0)  # else --resume could only begin with random weights
@@ -134,11 +146,11 @@ def fit(model, run, photos, validation, options, log):
         log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
         return
     run.write_config()
-    validation_data = data.validation_dataset(validation, settings)
     shown = [
+        validation,
         callbacks.StopOnBadLoss(),
         callbacks.Progress((epochs - first) * steps - done, epochs, log),
-        callbacks.Pictures(run, validation_data, first),
+        callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
         keras.callbacks.TensorBoard(run.events, write_graph=False),
     ]
 
@@ -148,7 +160,6 @@ def fit(model, run, photos, validation, options, log):
             initial_epoch=begin,
             epochs=end,
             steps_per_epoch=steps - begun,
-            validation_data=validation_data,
             shuffle=False,
             verbose=0,
             # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
@@ -178,6 +189,7 @@ def main(arguments=None):
         steps = max(1, len(photos) // settings.training.batch_size)
         settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
     check_memory(settings)
+    measured = callbacks.Validation(validation, settings)
     model = build(settings)
     start = load_start(options.start, model) if options.start else "with random weights"
     run = Run(folder, settings) if options.resume else Run.create(folder, settings)
@@ -191,13 +203,18 @@ def main(arguments=None):
     try:
         with locked(run.path, wait=False):
             describe(device, photos, validation, model, log)
-            if not options.resume:
+            inputs = inputs_of(settings, photos, validation)
+            if options.resume:
+                for sentence in run_inputs.changes(run.path, inputs):
+                    log(sentence)
+            else:
+                run_inputs.write(run.path, inputs)
                 log(f"begins {start}")
-            fit(model, run, photos, validation, options, log)
+            fit(model, run, photos, measured, options, log)
     except tf.errors.OpError:
-        failure = photos.failure or validation.failure
-        if failure:
-            raise failure from None
+        for folder in (photos, *validation.values()):
+            if folder.failure:
+                raise folder.failure from None
         raise
     log(f"run folder: {run.path}")
 

@@ -11,7 +11,7 @@ from shiftnet_tf.layers.membrane import membrane
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
 from shiftnet_tf.layers.patch_filling import fill_from_patches
 from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
-from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
+from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection, shift_cells
 from shiftnet_tf.layers.soft_shift_connection import SoftShiftConnection
 from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
 from shiftnet_tf.layers.targets import graph_for
@@ -37,4 +37,5 @@ __all__ = [
     "mask_image",
     "membrane",
     "normalization",
+    "shift_cells",
 ]

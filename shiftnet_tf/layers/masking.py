@@ -38,30 +38,56 @@ def composite(predicted_image, image, mask):
     return tf.where(mask > 0.5, predicted_image, image)
 
 
-def hole_window(images, mask):
-    """The square of half the size around the middle of each hole's bounding box, moved inside the picture.
+def hole_window(images, mask, seed=None):
+    """A square of half the size on the hole, moved inside the picture.
 
     Args:
         images: list of [B, S, S, C].
-        mask: [B, S, S, 1], 1 = hole; without a hole the window is at the centre.
+        mask: float [B, S, S, 1], 1 = hole; without a hole the window is somewhere in the picture.
+        seed: int tensor [2]: the middle is a random pixel of the hole; None: the middle of its bounding box.
 
     Returns:
         list of [B, S / 2, S / 2, C].
     """
     size = mask.shape[1]
-    offsets = []
+    middles = _middles_of_box(mask) if seed is None else tf.unstack(random_hole_pixels(mask, 1, seed)[:, 0], axis=-1)
+    rows, columns = (
+        tf.clip_by_value(middle - size // 4, 0, size - size // 2)[:, tf.newaxis] + tf.range(size // 2)
+        for middle in middles
+    )  # [B, S / 2]
+    cut = [tf.gather(image, rows, axis=1, batch_dims=1) for image in images]
+    turned = [tf.gather(tf.transpose(image, [0, 2, 1, 3]), columns, axis=1, batch_dims=1) for image in cut]
+    return [tf.transpose(image, [0, 2, 1, 3]) for image in turned]
+
+
+def _middles_of_box(mask):
+    """Row and column of the middle of each hole's bounding box: int32 [B] each."""
+    size, middles = mask.shape[1], []
     for axis in (2, 1):  # what is left are the rows, then the columns
         touched = tf.reduce_max(tf.cast(mask > 0.5, tf.int32), axis=axis)[..., 0]  # [B, S]
         places = tf.range(size)
         first = tf.reduce_min(tf.where(touched > 0, places, size), axis=1)
         last = tf.reduce_max(tf.where(touched > 0, places, -1), axis=1)
-        middle = tf.where(last >= 0, (first + last + 1) // 2, size // 2)
-        start = tf.clip_by_value(middle - size // 4, 0, size - size // 2)  # [B]
-        offsets.append(start[:, tf.newaxis] + tf.range(size // 2))  # [B, S / 2]
-    rows, columns = offsets
-    cut = [tf.gather(image, rows, axis=1, batch_dims=1) for image in images]
-    turned = [tf.gather(tf.transpose(image, [0, 2, 1, 3]), columns, axis=1, batch_dims=1) for image in cut]
-    return [tf.transpose(image, [0, 2, 1, 3]) for image in turned]
+        middles.append(tf.where(last >= 0, (first + last + 1) // 2, size // 2))
+    return middles
+
+
+def random_hole_pixels(mask, count, seed):
+    """Pixels of each hole, drawn with replacement, each alike.
+
+    Args:
+        mask: float [B, H, W, 1], 1 = hole.
+        count: int, N.
+        seed: int tensor [2].
+
+    Returns:
+        int32 [B, N, 2], row and column; the last pixel where there is no hole.
+    """
+    height, width = mask.shape[1:3]
+    ends = tf.cumsum(tf.reshape(mask, [-1, height * width]), axis=1)  # [B, H * W]
+    drawn = tf.random.stateless_uniform([tf.shape(mask)[0], count], seed) * ends[:, -1:]
+    pixels = tf.minimum(tf.searchsorted(ends, drawn, side="right"), height * width - 1)
+    return tf.stack([pixels // width, pixels % width], axis=-1)
 
 
 def downsample_mask(mask, layers, method="convolution"):

