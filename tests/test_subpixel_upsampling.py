@@ -65,3 +65,26 @@ def test_equals_keras_values_and_gradients(jit_compile):
 def test_round_trip_through_its_config():
     layer = SubpixelUpsampling.from_config(SubpixelUpsampling(5).get_config())
     assert layer.filters == 5 and layer.kernel_initializer.stddev == 0.02
+
+
+def test_smooth_is_the_same_blurred():
+    rng = np.random.default_rng(3)
+    x, bias = rng.normal(size=(1, 4, 5, 6)).astype(np.float32), rng.normal(size=2).astype(np.float32)
+    kernel = rng.normal(size=(4, 4, 2, 6)).astype(np.float32)
+    layer = SubpixelUpsampling(2, smooth=True)
+    layer.build(x.shape)
+    layer.set_weights([subpixel_kernel(kernel), bias])
+    whole = np.pad(x[0], ((1, 1), (1, 1), (0, 0)))  # so that the border that is cut off is there
+    sharp = slow_transposed_convolution(whole, kernel, bias)[1:-1, 1:-1]
+    rows = sharp[:-2] + 2 * sharp[1:-1] + sharp[2:]
+    expected = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+    np.testing.assert_allclose(layer(x)[0], expected, atol=1e-4)
+    assert SubpixelUpsampling.from_config(layer.get_config()).smooth
+
+
+def test_smooth_makes_no_pattern_of_even_features():
+    x = tf.tile(tf.random.normal([1, 1, 1, 6], seed=1), [1, 8, 8, 1])
+    for smooth in (False, True):
+        layer = SubpixelUpsampling(3, smooth=smooth, kernel_initializer="random_normal")
+        inner = layer(x)[0, 4:-4, 4:-4].numpy()
+        assert (np.ptp(inner, axis=(0, 1)).max() < 1e-5) is smooth

@@ -12,8 +12,10 @@ import dataclasses
 import datetime
 from pathlib import Path
 
+from shiftnet_tf.allocation import keep_freed_memory
 from shiftnet_tf.quiet import import_tensorflow
 
+keep_freed_memory()  # before TensorFlow starts its threads
 tf = import_tensorflow()
 
 import keras

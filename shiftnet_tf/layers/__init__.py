@@ -8,6 +8,7 @@ from shiftnet_tf.layers.detail_gate import DetailGate
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.masking import composite, downsample_mask, hole_window, mask_image
 from shiftnet_tf.layers.membrane import membrane
+from shiftnet_tf.layers.noise import ConstantNoise
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
 from shiftnet_tf.layers.patch_filling import fill_from_patches
 from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
@@ -20,6 +21,7 @@ if keras.backend.backend() != "tensorflow":
     raise InputError(f"shiftnet_tf needs KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()!r}")
 
 __all__ = [
+    "ConstantNoise",
     "Conv2D",
     "DetailGate",
     "InstanceNormalization",

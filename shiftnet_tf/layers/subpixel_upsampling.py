@@ -28,6 +28,9 @@ class SubpixelUpsampling(keras.layers.Layer):
 
     Args:
         filters: int, output channels.
+        smooth: bool, whether the result is blurred by (1, 2, 1) / 4 along rows and columns, so that even features give
+            an even result: no pattern of two pixels, and behind several such layers none of 4 or 8, is left to a
+            network that wants texture. Defaults to False.
         kernel_initializer: Keras initializer. Defaults to normal(0, 0.02), as in the authors' code.
 
     Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters].
@@ -39,9 +42,10 @@ class SubpixelUpsampling(keras.layers.Layer):
     TensorShape([1, 32, 32, 8])
     """
 
-    def __init__(self, filters, kernel_initializer=None, **kwargs):
+    def __init__(self, filters, smooth=False, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
+        self.smooth = smooth
         self.kernel_initializer = keras.initializers.get(
             kernel_initializer or keras.initializers.RandomNormal(stddev=0.02)
         )
@@ -57,12 +61,16 @@ class SubpixelUpsampling(keras.layers.Layer):
         padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
         phases = convolve(padded, tf.convert_to_tensor(self.kernel))  # [B, H + 1, W + 1, 4 * filters]
         phases = tf.nn.bias_add(phases, tf.tile(self.bias, [4]))
-        return crop(tf.nn.depth_to_space(phases, 2), 1, 1, 2 * inputs.shape[1], 2 * inputs.shape[2])
+        outputs = tf.nn.depth_to_space(phases, 2)  # with a border of 1
+        if self.smooth:
+            return tf.nn.avg_pool2d(tf.nn.avg_pool2d(outputs, 2, 1, "VALID"), 2, 1, "VALID")
+        return crop(outputs, 1, 1, 2 * inputs.shape[1], 2 * inputs.shape[2])
 
     def get_config(self):
         return {
             **super().get_config(),
             "filters": self.filters,
+            "smooth": self.smooth,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

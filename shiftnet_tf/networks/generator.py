@@ -57,6 +57,10 @@ class Generator(keras.Model):
             as much of their detail as its gate lets through. Defaults to False.
         shifted_skips: bool, whether the finer encoder features in the hole are moved along with those of the shift
             connection, see `layers.shift_cells`. Defaults to False.
+        smooth_upsampling: bool, whether the decoder's convolutions but the last blur what they enlarge, see
+            `layers.SubpixelUpsampling`. Defaults to False.
+        noise: bool, whether the decoder gets constant noise at the sizes finer than the last shift connection, see
+            `layers.ConstantNoise`. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
@@ -96,6 +100,8 @@ class Generator(keras.Model):
         seamless=False,
         patches=False,
         shifted_skips=False,
+        smooth_upsampling=False,
+        noise=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -112,6 +118,8 @@ class Generator(keras.Model):
         self.seamless = seamless
         self.patches = patches
         self.shifted_skips = shifted_skips
+        self.smooth_upsampling = smooth_upsampling
+        self.noise = noise
         ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
@@ -123,9 +131,12 @@ class Generator(keras.Model):
         self.encoder_norms = [norm(f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
         # decoder_ups[i] doubles the size of encoder layer i + 1 to that of encoder layer i.
         self.decoder_ups = [
-            layers.SubpixelUpsampling(width, name=f"decoder_{i + 1}") for i, width in enumerate([3, *widths[:-1]])
+            layers.SubpixelUpsampling(width, smooth=smooth_upsampling and i > 0, name=f"decoder_{i + 1}")
+            for i, width in enumerate([3, *widths[:-1]])
         ]
         self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
+        finer = range(1, min(self.shift_layers, default=depth)) if noise else ()
+        self.noises = {i: layers.ConstantNoise(i, name=f"noise_{i + 1}") for i in finer}
         self.detail_gate = layers.DetailGate(name="detail_gate") if patches else None
         self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
@@ -139,6 +150,8 @@ class Generator(keras.Model):
             if i == 0 and self.patches:
                 self.detail_gate.build((None, None, None, channels))
             channels = self.decoder_ups[i].filters
+            if i in self.noises:
+                self.noises[i].build((None, None, None, channels))
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
                 shift.build((None, None, None, channels))
@@ -161,7 +174,7 @@ class Generator(keras.Model):
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
             x = self.decoder_norms[i - 1](self.decoder_ups[i](x), training=training)  # [B, S / 2**i, S / 2**i, width]
-            decoder = tf.nn.relu(x)
+            decoder = tf.nn.relu(self.noises[i](x) if i in self.noises else x)
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
