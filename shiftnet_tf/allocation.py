@@ -15,7 +15,7 @@ def keep_freed_memory():
 
     A training step takes and frees hundreds of megabytes in tensors of some megabytes each. As glibc comes, most of
     them are given back at once, and the kernel clears each page again in the next step: of the recipe's step on two CPU
-    cores that was up to 44 % of the time (`perf record` of `train.py`, share of the kernel). To be called before threads
+    cores that was up to 44 % of the time (`perf record` of `train.py`, the kernel's share). To be called before threads
     start. The process then holds on to the most that it ever needed. Without effect on other C libraries.
 
     Returns:

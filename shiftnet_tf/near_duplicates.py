@@ -6,8 +6,8 @@ Two photos are compared by grey thumbnails, in two steps:
    Pairs below `CANDIDATE` are different photos.
 2. The similarity of the remaining pairs: the normalised correlation of the differences between neighbouring cells, of
    the whole of one photo and the best of 256 crops of the other (0, 2, 4 or 6 % off each side), both ways round. Two
-   photos are near-duplicates from `THRESHOLD` on. Step 1 cannot decide this: two landscapes under a bright sky reach a
-   correlation of 0.98, and a photo and its crop by 3 % a side can be as low as 0.78.
+   photos are near-duplicates from `THRESHOLD` on. Step 1 cannot decide this: two landscapes under a bright sky can
+   correlate more than a photo and its crop by 3 % a side.
 
 Mirror images count as near-duplicates: training flips photos, so a mirrored copy shows it the same picture. Photos with
 little contrast, such as a blank sky, have no meaningful correlation; they are reported as flat and not compared.
@@ -36,6 +36,9 @@ FLAT = 1.0  # grey levels: root mean square of the differences between neighbour
 BLOCK = 1024  # photos on each side of a block of pairs
 FINE, COARSE = 64, 16  # cells on each side of a thumbnail as it is kept, and as it is compared
 MARGINS = (0.0, 0.02, 0.04, 0.06)  # share of the side that a crop cuts off at each end
+_TOGETHER = (
+    32  # photos in one product: OpenBLAS starts threads for larger ones, which on busy cores takes 4 times as long
+)
 LEAVE_OUT = ("broken", "too small", "near-duplicate")  # kinds of findings; photos of other kinds can be trained on
 
 Progress = Callable[..., Iterable[Any]]  # called as tqdm is: progress(iterable, total=..., desc=..., unit=...)
@@ -118,7 +121,7 @@ def find_duplicates(
     """Find the photos that are near-duplicates of an earlier one.
 
     A photo is compared with the earlier photos that are kept, so that of three alike photos the first is kept. Memory:
-    about 8 kB a photo, and up to 64 MB for a block of 1,024 photos.
+    up to 20 kB a photo and 64 MB for the pairs of a block.
 
     Args:
         thumbnails: uint8 [N, 64, 64] of `make_thumbnail`, those to keep first.
@@ -178,8 +181,9 @@ class _Comparison:
         order = np.argsort(cropped, kind="stable")
         for group in np.split(order, np.flatnonzero(np.diff(cropped[order])) + 1):  # the pairs of one cropped photo
             if len(group):
-                crops = _differences(_crops(self.thumbnails[cropped[group[0]]]))[0]  # [256, 480]
-                best[group] = (crops @ self.differences[mirror[group], others[group]].T).max(0)
+                crops = _differences(_crops(self.thumbnails[cropped[group[0]]]))[0]  # [16, 16, 480]
+                for part in np.array_split(group, -(-len(group) // _TOGETHER)):
+                    best[part] = (crops @ self.differences[mirror[part], others[part]].T).max((0, 1))
         return best
 
 
@@ -205,10 +209,8 @@ def _shrink(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _crops(thumbnail: np.ndarray) -> np.ndarray:
-    """[64, 64] -> float32 [256, 16, 16]: each pair of vertical margins with each pair of horizontal ones."""
-    flat = _WEIGHTS.reshape(-1, FINE)
-    crops = flat @ thumbnail.astype(np.float32) @ flat.T
-    return crops.reshape(-1, COARSE, len(_WEIGHTS), COARSE).swapaxes(1, 2).reshape(-1, COARSE, COARSE)
+    """[64, 64] -> float32 [16, 16, 16, 16]: vertical margins, horizontal margins, rows, columns."""
+    return (_WEIGHTS @ thumbnail)[:, None] @ _WEIGHTS.swapaxes(1, 2)
 
 
 def _normalize(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,15 @@
-"""prepare_data.py: the scenes out of lists in the format of Places365, and what a folder of photos holds."""
+"""prepare_data.py: scenes from lists in the format of Places365, Paris StreetView, and checks of photo folders."""
 
+import re
+import shlex
 import shutil
 
 import pytest
-from conftest import PHOTOS, load_script, says
+from conftest import PHOTOS, ROOT, load_script, says
+from PIL import Image, ImageOps
+
+from shiftnet_tf import config_file, image_files
+from shiftnet_tf.photo_lists import read_photo_list
 
 SAMPLE = PHOTOS / "test" / "gc_petra.jpg"
 TRAIN_LIST = """/a/airfield/00000001.jpg 0
@@ -49,8 +55,19 @@ def files_in(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def printed_settings(capsys, config):
+    """The config that the printed command trains with."""
+    [line] = re.findall(r"^train with: (.*)$", capsys.readouterr().out, flags=re.MULTILINE)
+    words = shlex.split(line)
+    assert words[:3] == ["python", "training/train.py", f"training/configs/{config}.toml"] and "--run-dir" in words
+    return config_file.read(ROOT / words[2], [words[i + 1] for i, word in enumerate(words) if word == "--set"])
+
+
 def test_the_six_scenes_and_their_splits(main, places, capsys):
     assert places6(main, places, "places365_train_standard.txt", "places365_val.txt") == 0
+    settings = printed_settings(capsys, "paper_places6")
+    assert settings.data.photos == (str(places / "out" / "train"),)
+    assert settings.data.validation_photos == (str(places / "out" / "val"),)
     assert files_in(places / "out") == [
         "train/butte/00000001.jpg",
         "train/butte/00000002.jpg",
@@ -65,8 +82,8 @@ def test_the_six_scenes_and_their_splits(main, places, capsys):
     ]
     linked = places / "out" / "train" / "butte" / "00000001.jpg"
     assert linked.samefile(places / "images" / "data_256" / "b" / "butte" / "00000001.jpg")
-    assert f"{places / 'out' / 'train'}: 2 of butte" in capsys.readouterr().out
     assert places6(main, places, "places365_train_standard.txt") == 0  # once more: what is there stays
+    assert f"{places / 'out' / 'train'}: 2 of butte" in capsys.readouterr().out
     assert len(files_in(places / "out")) == 10
 
 
@@ -100,9 +117,13 @@ def test_what_is_missing_is_said(main, places, capsys):
 
 def test_bad_lists_are_one_sentence(main, places, capsys):
     cases = [
-        ("val_only.txt", "Places365_val_00000002.jpg 71\n", "has label 71, which no list explains"),
-        ("places365_test.txt", "Places365_test_00000001.jpg\n", "cannot be told: it has no label"),
-        ("list.txt", TRAIN_LIST, "must tell its split, one of train, val, test"),
+        ("val_only.txt", "Places365_val_00000002.jpg 71\n", "no list explains its label 71"),
+        (
+            "places365_test.txt",
+            "Places365_test_00000001.jpg\n",
+            "cannot tell the scene of Places365_test_00000001.jpg in",
+        ),
+        ("list.txt", TRAIN_LIST, "must contain one of train, val, test"),
         ("train.txt", "/b/butte/00000001.jpg seventy one\n", "line 1 of"),
         ("train_empty.txt", "\n", "the file list is empty"),
         ("train_few.txt", "/b/butte/00000001.jpg 71\n", "no image of the scene 'canyon'"),
@@ -114,35 +135,10 @@ def test_bad_lists_are_one_sentence(main, places, capsys):
         error = capsys.readouterr().err
         assert result == 2 and message in error and error.splitlines()[-1].startswith("error: "), error
     (places / "train_bytes.txt").write_bytes(b"\xff\xfe\x00")
-    says(capsys, 2, "the file list is no text", places6(main, places, "train_bytes.txt"))
+    says(capsys, 2, "is not a UTF-8 text file", places6(main, places, "train_bytes.txt"))
     says(capsys, 2, "No such file", places6(main, places, "absent.txt"))
     nowhere = ["places6", "--images", str(places / "x"), "--filelist", "a", "--out", str(places / "out")]
     says(capsys, 2, "--images must be a folder", main(nowhere))
-
-
-def test_check_says_what_a_folder_holds(main, tmp_path, capsys):
-    assert main(["check", str(PHOTOS / "test")]) == 0
-    text = capsys.readouterr().out
-    assert "photos: 8, of which 8 can be trained on at 256x256" in text and "broken: 0, too small: 0" in text
-    shutil.copyfile(SAMPLE, tmp_path / "whole.jpg")
-    (tmp_path / "cut.jpg").write_bytes(SAMPLE.read_bytes()[:5000])
-    (tmp_path / "notes.txt").write_text("no photo")
-    assert main(["check", str(tmp_path), "--image-size", "4096"]) == 1
-    text = capsys.readouterr().out
-    assert "photos: 2, of which 0 can be trained on at 4096x4096" in text
-    assert "broken: 1, too small: 1, other files: 1" in text
-    assert "broken: the photo is damaged" in text and f"too small: {tmp_path / 'whole.jpg'}, " in text
-
-
-def test_check_of_no_photos_is_one_sentence(main, tmp_path, capsys):
-    says(capsys, 2, "no photo (JPEG, PNG, WebP) below", main(["check", str(tmp_path)]))
-    says(capsys, 2, "no such folder", main(["check", str(tmp_path / "absent")]))
-    says(capsys, 2, "`--image-size` must be at least 1", main(["check", str(PHOTOS / "test"), "--image-size", "0"]))
-
-
-def test_a_folder_of_small_photos_is_no_success(main, capsys):
-    assert main(["check", str(PHOTOS / "test"), "--image-size", "4096"]) == 1
-    assert "too small: 8" in capsys.readouterr().out
 
 
 def test_lists_of_other_editors(main, places):
@@ -160,3 +156,147 @@ def test_images_that_are_symbolic_links_become_files(main, places):
     assert places6(main, places, "places365_train_standard.txt") == 0
     copies = [places / "out" / name for name in files_in(places / "out")]
     assert copies and not any(path.is_symlink() for path in copies)
+
+
+@pytest.fixture
+def paris(tmp_path):
+    """A set of 12 training and 2 test photos of 936x537 in the folders of Paris StreetView."""
+    for i in range(14):
+        path = tmp_path / "set" / ("paris_train_original" if i < 12 else "paris_eval_gt") / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (936, 537), (i, 0, 0)).save(path)
+    return tmp_path
+
+
+def lay_out(main, paris, *more):
+    return main(["paris", "--images", str(paris / "set"), "--out", str(paris / "out of it"), *more])
+
+
+def test_paris_is_laid_out_for_its_config(main, paris, capsys):
+    out = paris / "out of it"
+    assert lay_out(main, paris, "--val-count", "3") == 0
+    train = [f"train/{i:02}.png" for i in (1, 2, 3, 5, 6, 7, 9, 10, 11)]
+    assert files_in(out) == ["test/12.png", "test/13.png", *train, "val/00.png", "val/04.png", "val/08.png"]
+    assert (out / "val" / "04.png").samefile(paris / "set" / "paris_train_original" / "04.png")
+    settings = printed_settings(capsys, "paper_paris")
+    assert settings.data.photos == (str(out / "train"),) and settings.data.validation_photos == (str(out / "val"),)
+    assert lay_out(main, paris, "--val-count", "3") == 0  # once more: what is there stays
+    printed = capsys.readouterr().out
+    assert "found 12 training photos (the paper: 14900) and 2 test photos (the paper: 100)" in printed
+    assert f"{out / 'train'}: 9\n{out / 'val'}: 3\n{out / 'test'}: 2\n" in printed
+
+
+def test_paris_in_other_folders(main, paris):
+    (paris / "set" / "paris_train_original").rename(paris / "elsewhere")
+    (paris / "set" / "paris_eval_gt").rename(paris / "set" / "eval")
+    (paris / "set" / "more" / "east").mkdir(parents=True)
+    Image.new("RGB", (936, 537)).save(paris / "set" / "more" / "east" / "00.jpg")
+    folders = ["--train", str(paris / "elsewhere"), "more", "--test", "eval"]
+    assert lay_out(main, paris, *folders, "--val-count", "1") == 0
+    train = ["train/east/00.jpg", *(f"train/{i:02}.png" for i in range(1, 12))]
+    assert files_in(paris / "out of it") == sorted([*train, "test/12.png", "test/13.png", "val/00.png"])
+
+
+def test_bad_input_of_paris_is_one_sentence(main, paris, capsys):
+    (paris / "set" / "again").mkdir()
+    shutil.copy(paris / "set" / "paris_train_original" / "01.png", paris / "set" / "again")
+    cases = [
+        (["--test", "val"], "holds again, paris_eval_gt, paris_train_original. Name the folder with --test"),
+        (["--test", "paris_train_original"], "is listed twice"),
+        (["--train", "paris_train_original", "again", "--val-count", "1"], "would both become"),
+        (["--val-count", "0"], "`--val-count` must be at least 1 and below the number of training photos, 12"),
+        (["--val-count", "12"], "Received: 12"),
+    ]
+    for more, message in cases:
+        says(capsys, 2, message, lay_out(main, paris, *more))
+    says(capsys, 2, "--images must be a folder", main(["paris", "--images", str(paris / "x"), "--out", str(paris)]))
+    assert not (paris / "out of it").exists()
+
+
+def test_another_layout_of_paris_is_not_mixed_in(main, paris, capsys):
+    """A photo of the old OUT/val would be in OUT/train too."""
+    assert lay_out(main, paris, "--val-count", "3") == 0
+    before = files_in(paris / "out of it")
+    capsys.readouterr()
+    says(capsys, 2, "holds photos of another layout", lay_out(main, paris, "--val-count", "2"))
+    assert files_in(paris / "out of it") == before
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A photo, a broken one, a near-duplicate, a mirrored copy of a validation photo and another file."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copyfile(SAMPLE, folder / "whole.jpg")
+    (folder / "cut.jpg").write_bytes(SAMPLE.read_bytes()[:5000])
+    picture = Image.open(SAMPLE)
+    picture.resize((picture.width * 9 // 10, picture.height * 9 // 10)).save(folder / "copy.png")
+    ImageOps.mirror(Image.open(PHOTOS / "test" / "gc_pontdugard.jpg")).save(folder / "held.jpg", quality=50)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def test_check_prints_one_line_for_each_finding(main, folder, capsys):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert (
+        main(["check", str(folder), "--validation", str(PHOTOS / "train"), "--validation", str(PHOTOS / "test")]) == 1
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert lines[0].startswith("broken: ") and str(folder / "cut.jpg") in lines[0]
+    for line, name, other in zip(lines[1:4], ("copy.png", "held.jpg", "whole.jpg"), (SAMPLE, "pontdugard", SAMPLE)):
+        assert line.startswith(f"near-duplicate: {folder / name} of {PHOTOS / 'test'}") and str(other) in line
+    assert "gc_pontdugard.jpg, mirrored, similarity " in lines[2]
+    assert lines[4] == "photos: 4, usable at 256x256: 0; other files: 1"
+    assert lines[5] == "broken: 1, too small: 0, near-duplicate: 3, flat: 0"
+    assert lines[6].startswith("short side: ")
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_check_writes_a_list_to_leave_out(main, folder, tmp_path, capsys):
+    path = tmp_path / "leave_out.txt"
+    assert main(["check", str(folder), "--write-list", str(path)]) == 1
+    assert read_photo_list(path) == {"": ["copy.png", "cut.jpg"]}
+    assert capsys.readouterr().out.endswith(f"{path}: 2 names\n")
+    assert main(["check", str(PHOTOS / "test"), "--write-list", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(f"{path}: 0 names, train without data.held_out\n")
+
+
+def test_check_of_good_photos_is_a_success(main, capsys):
+    assert main(["check", str(PHOTOS / "train"), str(PHOTOS / "test")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    count = len(image_files.find_photos(PHOTOS))
+    assert lines[:2] == [
+        f"photos: {count}, usable at 256x256: {count}; other files: 0",
+        "broken: 0, too small: 0, near-duplicate: 0, flat: 0",
+    ]
+
+
+def test_check_shows_its_progress_on_stderr(main, folder, capsys):
+    main(["check", str(folder)])
+    error = capsys.readouterr().err
+    assert "reading:   0%|" in error and "4/4" in error and "comparing: 100%|" in error
+
+
+def test_check_refuses_bad_input_before_it_reads_a_photo(main, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(image_files, "read_image", lambda path: pytest.fail("a photo was read"))
+    good = str(PHOTOS / "test")
+    (tmp_path / "empty").mkdir()
+    cases = [
+        ([str(tmp_path / "absent")], f"no such folder: {tmp_path / 'absent'}"),
+        ([good, "--validation", str(tmp_path / "absent")], "no such folder"),
+        ([str(tmp_path / "empty")], "no photo (JPEG, PNG, WebP) below"),
+        ([good, good], "is listed twice"),
+        ([good, "--validation", good], "is listed twice"),
+        ([str(PHOTOS), "--validation", good], "contains the other"),
+        ([good, "--image-size", "0"], "`--image-size` must be at least 1"),
+        ([good, "--threshold", "1.5"], "`--threshold` must be above 0 and at most 1"),
+        ([good, "--write-list", str(tmp_path / "absent" / "list.txt")], "its folder does not exist"),
+    ]
+    for arguments, message in cases:
+        says(capsys, 2, message, main(["check", *arguments]))
+
+
+def test_small_photos_are_findings(main, capsys):
+    assert main(["check", str(PHOTOS / "test"), "--image-size", "4096"]) == 1
+    assert "usable at 4096x4096: 0" in (text := capsys.readouterr().out) and "too small: 8" in text

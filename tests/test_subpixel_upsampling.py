@@ -87,4 +87,4 @@ def test_smooth_makes_no_pattern_of_even_features():
     for smooth in (False, True):
         layer = SubpixelUpsampling(3, smooth=smooth, kernel_initializer="random_normal")
         inner = layer(x)[0, 4:-4, 4:-4].numpy()
-        assert (np.ptp(inner, axis=(0, 1)).max() < 1e-5) is smooth
+        assert bool(np.ptp(inner, axis=(0, 1)).max() < 1e-5) is smooth

@@ -20,12 +20,8 @@ paper names no validation photos, and test photos must not choose the weights), 
 Both make hard links where the file system supports them, and copies elsewhere.
 """
 
-import os
-
-if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read by numpy: threads slow many small matrix products down
-
 import argparse
+import os
 import re
 import shlex
 import shutil
@@ -39,7 +35,6 @@ from shiftnet_tf.errors import InputError, check, command, import_optional
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
 SPLITS = ("train", "val", "test")
-PARIS = {"train": "paris_train_original", "test": "paris_eval_gt"}  # folders of the unpacked set
 
 
 def parse(arguments):
@@ -86,14 +81,20 @@ def parse(arguments):
     paris = commands.add_parser("paris", help="lay out Paris StreetView as the paper uses it")
     paris.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked set")
     paris.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
-    for split, folder in PARIS.items():
-        paris.add_argument(
-            f"--{split}",
-            nargs="+",
-            default=[folder],
-            metavar="DIR",
-            help=f"folders of {split} photos, relative to --images (default: {folder})",
-        )
+    paris.add_argument(
+        "--train",
+        nargs="+",
+        default=["paris_train_original"],
+        metavar="DIR",
+        help="folders of training photos, relative to --images (default: paris_train_original)",
+    )
+    paris.add_argument(
+        "--test",
+        nargs="+",
+        default=["paris_eval_gt"],
+        metavar="DIR",
+        help="folders of test photos, relative to --images (default: paris_eval_gt)",
+    )
     paris.add_argument(
         "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
     )
@@ -217,7 +218,7 @@ def run_paris(options):
     images, out = Path(options.images), Path(options.out)
     if not images.is_dir():
         raise InputError(f"--images must be a folder. Received: {images}")
-    folders = {split: [images / name for name in getattr(options, split)] for split in PARIS}
+    folders = {split: [images / name for name in getattr(options, split)] for split in ("train", "test")}
     for split, paths in folders.items():
         absent = [path for path in paths if not path.is_dir()]
         if absent:
