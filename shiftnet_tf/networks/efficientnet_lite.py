@@ -21,8 +21,9 @@ import tensorflow as tf
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line, import_optional
 
-# Expansion, how often the block is repeated before scaling by depth, stride of the first, kernel size.
-_GROUPS = ((1, 1, 1, 3), (6, 2, 2, 3), (6, 2, 2, 5), (6, 3, 2, 3), (6, 3, 1, 5), (6, 4, 2, 5), (6, 1, 1, 3))
+# Expansion, how often the block is repeated before scaling by depth, stride of the first. Widths and kernel sizes are
+# those of the weights.
+_GROUPS = ((1, 1, 1), (6, 2, 2), (6, 2, 2), (6, 3, 2), (6, 3, 1), (6, 4, 2), (6, 1, 1))
 _DEPTHS = {0: 1.0, 1: 1.1, 2: 1.2, 3: 1.4, 4: 1.8}
 _EPSILON = 1e-3  # of the batch normalisations
 
@@ -53,7 +54,7 @@ class EfficientNetLite:
     def __init__(self, weights, number):
         self._stem = _folded(weights, "_conv_stem", "_bn0")
         self._blocks = []
-        for expansion, repeats, stride, _ in _scaled_groups(number):
+        for expansion, repeats, stride in _scaled_groups(number):
             for repeat in range(repeats):
                 prefix = f"_blocks.{len(self._blocks)}."
                 expand = _folded(weights, f"{prefix}_expand_conv", f"{prefix}_bn0") if expansion > 1 else None
@@ -102,9 +103,9 @@ class EfficientNetLite:
 def _scaled_groups(number):
     """The groups of blocks of a network: all but the first and the last are repeated more often in deeper ones."""
     last = len(_GROUPS) - 1
-    for i, (expansion, repeats, stride, size) in enumerate(_GROUPS):
+    for i, (expansion, repeats, stride) in enumerate(_GROUPS):
         scaled = repeats if i in (0, last) else math.ceil(_DEPTHS[number] * repeats)
-        yield expansion, scaled, stride, size
+        yield expansion, scaled, stride
 
 
 def _folded(weights, convolution, norm, depthwise=False):
@@ -139,10 +140,8 @@ def load_efficientnet_lite(number):
     path = _cache_folder() / f"efficientnet-lite{number}.npz"
     try:
         return EfficientNetLite(_read(path), number)
-    except FileNotFoundError:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none yet, or a damaged one
         weights = _weights_of_package(number)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        weights = _weights_of_package(number)  # a damaged cache is written anew
     try:
         network = EfficientNetLite(weights, number)
     except KeyError as error:
