@@ -99,7 +99,18 @@ LIGHT = {
     "image_files",
 }
 LIGHT |= {"photo_folder", "masks", "errors", "quiet", "runtime", "quality", "baselines", "server"}
-LIGHT |= {"photo_lists", "photo", "photo_metadata", "mask_files", "mask_shapes", "strategies", "windows", "run_inputs"}
+LIGHT |= {
+    "photo_lists",
+    "near_duplicates",
+    "allocation",
+    "photo",
+    "photo_metadata",
+    "mask_files",
+    "mask_shapes",
+    "strategies",
+    "windows",
+    "run_inputs",
+}
 FILES = ("image_files", "mask_files", "photo")
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet", "doctor", "image_files", "mask_files", "strategies"},
@@ -131,6 +142,9 @@ ALLOWED = {
     "conversion": {"networks", "layers", "errors"},
     "data": {"masks", "images", "photo_folder", "photo_lists", "errors"},
     "photo_lists": {"errors"},
+    "near_duplicates": {"image_files", "atomic", "errors"},
+    "allocation": set(),
+    "callbacks": {"data", "image_files", "images", "pictures", "serving", "errors", "layers", "networks", "windows"},
     "photo_folder": {"images", "image_files", "errors"},
 }
 
