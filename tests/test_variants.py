@@ -37,18 +37,26 @@ GENERATORS = {
     "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
     "seamless": ["model.seamless=true"],
     "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
+    "smooth with noise": ["model.smooth_upsampling=true", "model.noise=true"],
+    "shifted skips": ["model.shifted_skips=true", "model.shift_layers=[4, 2]"],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
     **{f"gan {gan}": [f"losses.gan={gan}"] for gan in config_model.GAN_LOSSES},
     "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch"],
     "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
+    "random window": [
+        "discriminator.window=random",
+        "discriminator.mask_channel=true",
+        "losses.adversarial_region=hole",
+    ],
+    "feature matching and R1": ["losses.feature_matching=5", "losses.r1=0.1", "losses.r1_every=2"],
     "discount": ["losses.discount=0.9"],
     "total variation": ["losses.total_variation=1"],
     "texture": ["losses.texture=20", "model.seamless=true"],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("wgan_gp, batch norm", "patches", "texture")
+SAMPLE = ("wgan_gp, batch norm", "patches", "texture", "smooth with noise")
 
 
 def long_but_for_the_sample(variants):
