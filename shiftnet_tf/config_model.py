@@ -54,6 +54,7 @@ class ModelConfig:
             smoothly into the hole (paper: no). It has no weights.
         patches: bool, whether the network sees the hole filled with patches of the known part instead of empty, and
             decides for each pixel how much of their fine detail is added to its prediction (paper: no).
+        blend_patches: bool, whether it blends patches and prediction instead; needs `patches` (paper: no).
         shifted_skips: bool, whether the hole's part of the finer encoder features is moved from where the shift
             connection found its match, so that the skips bring texture there instead of nothing (paper: no). The shift
             is `"hard"` or `"random"`.
@@ -75,6 +76,7 @@ class ModelConfig:
     mask_channel: bool = True
     seamless: bool = False
     patches: bool = False
+    blend_patches: bool = False
     shifted_skips: bool = False
     smooth_upsampling: bool = False
     noise: bool = False
@@ -103,6 +105,8 @@ class ModelConfig:
         check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
         fitting = not self.patches or (self.image_size % 16 == 0 and self.image_size >= 64)
         check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
+        fitting = self.patches or not self.blend_patches
+        check("model.blend_patches", self.blend_patches, fitting, "false where `patches` is false")
         fitting = not self.shifted_skips or (self.shift in ("hard", "random") and self.shift_layers)
         check("model.shifted_skips", self.shifted_skips, fitting, 'false unless `shift` is "hard" or "random"')
         kinds = NORMALIZATIONS

@@ -303,3 +303,17 @@ def test_what_is_predicted_beyond_white_is_white_but_in_training():
     generator.decoder_ups[0].bias.assign([1.0, 1.0, 1.0])  # tanh(1) = 0.76, and the detail on top
     assert float(tf.reduce_max(generator(inputs, training=True))) > 1.2
     assert float(tf.reduce_max(generator(inputs))) == 1.0
+
+
+def test_patches_are_blended_with_the_prediction_as_far_as_the_gate_is_open():
+    generator, inputs = still(patches=True, blend_patches=True), a_pattern_with_a_hole()
+    hole = np.broadcast_to(inputs["mask"] > 0.5, inputs["image"].shape)
+    filled = layers.fill_from_patches(layers.mask_image(inputs["image"], inputs["mask"]), inputs["mask"]).numpy()
+    generator.decoder_ups[0].bias.assign([0.5, 0.5, 0.5])
+    for bias in (-50.0, -1.0, 50.0):
+        generator.detail_gate.bias.assign([bias])
+        share = 1 / (1 + np.exp(-bias))
+        expected = share * filled + (1 - share) * np.tanh(0.5)
+        predicted_image = generator(inputs, training=True).numpy()
+        np.testing.assert_allclose(predicted_image[hole], expected[hole], atol=1e-5)
+        np.testing.assert_allclose(predicted_image[~hole], np.tanh(0.5), atol=1e-5)

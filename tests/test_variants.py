@@ -37,6 +37,7 @@ GENERATORS = {
     "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
     "seamless": ["model.seamless=true"],
     "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
+    "blended patches": ["model.patches=true", "model.blend_patches=true", "model.seamless=true"],
     "smooth with noise": ["model.smooth_upsampling=true", "model.noise=true"],
     "shifted skips": ["model.shifted_skips=true", "model.shift_layers=[4, 2]"],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],

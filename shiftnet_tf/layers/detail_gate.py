@@ -1,13 +1,17 @@
-"""How much of the fine detail of patches is let into a prediction.
+"""How much of the patches that a hole is filled with is let into a prediction.
 
-In: decoder features [B, S/2, S/2, C], an image float32 [B, S, S, 3] whose hole is filled with patches, and the mask
-float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, 3], to be added to the prediction.
+In: decoder features [B, S/2, S/2, C], the prediction and an image whose hole is filled with patches, float32
+[B, S, S, 3], and the mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, 3]. With the share
 
-    detail = image - blur(image),    out = 2 sigmoid(g(features) + w * s) * detail
+    w = sigmoid(g(features) + v * s)
 
-with g a transposed convolution to one channel and s the share of hole in a window around each pixel, from 0 to 1. In
-a thin stroke the known pixels are near and the prediction alone is exact; in a wide hole it is a blur that the detail
-makes look real, at little cost in PSNR. The weight w tells them apart.
+of each pixel, g a transposed convolution to one channel and s the share of hole in a window around the pixel, from 0
+to 1, either the fine detail of the patches is added to the prediction, or both are blended:
+
+    out = prediction + 2 w (patches - blur(patches)),    out = w patches + (1 - w) prediction
+
+In a thin stroke the known pixels are near and the prediction alone is exact; in a wide hole it is a blur that the
+patches make look real, at little cost in PSNR. The weight v tells them apart.
 """
 
 import keras
@@ -21,11 +25,15 @@ _BLUR = 7  # pixels, twice
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
 class DetailGate(SubpixelUpsampling):
-    """Lets the fine detail of an image through, as much at each pixel as features and mask say.
+    """Lets patches into a prediction, as much at each pixel as features and mask say.
+
+    Args:
+        blend: bool, whether patches and prediction are blended, or fine detail is added. Defaults to False.
 
     Call arguments:
         features: float [B, S/2, S/2, C].
-        image: float32 [B, S, S, 3]; S is a multiple of 8.
+        predicted_image: float32 [B, S, S, 3]; S is a multiple of 8.
+        filled_image: float32 [B, S, S, 3], its hole filled with patches.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
@@ -33,24 +41,32 @@ class DetailGate(SubpixelUpsampling):
 
     Example:
 
-    >>> image, mask = tf.random.normal([1, 64, 64, 3]), tf.ones([1, 64, 64, 1])
-    >>> DetailGate()(tf.zeros([1, 32, 32, 4]), image, mask).shape
+    >>> images, mask = tf.random.normal([2, 1, 64, 64, 3]), tf.ones([1, 64, 64, 1])
+    >>> DetailGate()(tf.zeros([1, 32, 32, 4]), *tf.unstack(images), mask).shape
     TensorShape([1, 64, 64, 3])
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, blend=False, **kwargs):
         super().__init__(**{"filters": 1, **kwargs})
+        self.blend = blend
 
     def build(self, input_shape, *_):
         super().build(input_shape)
         self.share_weight = self.add_weight(shape=(1,), initializer="zeros", name="share_weight")
 
-    def call(self, features, image, mask):
-        image, mask = tf.cast(image, tf.float32), tf.cast(mask, tf.float32)  # as in mixed precision they are not
+    def call(self, features, predicted_image, filled_image, mask):
+        # As in mixed precision they are not.
+        predicted_image, filled_image, mask = (tf.cast(x, tf.float32) for x in (predicted_image, filled_image, mask))
         logits = tf.cast(super().call(features), tf.float32)  # [B, S, S, 1]
         logits += tf.cast(self.share_weight, tf.float32) * _share(mask)
-        detail = image - tf.nn.avg_pool2d(tf.nn.avg_pool2d(image, _BLUR, 1, "SAME"), _BLUR, 1, "SAME")
-        return 2.0 * tf.math.sigmoid(logits) * detail
+        share = tf.math.sigmoid(logits)
+        if self.blend:
+            return predicted_image + share * (filled_image - predicted_image)
+        blurred = tf.nn.avg_pool2d(tf.nn.avg_pool2d(filled_image, _BLUR, 1, "SAME"), _BLUR, 1, "SAME")
+        return predicted_image + 2.0 * share * (filled_image - blurred)
+
+    def get_config(self):
+        return {**super().get_config(), "blend": self.blend}
 
 
 def _share(mask):

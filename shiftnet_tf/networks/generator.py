@@ -55,6 +55,7 @@ class Generator(keras.Model):
             `layers.membrane`. Defaults to False.
         patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
             as much of their detail as its gate lets through. Defaults to False.
+        blend_patches: bool, whether the patches themselves are blended with the prediction instead. Defaults to False.
         shifted_skips: bool, whether the finer encoder features in the hole are moved along with those of the shift
             connection, see `layers.shift_cells`. Defaults to False.
         smooth_upsampling: bool, whether the decoder's convolutions but the last blur what they enlarge, see
@@ -99,6 +100,7 @@ class Generator(keras.Model):
         mask_channel=True,
         seamless=False,
         patches=False,
+        blend_patches=False,
         shifted_skips=False,
         smooth_upsampling=False,
         noise=False,
@@ -117,6 +119,7 @@ class Generator(keras.Model):
         self.mask_channel = mask_channel
         self.seamless = seamless
         self.patches = patches
+        self.blend_patches = blend_patches
         self.shifted_skips = shifted_skips
         self.smooth_upsampling = smooth_upsampling
         self.noise = noise
@@ -137,7 +140,7 @@ class Generator(keras.Model):
         self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
         finer = range(1, min(self.shift_layers, default=depth)) if noise else ()
         self.noises = {i: layers.ConstantNoise(i, name=f"noise_{i + 1}") for i in finer}
-        self.detail_gate = layers.DetailGate(name="detail_gate") if patches else None
+        self.detail_gate = layers.DetailGate(blend=blend_patches, name="detail_gate") if patches else None
         self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
     def build(self, input_shape=None):
@@ -192,7 +195,7 @@ class Generator(keras.Model):
             error = layers.membrane(masked_image - predicted_image, mask)
             predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
         if self.patches:
-            detailed_image = predicted_image + self.detail_gate(x, seen, mask)
+            detailed_image = self.detail_gate(x, predicted_image, seen, mask)
             predicted_image = layers.composite(detailed_image, predicted_image, mask)
         if not training and (self.seamless or self.patches):
             predicted_image = tf.clip_by_value(predicted_image, -1.0, 1.0)
