@@ -55,13 +55,8 @@ class ModelConfig:
         patches: bool, whether the network sees the hole filled with patches of the known part instead of empty, and
             decides for each pixel how much of their fine detail is added to its prediction (paper: no).
         blend_patches: bool, whether it blends patches and prediction instead; needs `patches` (paper: no).
-        shifted_skips: bool, whether the hole's part of the finer encoder features is moved from where the shift
-            connection found its match, so that the skips bring texture there instead of nothing (paper: no). The shift
-            is `"hard"` or `"random"`.
         smooth_upsampling: bool, whether the decoder blurs what it enlarges, so that it has no regular pattern to make
             texture of (paper: no).
-        noise: bool, whether the decoder gets constant noise to make texture of, at the sizes finer than the shift
-            connections (paper: no).
     """
 
     image_size: int = 256
@@ -77,9 +72,7 @@ class ModelConfig:
     seamless: bool = False
     patches: bool = False
     blend_patches: bool = False
-    shifted_skips: bool = False
     smooth_upsampling: bool = False
-    noise: bool = False
 
     def __post_init__(self):
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
@@ -107,8 +100,6 @@ class ModelConfig:
         check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
         fitting = self.patches or not self.blend_patches
         check("model.blend_patches", self.blend_patches, fitting, "false where `patches` is false")
-        fitting = not self.shifted_skips or (self.shift in ("hard", "random") and self.shift_layers)
-        check("model.shifted_skips", self.shifted_skips, fitting, 'false unless `shift` is "hard" or "random"')
         kinds = NORMALIZATIONS
         check("model.normalization", self.normalization, self.normalization in kinds, f"one of {', '.join(kinds)}")
         check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")

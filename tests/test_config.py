@@ -64,7 +64,6 @@ def test_overrides(tmp_path):
         ("[model]\nfilters = 1000000", "`model.filters` must be from 1 to 1024. Received: 1000000"),
         ("[model]\nimage_size = 65536", "`model.image_size` must be at most 8192"),
         ("[model]\nblend_patches = true", "`model.blend_patches` must be false where `patches` is false"),
-        ("[model]\nshifted_skips = true\nshift_layers = []", "`model.shifted_skips` must be false unless"),
         ("[losses]\nperceptual = 1", "`losses.vgg16_weights` must be a path where"),
         ('[losses]\nfeatures = "resnet"', "`losses.features` must be one of vgg16, efficientnet_lite0"),
         ("[losses]\nadversarial = 0\nfeature_matching = 1", "`losses.feature_matching` must be 0 where"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.layers import RandomShiftConnection, ShiftConnection, graph_for, shift_cells
+from shiftnet_tf.layers import RandomShiftConnection, ShiftConnection
 
 
 def slow_shift(decoder, mask, *sources):
@@ -141,20 +141,3 @@ def test_round_trip_through_its_config():
     assert ShiftConnection.from_config(layer.get_config()).name == "shift"
     layer = RandomShiftConnection(seed=5)
     assert RandomShiftConnection.from_config(layer.get_config()).seed == 5
-
-
-@pytest.mark.parametrize("target", ["tensorflow", "mobile-gpu"])
-@pytest.mark.parametrize("cell", [1, 2, 4])
-def test_finer_features_are_moved_cell_by_cell(target, cell):
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(2, 3 * cell, 4 * cell, 5)).astype(np.float32)
-    shift_map = rng.integers(-1, 12, size=(2, 3, 4)).astype(np.int32)
-    with graph_for(target):
-        moved = shift_cells(tf.constant(features), tf.constant(shift_map), cell).numpy()
-    for b in range(2):
-        for y in range(3):
-            for x in range(4):
-                source = shift_map[b, y, x] if shift_map[b, y, x] >= 0 else 4 * y + x
-                v, u = divmod(int(source), 4)
-                expected = features[b, v * cell : (v + 1) * cell, u * cell : (u + 1) * cell]
-                np.testing.assert_array_equal(moved[b, y * cell : (y + 1) * cell, x * cell : (x + 1) * cell], expected)

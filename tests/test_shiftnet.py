@@ -9,7 +9,6 @@ from tensorflow.python.framework import config as tensorflow_config
 
 from shiftnet_tf import config_file, config_model, data, gan_losses, losses, metrics
 from shiftnet_tf.layers import composite, hole_window
-from shiftnet_tf.networks import Generator
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 
@@ -343,16 +342,3 @@ def test_each_new_loss_moves_in_thirty_steps(batch, random_features, name):
     dataset = tf.data.Dataset.from_tensors(batch).repeat(30)
     last = [model.fit(dataset, verbose=0).history[f"{name}_loss"][0] for _ in range(2)][1]
     assert np.isfinite(last) and last < (0.9 if name != "feature_matching" else 1.0) * first
-
-
-def test_shifted_skips_bring_features_of_the_known_part_into_the_hole(batch):
-    model = compiled(settings_with(model={"shifted_skips": True}))
-    generator, image, mask = model.generator, batch["image"], batch["mask"]
-    plain = Generator.from_config(generator.get_config() | {"shifted_skips": False})
-    plain.build()
-    plain.set_weights(generator.get_weights())
-    assert np.abs(generator(batch) - plain(batch)).max() > 1e-4
-    no_hole = {"image": image, "mask": tf.zeros_like(mask)}
-    np.testing.assert_allclose(generator(no_hole), plain(no_hole), atol=1e-6)
-    noise = composite(tf.random.normal(image.shape), image, mask)  # what lies under the mask reaches nothing
-    np.testing.assert_array_equal(generator(batch), generator({"image": noise, "mask": mask}))

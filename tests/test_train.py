@@ -101,7 +101,6 @@ ADVERSARIAL = [
     "losses.feature_matching=5",
     "losses.r1=0.1",
     "losses.r1_every=3",
-    "model.noise=true",
     "model.smooth_upsampling=true",
     "masks.objects=1",
 ]

@@ -38,8 +38,7 @@ GENERATORS = {
     "seamless": ["model.seamless=true"],
     "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
     "blended patches": ["model.patches=true", "model.blend_patches=true", "model.seamless=true"],
-    "smooth with noise": ["model.smooth_upsampling=true", "model.noise=true"],
-    "shifted skips": ["model.shifted_skips=true", "model.shift_layers=[4, 2]"],
+    "smooth": ["model.smooth_upsampling=true"],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
@@ -57,7 +56,7 @@ TRAININGS = {
     "texture": ["losses.texture=20", "model.seamless=true"],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("wgan_gp, batch norm", "patches", "texture", "smooth with noise")
+SAMPLE = ("wgan_gp, batch norm", "blended patches", "texture", "smooth")
 
 
 def long_but_for_the_sample(variants):

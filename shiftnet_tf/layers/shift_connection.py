@@ -124,32 +124,6 @@ class RandomShiftConnection(ShiftConnection):
         return {**super().get_config(), "seed": self.seed}
 
 
-def shift_cells(features, shift_map, cell):
-    """Moves finer features along with those of a shift connection, cell by cell.
-
-    Args:
-        features: float [B, H * cell, W * cell, C].
-        shift_map: int32 [B, H, W], the source of each position as row * W + column; negative: stays.
-        cell: int, side of a cell in positions of `features`.
-
-    Returns:
-        float [B, H * cell, W * cell, C].
-    """
-    height, width = shift_map.shape[1:3]
-    positions = height * width
-    sources = tf.reshape(shift_map, [-1, positions])
-    sources = tf.where(sources < 0, tf.range(positions), sources)
-    cells = tf.nn.space_to_depth(features, cell) if cell > 1 else features  # [B, H, W, cell * cell * C]
-    flat = tf.reshape(cells, [-1, positions, cells.shape[-1]])
-    if for_mobile_gpu():
-        chosen = tf.cast(tf.equal(sources[:, :, tf.newaxis], tf.range(positions)), flat.dtype)
-        moved = tf.linalg.matmul(chosen, flat)
-    else:
-        moved = tf.gather(flat, sources, batch_dims=1)
-    moved = tf.reshape(moved, [-1, height, width, cells.shape[-1]])
-    return tf.nn.depth_to_space(moved, cell) if cell > 1 else moved
-
-
 def shift_map_of(nearest, filled):
     """The source of each position that was filled, -1 elsewhere.
 

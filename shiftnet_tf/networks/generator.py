@@ -56,12 +56,8 @@ class Generator(keras.Model):
         patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
             as much of their detail as its gate lets through. Defaults to False.
         blend_patches: bool, whether the patches themselves are blended with the prediction instead. Defaults to False.
-        shifted_skips: bool, whether the finer encoder features in the hole are moved along with those of the shift
-            connection, see `layers.shift_cells`. Defaults to False.
         smooth_upsampling: bool, whether the decoder's convolutions but the last blur what they enlarge, see
             `layers.SubpixelUpsampling`. Defaults to False.
-        noise: bool, whether the decoder gets constant noise at the sizes finer than the last shift connection, see
-            `layers.ConstantNoise`. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
@@ -101,9 +97,7 @@ class Generator(keras.Model):
         seamless=False,
         patches=False,
         blend_patches=False,
-        shifted_skips=False,
         smooth_upsampling=False,
-        noise=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -120,9 +114,7 @@ class Generator(keras.Model):
         self.seamless = seamless
         self.patches = patches
         self.blend_patches = blend_patches
-        self.shifted_skips = shifted_skips
         self.smooth_upsampling = smooth_upsampling
-        self.noise = noise
         ModelConfig(**{name: getattr(self, name) for name in _ARGUMENTS})  # checks them
 
         widths = [filters * min(2**layer, 8) for layer in range(depth)]
@@ -138,8 +130,6 @@ class Generator(keras.Model):
             for i, width in enumerate([3, *widths[:-1]])
         ]
         self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
-        finer = range(1, min(self.shift_layers, default=depth)) if noise else ()
-        self.noises = {i: layers.ConstantNoise(i, name=f"noise_{i + 1}") for i in finer}
         self.detail_gate = layers.DetailGate(blend=blend_patches, name="detail_gate") if patches else None
         self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
 
@@ -153,8 +143,6 @@ class Generator(keras.Model):
             if i == 0 and self.patches:
                 self.detail_gate.build((None, None, None, channels))
             channels = self.decoder_ups[i].filters
-            if i in self.noises:
-                self.noises[i].build((None, None, None, channels))
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
                 shift.build((None, None, None, channels))
@@ -173,11 +161,10 @@ class Generator(keras.Model):
         *skips, bottleneck = self._encode(seen, mask, training)
         mirrored = self._mirrored_features(seen, mask, training)
         features = {}
-        moved_by = None  # layer, shift map and mask of the last shift connection
         x = tf.nn.relu(bottleneck)
         for i in reversed(range(1, self.depth)):
             x = self.decoder_norms[i - 1](self.decoder_ups[i](x), training=training)  # [B, S / 2**i, S / 2**i, width]
-            decoder = tf.nn.relu(self.noises[i](x) if i in self.noises else x)
+            decoder = tf.nn.relu(x)
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
@@ -185,10 +172,7 @@ class Generator(keras.Model):
                 second = {"mirrored_features": mirrored[i]} if mirrored else {}
                 x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True, **second)
                 features[i] = (decoder, feature_mask, shift_map)
-                moved_by = (i, shift_map, feature_mask)
             else:
-                if self.shifted_skips and moved_by:
-                    encoder = self._filled_skip(encoder, mask, i, *moved_by)
                 x = tf.concat([decoder, encoder], axis=-1) if self.skips else decoder
         predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
         if self.seamless:
@@ -204,14 +188,6 @@ class Generator(keras.Model):
         names = ("decoder_features", "feature_mask", "shift_map")
         listed = {name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)}
         return predicted_image, listed
-
-    def _filled_skip(self, encoder, mask, layer, shift_layer, shift_map, feature_mask):
-        """Encoder features of a finer layer, in the hole those of the cells that the shift connection took."""
-        cell = 2 ** (shift_layer - layer)
-        moved = layers.shift_cells(encoder, shift_map, cell)
-        coarse = tf.repeat(tf.repeat(feature_mask, cell, axis=1), cell, axis=2)
-        hole = coarse * tf.cast(layers.downsample_mask(mask, layer, self.feature_mask), coarse.dtype)
-        return tf.where(hole > 0.5, moved, encoder)
 
     def _mirrored_features(self, seen, mask, training):
         """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
