@@ -61,7 +61,7 @@ def make_run(options, path):
     settings = config.Config(
         model=ModelConfig(filters=options.filters, image_size=options.image_size),
         discriminator=DiscriminatorConfig(filters=options.filters),
-        data=config.DataConfig(photos=str(options.photos), short_side=max(350, options.image_size)),
+        data=config.DataConfig(photos=(str(options.photos),), short_side=max(350, options.image_size)),
         training=config.TrainingConfig(batch_size=options.batch),
     )
     data.open_photos(settings)  # what is wrong with them is said now
