@@ -55,7 +55,7 @@ def test_the_run_folder_holds_all_of_the_run(small_run):
     versions = json.loads((small_run / "versions.json").read_text())
     assert {"tensorflow", "keras", "python", "shiftnet_tf"} <= set(versions)
     log = (small_run / "log.txt").read_text()
-    assert "photos: 32 to train on, 8 to validate with, 0 skipped" in log and "XLA: o" in log
+    assert "photos: 32 to train on, 8 to validate with (val), 0 skipped" in log and "XLA: o" in log
     assert "device: " in log and "epoch 2/2" in log
     assert [path.name for path in sorted((small_run / "pictures").iterdir())] == [
         f"epoch-{epoch:04}.png" for epoch in range(3)
