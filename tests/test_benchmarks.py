@@ -162,7 +162,8 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
         says(capsys, 2, "cannot write", main(["--json", "/proc/a.json"]))
         wrong = ["--without-torch", "--image-size", "250"]
         says(capsys, 2, "must be a multiple of 256 (2 to the `depth` of 8). Received: 250", main(wrong))
-        says(capsys, 2, "`model.filters` must be from 1 to 1024. Received: -4", main(["--without-torch", "--filters", "-4"]))
+        wrong = ["--without-torch", "--filters", "-4"]
+        says(capsys, 2, "`model.filters` must be from 1 to 1024. Received: -4", main(wrong))
     says(capsys, 2, "--picture must end in .png", script.main(["--picture", str(tmp_path / "a.jpg")]))
     says(capsys, 2, "--keep must be a new folder", script.main(["--keep", str(tmp_path)]))
     says(capsys, 2, "--filters is the base width", script.main(["--run", str(small_run), "--filters", "8"]))
