@@ -15,6 +15,7 @@ from shiftnet_tf.mask_files import CHANNELS, MaskSettings
 from shiftnet_tf.quiet import quiet_start
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
+from shiftnet_tf.runtime.refine import DETAILS
 
 
 def _inpaint(options):
@@ -40,6 +41,7 @@ def _inpaint(options):
         settings,
         options.save_shift_map,
         _pixels(options),
+        options.detail,
     )
     if filled:
         print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}; {filled.plan}")
@@ -65,6 +67,7 @@ def _inpaint_folder(options, settings):
         options.workers,
         options.skip_existing,
         _pixels(options),
+        options.detail,
     )
     counts, failed = {}, []
     with open(options.log, "a", encoding="utf-8") if options.log else contextlib.nullcontext() as log:
@@ -176,6 +179,13 @@ def _add_inpaint(commands):
         default="auto",
         help="what the model looks at: the whole photo (resize), each hole and its surroundings (crop), or overlapping "
         "windows (tile); default: what fits the holes",
+    )
+    parser.add_argument(
+        "--detail",
+        choices=DETAILS,
+        default="auto",
+        help="take detail from the network (model), or copy pixels of the photo at its own resolution, guided by the "
+        "network (shift-map); default: shift-map for wide holes, model for narrow ones",
     )
     parser.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
     parser.add_argument("--max-pixels", type=float, metavar="MILLIONS", help="of a photo, at most 179 (default)")

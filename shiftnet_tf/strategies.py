@@ -34,18 +34,26 @@ class Plan:
         strategy: str, what was taken: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
         windows: tuple of Window; none where there is no hole.
         wider: dict of some of the windows (those of crops) to a tuple of wider Windows around each, for its colours.
+        holes: int, holes of the mask, near ones taken together.
+        copied: tuple of Window, the bounding boxes of those that are filled with copied pixels.
     """
 
     strategy: str
     windows: tuple
     wider: dict = field(default_factory=dict)
+    holes: int = 0
+    copied: tuple = ()
 
     def __str__(self):
         sides = sorted({max(window.height, window.width) for window in self.windows})
         if not sides:
             return "no hole"
         size = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
-        return f"{self.strategy}, {len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
+        detail = "shift map" if self.copied else "model"
+        if 0 < len(self.copied) < self.holes:
+            detail = f"shift map in {len(self.copied)} of {self.holes} holes"
+        windows = f"{len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
+        return f"{self.strategy}, {windows}, detail: {detail}"
 
 
 def plan(mask, image_size, strategy="auto"):
@@ -135,6 +143,17 @@ class _Hole:
             for column, column_weight in ((np.floor(columns), 1 - columns % 1), (np.ceil(columns), columns % 1)):
                 weighted += self.sums[row.astype(int), column.astype(int)] * row_weight * column_weight
         return weighted
+
+
+def hole_boxes(mask, image_size):
+    """Return the bounding boxes of the holes, near ones together: list of Window.
+
+    Args:
+        mask: [H, W], nonzero = hole.
+        image_size: int, S in pixels, of the model.
+    """
+    box = bounds(mask)
+    return [] if box is None else [hole.box for hole in _holes(mask, box, image_size, mask.shape)]
 
 
 def _counts(mask, box, cell):

@@ -51,6 +51,7 @@ def inpaint_photo(
     max_pixels: int | None = None,
     file_format: str | None = None,
     check: Callable | None = None,
+    detail: str = "auto",
 ) -> Filled:
     """Reads a photo and its masks and fills the hole; nothing is written.
 
@@ -58,7 +59,7 @@ def inpaint_photo(
         inpainter: Inpainter.
         photo: str or Path of the photo, or bytes, the content of the file.
         masks: list of str or Path of mask files, or bytes, see `mask_files`; their holes are joined.
-        strategy: str, see `Inpainter`.
+        strategy, detail: str, see `Inpainter`.
         settings: MaskSettings; None for the defaults.
         shift_map: bool, whether to draw where each part of the hole was filled from.
         max_pixels: int, width times height that is accepted; None: 179 million.
@@ -79,7 +80,7 @@ def inpaint_photo(
     photo = Photo(photo, max_pixels)
     photo.check_format(file_format or photo.own_format)
     before = photo.reduced(MAP_SIDE) if shift_map and hole.any() else None
-    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, check)
+    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, check, detail)
     sheet = pictures.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
     return Filled(photo, plan, sheet)
 
@@ -93,6 +94,7 @@ def inpaint_file(
     settings: MaskSettings | None = None,
     shift_map: str | Path | None = None,
     max_pixels: int | None = None,
+    detail: str = "auto",
 ) -> Filled:
     """Fills the hole of a photo file.
 
@@ -106,7 +108,7 @@ def inpaint_file(
             shapes, see `mask_files`; a list of several is joined.
         out: str or Path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
             formats do not; JPEG to JPEG keeps the quality.
-        strategy: str, see `Inpainter`.
+        strategy, detail: str, see `Inpainter`.
         settings: MaskSettings, how the mask is read; None for the defaults.
         shift_map: str or Path of a second picture, which shows where each part of the hole was filled from (see
             `pictures.shift_map_sheet`); None for none. It is not written where the mask has no hole.
@@ -129,7 +131,7 @@ def inpaint_file(
         if Path(shift_map).resolve() in (path.resolve() for path in (photo, *masks, out)):
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     filled = inpaint_photo(
-        inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, file_format=out_format
+        inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, out_format, detail=detail
     )
     if not filled and filled.photo.is_a(out_format):
         write_atomically(out, lambda part: shutil.copyfile(photo, part))

@@ -87,6 +87,7 @@ def inpaint_folder(
     workers: int = 2,
     skip_existing: bool = False,
     max_pixels: int | None = None,
+    detail: str = "auto",
 ) -> tuple[int, Iterator[Outcome]]:
     """Fills all photos of a folder; a bad one does not stop the others.
 
@@ -94,7 +95,7 @@ def inpaint_folder(
         inpainter: Inpainter, which all workers share.
         photos, masks: see `pair`.
         out: str or Path of the folder to write to; it and those in it are made. A result has its photo's path.
-        strategy, settings, max_pixels: see `files.inpaint_file`.
+        strategy, settings, max_pixels, detail: see `files.inpaint_file`.
         suffix: str, such as `".png"`, of the results; None keeps each photo's own.
         workers: int, photos at a time: while one is computed, others are read and written.
         skip_existing: bool, whether to leave alone what is there already.
@@ -132,7 +133,9 @@ def inpaint_folder(
             if mask is None:
                 raise InputError(f"there is no mask {path.with_suffix('')}.* in {masks}")
             target.parent.mkdir(parents=True, exist_ok=True)
-            filled = inpaint_file(inpainter, photos / path, mask, target, strategy, settings, max_pixels=max_pixels)
+            filled = inpaint_file(
+                inpainter, photos / path, mask, target, strategy, settings, max_pixels=max_pixels, detail=detail
+            )
         except (ShiftNetError, OSError) as error:
             return outcome("failed", error=str(error))
         except Exception as error:  # of one photo among many: it is told, and the others go on

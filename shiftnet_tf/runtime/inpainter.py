@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from shiftnet_tf import artifact, strategies
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.runtime import backends, filling, grouping, memory
+from shiftnet_tf.runtime import backends, filling, grouping, memory, refine
 
 _ABSENT = object()
 
@@ -43,13 +44,16 @@ class Inpainter:
         mask: numpy [H, W], bool or numbers, nonzero = hole.
         strategy: str, how a photo of another size than the model's is looked at: `"resize"`, `"crop"`, `"tile"`, or
             `"auto"` (default), see `strategies`.
+        detail: str, where the detail of the filled region comes from: `"model"`, the network's answer; `"shift-map"`,
+            pixels of the photo, copied at its own resolution with the network's answer as the guide; or `"auto"`
+            (default), the shift map for wide holes and the network for narrow ones, see `refine`.
         return_shift_map: bool, default False.
 
     Returns:
         numpy uint8 [H, W, 3]: known pixels bit for bit those of `image`. With `return_shift_map` also a list with
-        (Window, int32 [h, w]) for each window that the model looked at (none without a hole): the map is of the window
-        scaled to the model's size, row * w + column of the known position that filled a hole position, plus h * w where
-        its mirror image did, -1 elsewhere.
+        (Window, int32 [h, w]) for each window that the hole was filled from (none without a hole). Of the network: the
+        window scaled to the model's size, row * w + column of the known position that filled a hole position, plus
+        h * w where its mirror image did, -1 elsewhere. Of copied pixels: the window at the photo's own size, likewise.
 
     Raises:
         InputError: no such model, a file that is not the one exported, arrays of another kind, a mask of another
@@ -129,11 +133,16 @@ class Inpainter:
         self.provider = backend.provider
 
     def __call__(
-        self, image: np.ndarray, mask: np.ndarray, strategy: str = "auto", return_shift_map: bool = False
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        strategy: str = "auto",
+        return_shift_map: bool = False,
+        detail: str = "auto",
     ) -> np.ndarray | tuple:
         image, mask = filling.checked(image, mask)
         canvas = filling.ArrayCanvas(image.copy())
-        _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map)
+        _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map, detail=detail)
         return (canvas.image, shift_maps) if return_shift_map else canvas.image
 
     def fill(
@@ -143,6 +152,7 @@ class Inpainter:
         strategy: str = "auto",
         return_shift_map: bool = False,
         check: Callable | None = None,
+        detail: str = "auto",
     ) -> tuple[strategies.Plan, list]:
         """Fills the holes of a canvas in place: what every other way comes down to.
 
@@ -151,14 +161,18 @@ class Inpainter:
             mask: bool [H, W], of the canvas's size; not all of it hole.
             strategy: str, see above.
             return_shift_map: bool, see above.
-            check: function that is called before each batch of windows and may raise, to give up; None for none.
+            check: function that is called before each step and may raise, to give up; None for none.
+            detail: str, see above.
 
         Returns:
             (strategies.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
         """
-        if return_shift_map and "shift_map" not in self._backend.outputs:
-            raise InputError(f"{self.path} has no shift map: export the model with --shift-map")
-        plan = strategies.plan(mask, self.image_size, strategy)
+        plan = self._plan(mask, strategy, detail)
+        of_model = return_shift_map and "shift_map" in self._backend.outputs
+        if return_shift_map and not of_model and len(plan.copied) < plan.holes:
+            raise InputError(
+                f"{self.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
+            )
         size = self._batch_size(None)
         work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
         for first in range(0, len(work.looks), size):
@@ -168,9 +182,14 @@ class Inpainter:
             outputs = self._run([work.read(look) for look in some])
             for i, look in enumerate(some):
                 work.put(look, outputs["inpainted_image"][i])
-                if return_shift_map and look[1] is None:
+                if of_model and look[1] is None and len(plan.copied) < plan.holes:
                     shift_maps.append((look[0], outputs["shift_map"][i]))
-        return plan, shift_maps
+        return plan, shift_maps + _copy(canvas, mask, plan, check, return_shift_map)
+
+    def _plan(self, mask, strategy, detail):
+        boxes = strategies.hole_boxes(mask, self.image_size)
+        copied = tuple(box for box in boxes if refine.copies(mask, box, detail))
+        return replace(strategies.plan(mask, self.image_size, strategy), holes=len(boxes), copied=copied)
 
     def batch(
         self,
@@ -178,6 +197,7 @@ class Inpainter:
         masks: Iterable[np.ndarray],
         batch_size: int | None = None,
         strategy: str = "auto",
+        detail: str = "auto",
     ) -> Iterator[np.ndarray]:
         """Fills many photos, of any size each, a few at a time through the one session.
 
@@ -190,7 +210,7 @@ class Inpainter:
             masks: iterable of as many [H, W], nonzero = hole.
             batch_size: int, windows at a time; None (default) takes one on a CPU, where more gain nothing and may
                 change a rounding, and on a GPU as many as the available memory is for, see `memory.batch_size`.
-            strategy: str, see above.
+            strategy, detail: str, see above.
 
         Returns:
             A generator of uint8 [H, W, 3]. Where a pair is bad, or one of the two ends before the other, it raises
@@ -204,7 +224,7 @@ class Inpainter:
         >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
         ...     show(inpainted)
         """
-        return self._stream(images, masks, strategy, self._batch_size(batch_size))
+        return self._stream(images, masks, strategy, detail, self._batch_size(batch_size))
 
     def _batch_size(self, wanted):
         if wanted is None and not self._backend.batch_sizes:
@@ -212,13 +232,13 @@ class Inpainter:
         size = memory.batch_size(wanted, self.image_size)
         return 1 if self._batch == 1 else size
 
-    def _stream(self, photos, masks, strategy, size):
+    def _stream(self, photos, masks, strategy, detail, size):
         waiting = []
         for index, (image, mask) in enumerate(itertools.zip_longest(photos, masks, fillvalue=_ABSENT)):
             try:
                 if image is _ABSENT or mask is _ABSENT:
                     raise InputError(f"there is no {'photo' if image is _ABSENT else 'mask'} any more")
-                waiting.append(self._prepared(*filling.checked(image, mask), strategy))
+                waiting.append(self._prepared(*filling.checked(image, mask), strategy, detail))
             except InputError as error:
                 yield from self._filled(waiting, size)
                 raise InputError(f"pair {index}: {error}") from error
@@ -227,9 +247,9 @@ class Inpainter:
                 waiting = []
         yield from self._filled(waiting, size)
 
-    def _prepared(self, image, mask, strategy):
+    def _prepared(self, image, mask, strategy, detail):
         """(Filling, its pairs for the model) of a photo."""
-        plan = strategies.plan(mask, self.image_size, strategy)
+        plan = self._plan(mask, strategy, detail)
         work = filling.Filling(filling.ArrayCanvas(image.copy()), mask, plan, self.image_size)
         return work, [work.read(look) for look in work.looks]
 
@@ -240,7 +260,14 @@ class Inpainter:
         for work, _ in waiting:
             for look in work.looks:
                 work.put(look, next(answers))
+            _copy(work.canvas, work.mask, work.plan)
             yield work.canvas.image
 
     def _run(self, pairs):
         return grouping.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))
+
+
+def _copy(canvas, mask, plan, check=None, return_shift_map=False):
+    """Fills the holes of a plan that take copied pixels; the shift maps where they are asked for."""
+    found = [refine.refine(canvas, mask, box, check, return_shift_map=return_shift_map) for box in plan.copied]
+    return found if return_shift_map else []

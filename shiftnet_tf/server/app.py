@@ -218,6 +218,7 @@ class _Service:
             self.limits.pixels,
             None if shift_map else wanted.file_format,
             check,
+            wanted.detail,
         )
         if not shift_map:
             return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, str(filled.plan)

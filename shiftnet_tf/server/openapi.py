@@ -1,10 +1,17 @@
 """The request and the answers as OpenAPI says them."""
 
 from shiftnet_tf.mask_files import CHANNELS
+from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.strategies import STRATEGIES
 
 _CHOICES = {
     "strategy": {"type": "string", "enum": list(STRATEGIES), "default": "auto"},
+    "detail": {
+        "type": "string",
+        "enum": list(DETAILS),
+        "default": "auto",
+        "description": "model: the network's detail; shift-map: pixels copied from the photo, guided by the network",
+    },
     "format": {"type": "string", "example": "png", "description": "of the answer; default: the photo's own"},
     "invert": {"type": "boolean", "default": False, "description": "what is marked stays, all else is hole"},
     "dilate": {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0, "description": "pixels"},

@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError, check, first_line
 from shiftnet_tf.mask_files import MaskSettings
+from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.strategies import STRATEGIES
 
-FIELDS = ("image", "mask", "strategy", "format", "invert", "dilate", "threshold", "mask_channel")
+FIELDS = ("image", "mask", "strategy", "detail", "format", "invert", "dilate", "threshold", "mask_channel")
 _MOST_MASKS = 16
 
 
@@ -37,6 +38,7 @@ class Wanted:
         strategy: str.
         file_format: str, Pillow's name, or None for the photo's own.
         settings: MaskSettings.
+        detail: str.
     """
 
     photo: bytes
@@ -44,6 +46,7 @@ class Wanted:
     strategy: str = "auto"
     file_format: str | None = None
     settings: MaskSettings = field(default_factory=MaskSettings)
+    detail: str = "auto"
 
 
 async def read_body(request, limit):
@@ -158,8 +161,9 @@ def _wanted(values):
     for name, most in (("image", 1), ("mask", _MOST_MASKS)):
         if not 1 <= len(values.get(name, ())) <= most:
             raise RequestError(422, f"send `{name}` {'once' if most == 1 else f'1 to {most} times'}")
-    strategy = values.get("strategy", "auto")
+    strategy, detail = values.get("strategy", "auto"), values.get("detail", "auto")
     try:
+        check("detail", detail, detail in DETAILS, f"one of {', '.join(DETAILS)}")
         check("strategy", strategy, strategy in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
         settings = MaskSettings(
             _flag(values.get("invert", False)),
@@ -169,7 +173,7 @@ def _wanted(values):
         )
     except InputError as error:
         raise RequestError(422, str(error)) from error
-    return Wanted(values["image"][0], values["mask"], strategy, _format(values.get("format")), settings)
+    return Wanted(values["image"][0], values["mask"], strategy, _format(values.get("format")), settings, detail)
 
 
 def _flag(value):

@@ -116,6 +116,7 @@ async function ask(path, mask) {
   const form = new FormData();
   form.append("image", state.file, state.file.name);
   form.append("mask", mask, "mask.json");
+  form.append("detail", $("detail").value);
   const pending = (state.pending = new AbortController());
   $("busy").hidden = false;
   tools();

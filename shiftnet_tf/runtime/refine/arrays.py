@@ -1,0 +1,85 @@
+"""Array helpers of the shift map: cell means, blur, erosion, patches."""
+
+import math
+
+import numpy as np
+
+BESIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))  # steps (rows, columns) to the four neighbours
+
+
+def cell_means(picture):
+    """Return the means of cells of 2x2 pixels: float32 [H / 2, W / 2, C].
+
+    Args:
+        picture: [H, W, C], H and W even.
+    """
+    rows = picture[::2].astype(np.float32) + picture[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+def any_in_cells(mask):
+    """Return which cells of 2x2 pixels hold a True: bool [H / 2, W / 2]."""
+    rows = mask[::2] | mask[1::2]
+    return rows[:, ::2] | rows[:, 1::2]
+
+
+def blurred(picture, sigma):
+    """Return a Gaussian blur with replicated borders: float32 [H, W, C].
+
+    Args:
+        picture: float32 [H, W, C].
+        sigma: float, pixels.
+    """
+    reach = math.ceil(2.5 * sigma)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
+    weights /= weights.sum()
+    for axis in (0, 1):
+        length = picture.shape[axis]
+        padded = np.pad(picture, [(reach, reach) if i == axis else (0, 0) for i in range(3)], mode="edge")
+        parts = (padded[(slice(None),) * axis + (slice(i, i + length),)] for i in range(2 * reach + 1))
+        picture = sum(weight * part for weight, part in zip(weights, parts))
+    return picture
+
+
+def eroded(mask, reach):
+    """Return where a square of `reach` positions to each side is all True: bool [H, W]; outside counts as False."""
+    padded = np.pad(mask, reach)
+    for axis in (0, 1):
+        length = mask.shape[axis]
+        parts = [padded[(slice(None),) * axis + (slice(i, i + length),)] for i in range(2 * reach + 1)]
+        padded = np.logical_and.reduce(parts)
+    return padded
+
+
+def patches(picture, where, side):
+    """Return the square patches that lie within a mask.
+
+    Args:
+        picture: float32 [h, w, C].
+        where: bool [h, w].
+        side: int, odd.
+
+    Returns:
+        (int [n, 2], rows and columns of the centres, and float32 [n, side * side * C]); n may be 0.
+    """
+    rows, columns = np.nonzero(eroded(where, side // 2))
+    if not len(rows):
+        return np.zeros((0, 2), int), np.zeros((0, side * side * picture.shape[-1]), np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), axis=(0, 1))
+    found = windows[rows - side // 2, columns - side // 2]
+    return np.stack([rows, columns], 1), found.reshape(len(rows), -1)
+
+
+def edge(shape, step):
+    """Return the indices of both ends of all edges in one direction.
+
+    Args:
+        shape: (H, W).
+        step: (0, 1) or (1, 0).
+
+    Returns:
+        Two pairs of slices: the positions, and their neighbours at `step`.
+    """
+    rows, columns = step
+    first = slice(None, shape[0] - rows), slice(None, shape[1] - columns)
+    return first, (slice(rows, None), slice(columns, None))

@@ -1,0 +1,79 @@
+"""Copied pixels, blended into their surroundings in the gradient domain.
+
+The picture u is sought whose differences between neighbours are those of their source, in the sense of least squares:
+
+min_u sum_(p,q) (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
+
+with g_pq = I(p + o_p) - I(q + o_p) within one source and beside the hole, and at a seam the mean of that of both
+sources. What is solved for is the correction c = u - copy, which is smooth between seams.
+
+Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7.
+"""
+
+import numpy as np
+
+from shiftnet_tf.runtime.refine import multigrid
+from shiftnet_tf.runtime.refine.arrays import edge
+
+
+def blended(image, pixels, hole, known, offsets, corner, check=None):
+    """Copy the pixels of a hole and blend them.
+
+    Args:
+        image: Source, the photo at full resolution.
+        pixels: uint8 [H, W, 3], the box of the hole with a border of known pixels; in the hole what stays where an
+            offset leads to no known pixel.
+        hole: bool [H, W], the pixels that are filled.
+        known: bool [H, W], the pixels that may be copied.
+        offsets: int [H, W, 2].
+        corner: (int, int), row and column in `image` of the first pixel.
+        check: function that is called before each step and may raise, to cancel; None for none.
+
+    Returns:
+        uint8 [H, W, 3]; known pixels are those of `pixels`.
+    """
+    copy = pixels.astype(np.float32)
+    places = np.argwhere(hole) + corner
+    found, usable = image.at(places, offsets[hole])
+    copy[hole] = np.where(usable[:, np.newaxis], found, copy[hole])
+    right, fixed = np.zeros_like(copy), np.zeros(hole.shape, np.float32)
+    weights = []
+    for step in ((0, 1), (1, 0)):
+        first, second = edge(hole.shape, step)
+        both = hole[first] & hole[second]
+        weights.append(both.astype(np.float32))
+        _add_seams(image, copy, offsets, both, step, corner, right)
+        for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
+            _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
+    right = np.ascontiguousarray(np.moveaxis(right, -1, 0))
+    correction = multigrid.solve(multigrid.Grid(*weights, fixed), right, check=check)
+    levels = np.clip(np.round(copy + np.moveaxis(correction, 0, -1)), 0, 255).astype(np.uint8)
+    return np.where(hole[..., np.newaxis], levels, pixels)
+
+
+def _add_seams(image, copy, offsets, both, step, corner, right):
+    """Adds the equations' right side of the edges between two sources, c_p - c_q = g_pq - (copy_p - copy_q)."""
+    first, second = edge(copy.shape, step)
+    at = np.argwhere(both & (offsets[first] != offsets[second]).any(-1))
+    ends = at + corner, at + step + corner
+    p, q = tuple(at.T), tuple((at + step).T)
+    total, count = np.zeros((len(at), 3), np.float32), np.zeros((len(at), 1), np.float32)
+    for own in (offsets[p], offsets[q]):
+        (a, usable), (b, also) = (image.at(end, own) for end in ends)
+        valid = (usable & also)[:, np.newaxis]
+        total += np.where(valid, a - b, 0)
+        count += valid
+    copied = copy[p] - copy[q]
+    lack = np.where(count > 0, total / np.maximum(count, 1) - copied, 0)
+    right[p] += lack  # each position has one edge in this direction: no index comes twice
+    right[q] -= lack
+
+
+def _add_rim(image, copy, offsets, where, inner, step, corner, right, fixed):
+    """Adds the edges between hole and known pixels, c_p = I_q - I(q + o_p)."""
+    start = np.array([part.start or 0 for part in inner])
+    at = np.argwhere(where) + start
+    p, q = tuple(at.T), tuple((at + step).T)
+    found, usable = image.at(at + step + corner, offsets[p])
+    fixed[p] += 1
+    right[p] += np.where(usable[:, np.newaxis], copy[q] - found, 0)

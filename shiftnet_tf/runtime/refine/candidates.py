@@ -1,0 +1,107 @@
+"""Candidate offsets: where the content of a hole may come from.
+
+An offset leads from a position of the hole to the known position that it copies. There are two sources:
+- dominant offsets of the known part: a photo repeats itself at few distances;
+- a sparse regular grid, without which a smooth background, which repeats at no distance in particular, is not found.
+
+Source: He and Sun, "Statistics of Patch Offsets for Image Completion", ECCV 2012, section 3. The grid is ours.
+"""
+
+import numpy as np
+
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, patches
+
+_COUNT = 80  # dominant offsets
+_GRID = 9  # offsets of the grid along each axis
+_REACH = 0.6  # of each side of the photo: the longest offset of the grid
+_PATCH = 7  # side of the patches that are compared, in positions
+_COMPONENTS = 24  # principal components that are kept of a patch
+_NEAR = 6  # shorter offsets only say that photos are smooth, in positions
+_QUERIES, _KEYS = 1500, 3000  # patches that are compared, drawn with a fixed seed
+_SIDE = 70  # larger grids are searched at half their resolution, in positions
+
+
+def candidates(picture, source):
+    """Return all candidate offsets, the most frequent first.
+
+    Args:
+        picture: float32 [h, w, 3], grey levels.
+        source: bool [h, w], positions that may be copied.
+
+    Returns:
+        int [n, 2], rows and columns, each offset once.
+    """
+    height, width = (length - length % 2 for length in source.shape)
+    if min(height, width) > _SIDE:
+        small = ~any_in_cells(~source[:height, :width])
+        dominant = 2 * dominant_offsets(cell_means(picture[:height, :width]), small)
+    else:
+        dominant = dominant_offsets(picture, source)
+    offsets = np.concatenate([dominant, grid_offsets(source.shape)])
+    _, first = np.unique(offsets, axis=0, return_index=True)
+    return offsets[np.sort(first)]
+
+
+def dominant_offsets(picture, source, count=_COUNT):
+    """Return the offsets at which known patches most often find their most similar patch.
+
+    Args:
+        picture: float32 [h, w, 3], grey levels.
+        source: bool [h, w], positions that may be copied.
+        count: int, most offsets to return.
+
+    Returns:
+        int [n, 2], the most frequent first; n may be 0.
+
+    Source:
+        He and Sun, ECCV 2012, section 3.1, with an exhaustive search in place of a k-d tree.
+    """
+    shape = np.array(source.shape)
+    places, vectors = patches(picture, source, _PATCH)
+    if not len(places):
+        return places
+    rng = np.random.default_rng(0)
+    if len(places) > _KEYS:
+        kept = rng.choice(len(places), _KEYS, replace=False)
+        places, vectors = places[kept], vectors[kept]
+    vectors = _projected(vectors)
+    queries = rng.choice(len(places), min(_QUERIES, len(places)), replace=False)
+    distances = (vectors**2).sum(1) - 2 * vectors[queries] @ vectors.T  # squared, less what is equal in a row
+    rows, columns = (np.abs(places[queries, axis, np.newaxis] - places[:, axis]) < _NEAR for axis in (0, 1))
+    distances[rows & columns] = np.inf
+    nearest = distances.argmin(1)
+    found = np.isfinite(distances[np.arange(len(queries)), nearest])
+    offsets = (places[nearest] - places[queries])[found]
+    votes = np.zeros(2 * shape + 1, np.float32)
+    for signed in (offsets, -offsets):  # what fits one way fits the other way too
+        np.add.at(votes, tuple((signed + shape).T), 1)
+    return _peaks(blurred(votes[..., np.newaxis], 1.4)[..., 0], count) - shape
+
+
+def _peaks(votes, count):
+    """The highest positions of a map, no two within 2 of each other: int [n, 2]."""
+    padded = np.pad(votes, 2)
+    peaks = []
+    for row, column in zip(*np.unravel_index(np.argsort(-votes, axis=None, kind="stable"), votes.shape)):
+        if len(peaks) == count or votes[row, column] <= 0:
+            break
+        around = padded[row : row + 5, column : column + 5]
+        if around[2, 2] > 0:
+            peaks.append((row, column))
+            around[:] = 0
+    return np.array(peaks, int).reshape(-1, 2)
+
+
+def grid_offsets(shape):
+    """Return offsets on a regular grid, up to 0.6 of the shape each way, without the zero offset: int [n, 2]."""
+    rows, columns = (np.linspace(-_REACH * length, _REACH * length, _GRID).astype(int) for length in shape)
+    offsets = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+    return offsets[(offsets != 0).any(1)]
+
+
+def _projected(vectors):
+    """The first principal components of vectors, found on 2,000 of them: float32 [n, _COMPONENTS]."""
+    vectors = vectors - vectors.mean(0)
+    some = vectors[:: -(-len(vectors) // 2000)]
+    _, axes = np.linalg.eigh(some.T @ some)
+    return vectors @ axes[:, : -_COMPONENTS - 1 : -1]

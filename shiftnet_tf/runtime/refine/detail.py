@@ -1,0 +1,135 @@
+"""Where the detail of a filled hole comes from: the network, or pixels copied by a shift map."""
+
+import numpy as np
+
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.runtime import memory
+from shiftnet_tf.runtime.refine.arrays import eroded
+from shiftnet_tf.runtime.refine.blend import blended
+from shiftnet_tf.runtime.refine.energy import Source
+from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
+from shiftnet_tf.windows import Window
+
+DETAILS = ("auto", "model", "shift-map")
+
+_DEPTH = 12  # pixels: `auto` copies into holes that are so deep, see docs/strategies.md
+_REACH = 1.0  # of the longer side of a hole's box: how far around it pixels are looked for
+_CELLS = 128  # along the longer side of a hole's box, when its depth is measured
+_LEAST = 64  # pixels, the least of that
+_PER_PIXEL, _PER_HOLE_PIXEL = 24, 320  # bytes that are needed at most for a pixel around a hole and of its box
+
+
+def region(box, shape):
+    """Return the part of a photo that a hole is filled from.
+
+    Args:
+        box: Window, the hole's bounding box.
+        shape: (int, int), of the photo.
+
+    Returns:
+        Window.
+    """
+    reach = max(_LEAST, round(_REACH * max(box.height, box.width)))
+    return box.grown(reach, reach, Window(0, 0, *shape))
+
+
+def needed_memory(box, shape):
+    """Return how much memory the filling of a hole takes at most, in bytes; see `region`."""
+    around = region(box, shape)
+    return _PER_PIXEL * around.height * around.width + _PER_HOLE_PIXEL * box.height * box.width
+
+
+def depth(hole):
+    """Return how far the innermost pixel of a hole lies from the nearest known one, in pixels.
+
+    Args:
+        hole: bool [H, W]; outside the array counts as known.
+
+    Returns:
+        int, exact for holes up to 128 pixels wide, else a multiple of the cell's side.
+    """
+    cell = max(1, -(-max(hole.shape) // _CELLS))
+    pad = [(0, -length % cell) for length in hole.shape]
+    cells = np.pad(hole, pad)
+    cells = cells.reshape(cells.shape[0] // cell, cell, cells.shape[1] // cell, cell).all((1, 3))
+    steps = 0
+    while cells.any():
+        cells = eroded(cells, 1)
+        steps += 1
+    return max(steps * cell, int(hole.any()))
+
+
+def copies(mask, box, detail="auto"):
+    """Return whether a hole is filled with copied pixels.
+
+    Args:
+        mask: bool [H, W].
+        box: Window, the bounding box of the hole.
+        detail: str, one of DETAILS.
+
+    Raises:
+        InputError: an unknown detail.
+    """
+    check("detail", detail, detail in DETAILS, f"one of {', '.join(DETAILS)}")
+    return detail == "shift-map" or (detail == "auto" and depth(mask[box.slices]) >= _DEPTH)
+
+
+def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
+    """Fill the hole in a box with pixels of its surroundings, guided by what the canvas has in it.
+
+    Args:
+        canvas: see `runtime.filling`; it is changed within the hole. In its holes it has the network's answer.
+        mask: bool [H, W], all holes of the canvas.
+        box: Window, the bounding box of the hole.
+        cancel: function that is called before each step and may raise, to cancel; None for none.
+        guided: bool, whether what the canvas has in the hole counts.
+        return_shift_map: bool.
+
+    Returns:
+        None; with `return_shift_map` (Window, int32 [h, w]): the part of the photo that was searched, and for each of
+        its pixels row * w + column of the pixel that was copied there, -1 where none was.
+
+    Raises:
+        InputError: there is not enough memory.
+    """
+    _check_memory(box, canvas.shape)
+    around = region(box, canvas.shape)
+    inner = box.within(around)
+    pad = [(0, -length % grid_factor(mask[box.slices])) for length in (around.height, around.width)]
+    picture = np.pad(canvas.read(around), (*pad, (0, 0)), mode="edge")
+    source = np.pad(~mask[around.slices], pad)
+    hole = np.zeros(source.shape, bool)
+    hole[inner.slices] = mask[box.slices]
+    offsets = choose_offsets(picture, hole, source, cancel, guided)
+    image = Source(picture, source)
+    if offsets is not None:
+        rim = inner.grown(1, 1, Window(0, 0, around.height, around.width))
+        bordered = np.zeros((rim.height, rim.width, 2), int)
+        bordered[inner.within(rim).slices] = offsets
+        parts = (array[rim.slices] for array in (picture, hole, source))
+        pixels = blended(image, *parts, bordered, (rim.top, rim.left), cancel)
+        target = Window(around.top + rim.top, around.left + rim.left, rim.height, rim.width)
+        canvas.write(target, pixels, hole[rim.slices])
+    if return_shift_map:
+        return around, _sources(around, image, hole, inner, offsets)
+
+
+def _check_memory(box, shape):
+    needed, free = needed_memory(box, shape), memory.available()
+    if free is not None and needed > free:
+        raise InputError(
+            f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free: use the detail of the model"
+        )
+
+
+def _sources(around, image, hole, inner, offsets):
+    """The shift map in the form of the model's own: int32 [h, w]."""
+    out = np.full((around.height, around.width), -1, np.int32)
+    if offsets is not None:
+        places = np.argwhere(hole[inner.slices])
+        moved = offsets[tuple(places.T)]
+        places += (inner.top, inner.left)
+        copied = image.at(places, moved)[1]
+        out[tuple(places[copied].T)] = (places + moved)[copied] @ (around.width, 1)
+    return out

@@ -1,0 +1,137 @@
+"""The weighted Laplace equation on a grid with known and unknown positions, by multigrid.
+
+For each unknown position p: sum_q w_pq (x_p - x_q) + f_p x_p = b_p over its unknown neighbours q, with f_p the weight
+of its edges to known ones. Conjugate gradients, with one V-cycle of a multigrid method as the preconditioner; cells of
+2x2 positions make the coarser grid.
+
+Source: Trottenberg, Oosterlee and Schueller, "Multigrid", 2001, sections 2.4 and 7.8.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+_DAMPING = np.float32(0.8)  # of the Jacobi steps that smooth
+_SMALLEST = 4  # positions along a side of the coarsest grid
+_LAST_STEPS = 20  # smoothing steps on the coarsest grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The weights of a grid.
+
+    Attributes:
+        across: float32 [H, W - 1], of the edge to the right; 0 where either end is known.
+        down: float32 [H - 1, W], of the edge to the position below, likewise.
+        fixed: float32 [H, W], f, sum of the weights of the edges to known neighbours; 0 at known positions.
+    """
+
+    across: np.ndarray
+    down: np.ndarray
+    fixed: np.ndarray
+
+    @cached_property
+    def diagonal(self):
+        diagonal = self.fixed.copy()
+        diagonal[:, :-1] += self.across
+        diagonal[:, 1:] += self.across
+        diagonal[:-1] += self.down
+        diagonal[1:] += self.down
+        return diagonal
+
+    @cached_property
+    def step(self):
+        """The damped inverse of the diagonal; 0 at known positions."""
+        return np.where(self.diagonal > 0, _DAMPING / np.maximum(self.diagonal, np.float32(1e-12)), np.float32(0))
+
+    def apply(self, x):
+        """Return the equation's left side: float32 [C, H, W]."""
+        out = self.diagonal * x
+        out[:, :, :-1] -= self.across * x[:, :, 1:]
+        out[:, :, 1:] -= self.across * x[:, :, :-1]
+        out[:, :-1] -= self.down * x[:, 1:]
+        out[:, 1:] -= self.down * x[:, :-1]
+        return out
+
+    def coarser(self):
+        """Return the grid of cells of 2x2: edges twice as long weigh half, those to known positions two thirds."""
+        height, width = (length + length % 2 for length in self.fixed.shape)
+        across, down = np.zeros((2, height, width), np.float32)
+        across[: self.across.shape[0], : self.across.shape[1]] = self.across
+        down[: self.down.shape[0], : self.down.shape[1]] = self.down
+        return Grid(
+            (across[::2, 1::2] + across[1::2, 1::2])[:, :-1] / 2,
+            (down[1::2, ::2] + down[1::2, 1::2])[:-1] / 2,
+            _cell_sums(self.fixed[np.newaxis])[0] * np.float32(2 / 3),
+        )
+
+
+def solve(grid, right, tolerance=0.1, rounds=20, check=None):
+    """Return x.
+
+    Args:
+        grid: Grid.
+        right: float32 [C, H, W], b; 0 at known positions.
+        tolerance: float, largest residual at which to stop.
+        rounds: int, most rounds of conjugate gradients.
+        check: function that is called before each round and may raise, to cancel; None for none.
+
+    Returns:
+        float32 [C, H, W]; 0 at known positions.
+    """
+    grids = [grid]
+    while min(grids[-1].fixed.shape) > _SMALLEST:
+        grids.append(grids[-1].coarser())
+    x, residual = np.zeros_like(right), right.copy()
+    direction, before = np.zeros_like(right), np.float32(1)
+    for _ in range(rounds):
+        if np.abs(residual).max(initial=0) <= tolerance:
+            break
+        if check is not None:
+            check()
+        wanted = _cycle(grids, residual)
+        product = _products(residual, wanted)
+        direction = wanted + product / before * direction
+        image = grid.apply(direction)
+        length = product / _nonzero(_products(direction, image))
+        x += length * direction
+        residual -= length * image
+        before = _nonzero(product)
+    return x
+
+
+def _products(a, b):
+    """The scalar product of each channel: float32 [C, 1, 1]."""
+    return (a * b).sum((1, 2), dtype=np.float64, keepdims=True).astype(np.float32)
+
+
+def _nonzero(values):
+    return np.where(values > 0, values, np.float32(1))
+
+
+def _cycle(grids, residual):
+    """One V-cycle from zero, with as many smoothing steps before as after, which keeps it symmetric."""
+    grid = grids[0]
+    x = grid.step * residual
+    x += grid.step * (residual - grid.apply(x))
+    if len(grids) == 1:
+        for _ in range(_LAST_STEPS):
+            x += grid.step * (residual - grid.apply(x))
+        return x
+    coarse = _cycle(grids[1:], _cell_sums(residual - grid.apply(x)))
+    x += _repeated(coarse, grid.fixed.shape) * (grid.diagonal > 0)
+    for _ in range(2):
+        x += grid.step * (residual - grid.apply(x))
+    return x
+
+
+def _cell_sums(x):
+    """Sums of cells of 2x2: [C, H, W] -> [C, ceil(H / 2), ceil(W / 2)]."""
+    x = np.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2)))
+    rows = x[:, ::2] + x[:, 1::2]
+    return rows[:, :, ::2] + rows[:, :, 1::2]
+
+
+def _repeated(x, shape):
+    return np.repeat(np.repeat(x, 2, 1), 2, 2)[:, : shape[0], : shape[1]]

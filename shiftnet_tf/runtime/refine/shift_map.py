@@ -1,0 +1,123 @@
+"""Shift maps: for each position of a hole the offset to the known position that takes its place."""
+
+import numpy as np
+
+from shiftnet_tf.runtime.refine import alignment, solver
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge
+from shiftnet_tf.runtime.refine.candidates import candidates
+from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
+
+_LABELS = 16  # offsets that a position chooses from
+_BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
+_ROUNDS = 4  # of belief propagation
+_NODES = 4096  # positions of the hole on the coarsest grid, at most
+_BOX = 65536  # positions of its bounding box, at most
+
+
+def grid_factor(hole):
+    """Return the side in pixels of the coarsest grid's cells: a power of two.
+
+    Args:
+        hole: bool [H, W], the hole's bounding box.
+    """
+    pixels, box, factor = int(hole.sum()), hole.size, 1
+    while pixels > _NODES * factor**2 or box > _BOX * factor**2:
+        factor *= 2
+    return factor
+
+
+def choose_offsets(picture, hole, source, check=None, guided=True):
+    """Choose an offset for each pixel of a hole.
+
+    Args:
+        picture: uint8 [H, W, 3], the photo, in the hole the guide; H and W multiples of `grid_factor` of the hole.
+        hole: bool [H, W], the pixels to fill.
+        source: bool [H, W], the pixels that may be copied.
+        check: function that is called before each step and may raise, to cancel; None for none.
+        guided: bool, whether the guide counts.
+
+    Returns:
+        int [h, w, 2], rows and columns, of the hole's bounding box; None where no pixel can be copied.
+    """
+    levels = [(picture, hole, source)]
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    factor = grid_factor(hole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    for _ in range(factor.bit_length() - 1):
+        picture, hole, source = cell_means(picture), any_in_cells(hole), ~any_in_cells(~source)
+        levels.append((picture, hole, source))
+    if not source.any():
+        return None
+    label = None
+    for picture, hole, source in reversed(levels):
+        if check is not None:
+            check()
+        image = Source(picture, source)
+        if label is None:
+            box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
+            label, table = _coarsest(picture.astype(np.float32), hole, source, check, guided)
+        else:
+            box = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
+            corner = box[0].start, box[1].start
+            label, table = alignment.aligned(doubled(label), 2 * table, image, hole[box], corner)
+    top, left = rows[0] - box[0].start, columns[0] - box[1].start
+    return table[label[top : top + np.ptp(rows) + 1, left : left + np.ptp(columns) + 1]]
+
+
+def doubled(label):
+    """Return the labels of a grid on one twice as fine: int [h, w] -> int [2 h, 2 w]."""
+    return np.repeat(np.repeat(label, 2, 0), 2, 1)
+
+
+def _coarsest(picture, hole, source, check, guided):
+    """Offsets on the coarsest grid: labels, int [h, w], of the hole's box, and the offsets they name, int [n, 2]."""
+    guide = blurred(picture, GUIDE_BLUR)
+    image, smooth = Source(picture, source), Source(guide, source)
+    offsets, nodes = candidates(picture, source), np.argwhere(hole)
+    if check is not None:
+        check()
+    costs = data_costs(image, smooth, guide, nodes, offsets, GUIDE if guided else np.float32(0))
+    labels = _labels(costs)
+    best = solver.solve(*_problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1)), _ROUNDS)
+    at = tuple((nodes - nodes.min(0)).T)
+    label = np.zeros(best.shape, int)
+    label[at] = labels[np.arange(len(nodes)), best[at]]
+    return label, offsets
+
+
+def _labels(costs):
+    """The candidates that each position chooses from: int [n, m]."""
+    number = costs.shape[1]
+    if number <= _LABELS:
+        return np.broadcast_to(np.arange(number), costs.shape)
+    cheap = np.argpartition(costs, _BY_COST, 1)[:, :_BY_COST]
+    rank = np.where(costs < FORBIDDEN, np.arange(number, dtype=np.float32), np.float32(number))
+    np.put_along_axis(rank, cheap, np.float32(2 * number), 1)
+    frequent = np.argpartition(rank, _LABELS - _BY_COST, 1)[:, : _LABELS - _BY_COST]
+    return np.concatenate([cheap, frequent], 1)
+
+
+def _problem(image, hole, nodes, offsets, costs):
+    """The arrays that `solver.solve` takes, of the hole's bounding box.
+
+    Args:
+        image: Source.
+        hole: bool [h, w].
+        nodes: int [n, 2], the hole's positions.
+        offsets: int [n, m, 2], what each chooses from.
+        costs: float32 [n, m].
+    """
+    (top, left), (bottom, right) = nodes.min(0), nodes.max(0) + 1
+    box, number = hole[top:bottom, left:right], costs.shape[1]
+    index = np.full(box.shape, -1)
+    index[box] = np.arange(len(nodes))
+    data = np.zeros((*box.shape, number), np.float32)
+    data[box] = costs
+    found = [data]
+    for step in ((0, 1), (1, 0)):
+        first, second = edge(box.shape, step)
+        both = box[first] & box[second]
+        p, q = index[first][both], index[second][both]
+        seams = np.zeros((*both.shape, number, number), np.float32)
+        seams[both] = seam_costs(image, nodes[p], nodes[q], offsets[p], offsets[q])
+        found.append(seams)
+    return found
