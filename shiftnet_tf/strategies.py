@@ -49,11 +49,12 @@ class Plan:
         if not sides:
             return "no hole"
         size = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
-        detail = "shift map" if self.copied else "model"
+        text = f"{self.strategy}, {len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
+        if not self.holes:
+            return text
         if 0 < len(self.copied) < self.holes:
-            detail = f"shift map in {len(self.copied)} of {self.holes} holes"
-        windows = f"{len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
-        return f"{self.strategy}, {windows}, detail: {detail}"
+            return f"{text}, detail: shift map in {len(self.copied)} of {self.holes} holes"
+        return f"{text}, detail: {'shift map' if self.copied else 'model'}"
 
 
 def plan(mask, image_size, strategy="auto"):

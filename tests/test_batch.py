@@ -46,9 +46,9 @@ def pairs():
 
 def test_the_same_as_one_at_a_time(inpainter, pairs, sizes_run):
     photos, masks = pairs
-    expected = [inpainter(*pair, "resize") for pair in zip(*pairs)]
+    expected = [inpainter(*pair, "resize", detail="model") for pair in zip(*pairs)]
     sizes_run.clear()
-    answers = list(inpainter.batch(iter(photos), iter(masks), batch_size=4, strategy="resize"))
+    answers = list(inpainter.batch(iter(photos), iter(masks), batch_size=4, strategy="resize", detail="model"))
     assert sizes_run == ([1] * 6 if inpainter.runtime == "litert" else [4, 2])  # the third has no hole
     assert len(answers) == 7
     for answer, alone, photo, mask in zip(answers, expected, photos, masks):
@@ -108,10 +108,10 @@ def test_a_gpu_is_given_fixed_sizes(inpainter, pairs, sizes_run, monkeypatch):
     photos, masks = pairs
     monkeypatch.setattr(inpainter, "_batch", None)
     monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
-    answers = list(inpainter.batch(photos[:2] + photos[3:7], masks[:2] + masks[3:7], 3, "resize"))
+    answers = list(inpainter.batch(photos[:2] + photos[3:7], masks[:2] + masks[3:7], 3, "resize", "model"))
     assert sizes_run == [4, 4] and len(answers) == 6
     for answer, photo, mask in zip(answers, photos[:2] + photos[3:7], masks[:2] + masks[3:7]):
-        off = np.abs(answer.astype(int) - inpainter(photo, mask, "resize"))
+        off = np.abs(answer.astype(int) - inpainter(photo, mask, "resize", detail="model"))
         assert off.mean() < 1 and off.max() <= 8
 
 

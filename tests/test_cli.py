@@ -69,7 +69,10 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tm
         ((small_model, out, PHOTO, MASK, "--save-shift-map", str(PHOTO)), "must have a name of its own"),
         ((small_model, out, PHOTO, MASK, "--save-shift-map", str(MASK)), "must have a name of its own"),
         ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known suffix"),
-        ((without_map, out, PHOTO, MASK, "--save-shift-map", str(tmp_path / "map.png")), "has no shift map: export"),
+        (
+            (without_map, out, PHOTO, MASK, "--detail", "model", "--save-shift-map", str(tmp_path / "map.png")),
+            "has no shift map: export",
+        ),
         ((small_model, tmp_path / "nowhere" / "out.png"), "the output folder does not exist"),
         ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]

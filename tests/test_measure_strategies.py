@@ -30,9 +30,9 @@ def test_a_photo_is_measured_with_each_strategy(script, tmp_path, capsys, monkey
     model = next(artifact.default_model().glob("*.tflite"))
     arguments = [str(model), "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--holes", "1"]
     assert script.main(arguments) == 0
-    with open(tmp_path / "out" / "strategies.csv") as file:
+    with open(tmp_path / "out" / "rows.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["strategy"] for row in rows] == [*script.STRATEGIES] * 2
+    assert [row["method"] for row in rows] == [*script.STRATEGIES] * 2
     assert all(8 < float(row["hole_psnr"]) < 60 for row in rows)
     auto, *three = (float(row["hole_psnr"]) for row in rows[:4])
     assert any(abs(auto - other) < 1e-9 for other in three)  # one hole: it took one of them

@@ -75,13 +75,29 @@ def test_an_empty_mask_gives_a_copy(inpainter):
 
 
 def test_shift_map(inpainter, photo):
-    _, [(window, shift_map)] = inpainter(*photo, "resize", return_shift_map=True)
+    _, [(window, shift_map)] = inpainter(*photo, "resize", return_shift_map=True, detail="model")
     assert window == Window(0, 0, 384, 530)
     assert shift_map.shape == (8, 8) and shift_map.dtype == np.int32 and (shift_map >= 0).any()
-    _, shift_maps = inpainter(*photo, "tile", return_shift_map=True)
+    _, shift_maps = inpainter(*photo, "tile", return_shift_map=True, detail="model")
     assert len(shift_maps) > 1 and all((shift_map >= 0).any() for _, shift_map in shift_maps)
-    _, shift_maps = inpainter(*photo, "crop", return_shift_map=True)  # of the crop, not of the wider look
+    _, shift_maps = inpainter(
+        *photo, "crop", return_shift_map=True, detail="model"
+    )  # of the crop, not of the wider look
     assert len(shift_maps) == 1
+
+
+def test_the_shift_map_of_copied_pixels_says_where_they_came_from(inpainter, photo):
+    image, mask = photo
+    out, [(window, shift_map)] = inpainter(image, mask, return_shift_map=True)
+    assert shift_map.shape == (window.height, window.width) and shift_map.dtype == np.int32
+    filled = np.zeros(mask.shape, bool)
+    filled[window.slices] = shift_map >= 0
+    assert np.array_equal(filled, mask != 0)
+    rows, columns = np.divmod(shift_map[shift_map >= 0], window.width)
+    rows, columns = rows + window.top, columns + window.left
+    assert not mask[rows, columns].any()
+    difference = np.abs(out[filled].astype(int) - image[rows, columns])  # but for the blend
+    assert np.median(difference) < 12
 
 
 @pytest.mark.parametrize(

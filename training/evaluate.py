@@ -13,6 +13,7 @@ results.json, table.md, and contact.png, the best, middle and worst photos of th
 
 import argparse
 import csv
+import functools
 import io
 import json
 import os
@@ -26,12 +27,15 @@ import numpy as np
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
 from shiftnet_tf.atomic import existing_parent, write_atomically
-from shiftnet_tf.errors import InputError, check_folder, command, import_optional
+from shiftnet_tf.errors import InputError, check, check_folder, command, import_optional
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.runs import Run
-from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.runtime import Inpainter, refine
+from shiftnet_tf.runtime.filling import ArrayCanvas
+from shiftnet_tf.strategies import hole_boxes
 
 DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
+DETAILS = ("model", "shift-map", "unguided")
 MEASURES = quality.HIGHER_IS_BETTER | DEEP
 RANGES = [(low / 10, (low + 1) / 10) for low in range(6)]  # of the hole's share of the photo
 
@@ -42,6 +46,13 @@ def parse(arguments):
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
     parser.add_argument("--masks", required=True, metavar="center|freeform:SEED|DIR")
     parser.add_argument("--baselines", default="", metavar="LIST", help="of telea, ns, biharmonic, patchmatch")
+    parser.add_argument(
+        "--detail",
+        default="model",
+        metavar="LIST",
+        help="of model (answers as they are), shift-map (pixels copied by a shift map that the answer guides; of "
+        "baselines too), unguided (a shift map without a guide); default: model",
+    )
     parser.add_argument("--deep", action="store_true", help="measure deep features too; needs the extra `perceptual`")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
     parser.add_argument("--size", type=int, default=256, help="pixels of the centre crop; default: 256")
@@ -51,6 +62,8 @@ def parse(arguments):
     if not options.models and not options.baselines and not options.check:
         raise InputError("name at least one MODEL or one of --baselines")
     check_folder("--out", options.out)
+    for detail in options.detail.split(","):
+        check("--detail", options.detail, detail in DETAILS, f"of {', '.join(DETAILS)}")
     if options.size < 32:
         raise InputError(f"`--size` must be at least 32. Received: {options.size}")
     return options
@@ -63,10 +76,28 @@ def open_methods(options):
         model = open_model(path)
         folder = next(part for part in reversed(path.resolve().parts) if part != "export")
         name = f"{folder} ({model.runtime})"
-        methods[f"{name} {len(methods) + 1}" if name in methods else name] = model
+        methods[f"{name} {len(methods) + 1}" if name in methods else name] = functools.partial(model, detail="model")
     for name in filter(None, options.baselines.split(",")):
         methods[name] = baselines.baseline(name)
-    return methods
+    return {
+        name + (f", {detail}" if detail != "model" else ""): detailed(method, detail)
+        for name, method in methods.items()
+        for detail in options.detail.split(",")
+    }
+
+
+def detailed(method, detail):
+    """A method whose answers get their detail from there: function (image, mask) -> inpainted."""
+    if detail == "model":
+        return method
+
+    def copied(image, mask):
+        canvas = ArrayCanvas(method(image, mask).copy())
+        for box in hole_boxes(mask, max(mask.shape)):
+            refine.refine(canvas, mask != 0, box, guided=detail == "shift-map")
+        return canvas.image
+
+    return copied
 
 
 def open_model(path):

@@ -1,32 +1,35 @@
-"""Measures the strategies for photos of any size against each other: which is best for which hole, and what auto loses.
+"""Measure the choices of `--strategy` or of `--detail` against each other, for photos at their own size.
 
     python training/measure_strategies.py saved_models/compact --images ~/photos/large --out results
+    python training/measure_strategies.py saved_models/compact --compare detail --images ~/photos/large --out results
 
-Each photo is taken whole, at its own size. The holes: a box, free-form strokes and thin lines (wires, scratches),
-drawn by a seed, in shares of the photo from 0.1 to 40 %. Written to --out: strategies.csv (a row a photo, hole and
-strategy) and table.md: the mean PSNR of the hole and the mean texture distance for each kind of hole and share, and
-what `auto` falls short of the best of the three.
+The holes are boxes, free-form strokes and thin lines (wires, scratches), drawn with a fixed seed, with shares of the
+photo from 0.1 to 40 %. Written to --out: rows.csv (a row for each photo, hole and method) and table.md, the means for
+each kind and share of hole: PSNR of the hole, texture distance, with `--compare detail` also deep distance (needs the
+extra `perceptual`) and seconds. `--compare detail` adds the shift map without guide and PatchMatch.
 """
 
 import argparse
 import csv
 import io
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from shiftnet_tf import image_files, images, masks, quality
+from shiftnet_tf import baselines, image_files, images, masks, quality
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command
-from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.strategies import STRATEGIES, plan
+from shiftnet_tf.strategies import STRATEGIES, hole_boxes, plan
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4)
-COLUMNS = ("photo", "number", "hole", "share", "strategy", "plan", "hole_psnr", "texture_distance")
+COLUMNS = ("photo", "number", "hole", "share", "method", "plan", "hole_psnr", "texture_distance")
+DETAIL_COLUMNS = (*COLUMNS, "deep_distance", "seconds")
 
 
 def parse(arguments):
@@ -34,6 +37,7 @@ def parse(arguments):
     parser.add_argument("model", help="exported model folder or file")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
+    parser.add_argument("--compare", choices=("strategies", "detail"), default="strategies", help="default: strategies")
     parser.add_argument("--holes", type=int, default=2, help="of each kind and share, a photo; default: 2")
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
@@ -69,42 +73,76 @@ def lines(shape, share, rng):
 HOLES = {"box": (box, SHARES), "strokes": (strokes, SHARES[4:]), "lines": (lines, SHARES[2:5])}
 
 
-def measure(inpainter, paths, holes):
-    """A row for each photo, hole and strategy."""
-    rows = []
+def holes_of(paths, holes):
+    """For each photo and hole (path, image, kind, share, seed, mask uint8 [H, W])."""
     kinds = [(kind, share) for kind, (_, shares) in HOLES.items() for share in shares]
     for i, path in enumerate(tqdm(paths, unit="photo")):
         image = image_files.read_image(path)
         for (kind, share), seed in itertools.product(kinds, range(holes)):
             mask = HOLES[kind][0](image.shape[:2], share, np.random.default_rng([seed, i, round(1000 * share)]))
-            known = {}  # what two strategies plan alike is filled once
-            for strategy in STRATEGIES:
-                planned = plan(mask, inpainter.image_size, strategy)
-                looks = planned.windows, tuple(planned.wider.items())
-                if looks not in known:
-                    canvas = ArrayCanvas(image.copy())
-                    inpainter.fill(canvas, mask != 0, strategy)
-                    filled = canvas.image
-                    known[looks] = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
-                rows.append((path.name, seed, kind, share, strategy, str(planned), *known[looks]))
+            yield path, image, kind, share, seed, mask
+
+
+def measure_strategies(inpainter, paths, holes):
+    """A row for each photo, hole and strategy."""
+    rows = []
+    for path, image, kind, share, seed, mask in holes_of(paths, holes):
+        known = {}  # what two strategies plan alike is filled once
+        for strategy in STRATEGIES:
+            planned = plan(mask, inpainter.image_size, strategy)
+            looks = planned.windows, tuple(planned.wider.items())
+            if looks not in known:
+                filled = inpainter(image, mask, strategy, detail="model")
+                known[looks] = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
+            rows.append((path.name, seed, kind, share, strategy, str(planned), *known[looks]))
     return rows
 
 
+def measure_detail(inpainter, paths, holes):
+    """A row for each photo, hole and way to its detail; `auto` is that of the two that it takes."""
+    from shiftnet_tf.networks import deep_distance
+
+    patch_match, rows = baselines.baseline("patchmatch"), []
+    for path, image, kind, share, seed, mask in holes_of(paths, holes):
+        hole, boxes = mask != 0, hole_boxes(mask, inpainter.image_size)
+        model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, detail="model"))
+        answers = {"model": (model, seconds)}
+        chosen = [box for box in boxes if refine.copies(hole, box)]
+        for name, filled, guided in (("shift map", boxes, True), ("no guide", boxes, False), ("auto", chosen, True)):
+            canvas = ArrayCanvas(model.copy())
+            answers[name] = canvas.image, seconds + timed(copying(canvas, hole, filled, guided))[1]
+        answers["patchmatch"] = timed(lambda image=image, mask=mask: patch_match(image, mask))
+        for name, (filled, seconds) in answers.items():
+            values = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
+            deep = deep_distance.deep_distance(image, filled, mask)
+            rows.append((path.name, seed, kind, share, name, "", *values, deep, seconds))
+    return rows
+
+
+def copying(canvas, hole, boxes, guided):
+    """A function that fills the holes in these boxes with copied pixels."""
+    return lambda: [refine.refine(canvas, hole, box, guided=guided) for box in boxes]
+
+
+def timed(function):
+    started = time.perf_counter()
+    return function(), time.perf_counter() - started
+
+
 def table(rows):
-    """Markdown: a line a kind of hole and share."""
+    """Markdown: a line for each kind and share of hole, with the means of each method."""
     values = {}
-    for photo, seed, kind, share, strategy, _, psnr, texture in rows:
-        values.setdefault((kind, share), {}).setdefault(strategy, {})[photo, seed] = psnr, texture
-    three = [name for name in STRATEGIES if name != "auto"]
-    lines = [
-        f"| hole | share | {' | '.join(f'{name}: dB, texture' for name in STRATEGIES)} | auto short of the best, dB |",
-        f"|---|---|{'---|' * len(STRATEGIES)}---|",
-    ]
+    for _, _, kind, share, method, _, *numbers in rows:
+        values.setdefault((kind, share), {}).setdefault(method, []).append(numbers)
+    methods = list(next(iter(values.values())))
+    formats = (".2f", ".1f", ".3f", ".2f")[: len(rows[0]) - 6]
+    units = ", ".join(("dB", "texture", "deep", "s")[: len(formats)])
+    lines = [f"| hole | share | {' | '.join(f'{method}: {units}' for method in methods)} |"]
+    lines.append("|---" * (len(methods) + 2) + "|")
     for (kind, share), found in values.items():
-        means = {name: np.mean(list(photos.values()), axis=0) for name, photos in found.items()}
-        cells = " | ".join(f"{means[name][0]:.2f}, {means[name][1]:.1f}" for name in STRATEGIES)
-        short = max(means[name][0] for name in three) - means["auto"][0]
-        lines.append(f"| {kind} | {100 * share:g} % | {cells} | {short:.2f} |")
+        means = (np.mean(found[method], axis=0) for method in methods)
+        cells = (", ".join(format(value, form) for value, form in zip(mean, formats)) for mean in means)
+        lines.append(f"| {kind} | {100 * share:g} % | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -114,12 +152,16 @@ def main(arguments=None):
     paths = image_files.find_photos(options.images)
     if not paths:
         raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
+    measure, columns = {
+        "strategies": (measure_strategies, COLUMNS),
+        "detail": (measure_detail, DETAIL_COLUMNS),
+    }[options.compare]
     rows = measure(Inpainter(options.model), paths, options.holes)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([COLUMNS, *rows])
-    write_atomically(out / "strategies.csv", lambda part: part.write_text(buffer.getvalue(), encoding="utf-8"))
+    csv.writer(buffer).writerows([columns, *rows])
+    write_atomically(out / "rows.csv", lambda part: part.write_text(buffer.getvalue(), encoding="utf-8"))
     text = table(rows)
     write_atomically(out / "table.md", lambda part: part.write_text(text, encoding="utf-8"))
     print(text)

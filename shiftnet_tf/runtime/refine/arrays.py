@@ -1,9 +1,12 @@
 """Array helpers of the shift map: cell means, blur, erosion, patches."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+_THREADS = 4
 BESIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))  # steps (rows, columns) to the four neighbours
 
 
@@ -68,6 +71,22 @@ def patches(picture, where, side):
     windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), axis=(0, 1))
     found = windows[rows - side // 2, columns - side // 2]
     return np.stack([rows, columns], 1), found.reshape(len(rows), -1)
+
+
+def in_threads(function, *arrays):
+    """Apply a function to parts of arrays, a thread for each, and join what it returns.
+
+    Args:
+        function: takes rows of each array and returns an array with as many rows, each from its own row alone.
+        arrays: [n, ...] each.
+
+    Returns:
+        What `function(*arrays)` returns.
+    """
+    threads = max(1, min(_THREADS, os.cpu_count() or 1, len(arrays[0])))
+    parts = zip(*(np.array_split(array, threads) for array in arrays))
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(lambda part: function(*part), parts)))
 
 
 def edge(shape, step):

@@ -1,16 +1,18 @@
 """Shift maps: for each position of a hole the offset to the known position that takes its place."""
 
+import functools
+
 import numpy as np
 
 from shiftnet_tf.runtime.refine import alignment, solver
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
 
 _LABELS = 16  # offsets that a position chooses from
 _BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
-_ROUNDS = 4  # of belief propagation
-_NODES = 4096  # positions of the hole on the coarsest grid, at most
+_ROUNDS = 3  # of belief propagation
+_NODES = 16384  # positions of the hole on the coarsest grid, at most
 _BOX = 65536  # positions of its bounding box, at most
 
 
@@ -75,8 +77,11 @@ def _coarsest(picture, hole, source, check, guided):
     offsets, nodes = candidates(picture, source), np.argwhere(hole)
     if check is not None:
         check()
-    costs = data_costs(image, smooth, guide, nodes, offsets, GUIDE if guided else np.float32(0))
-    labels = _labels(costs)
+    weight = GUIDE if guided else np.float32(0)
+    costs = in_threads(lambda part: data_costs(image, smooth, guide, part, offsets, weight), nodes)
+    if check is not None:
+        check()
+    labels = in_threads(_labels, costs)
     best = solver.solve(*_problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1)), _ROUNDS)
     at = tuple((nodes - nodes.min(0)).T)
     label = np.zeros(best.shape, int)
@@ -118,6 +123,6 @@ def _problem(image, hole, nodes, offsets, costs):
         both = box[first] & box[second]
         p, q = index[first][both], index[second][both]
         seams = np.zeros((*both.shape, number, number), np.float32)
-        seams[both] = seam_costs(image, nodes[p], nodes[q], offsets[p], offsets[q])
+        seams[both] = in_threads(functools.partial(seam_costs, image), nodes[p], nodes[q], offsets[p], offsets[q])
         found.append(seams)
     return found
