@@ -39,9 +39,9 @@ def fill(folder, image, mask):
             with quiet_start():
                 inpainter = Inpainter(folder, runtime=runtime)
             if "shift_map" in inpainter.entry.outputs:
-                answers[runtime] = inpainter(image, mask, return_shift_map=True)
+                answers[runtime] = inpainter(image, mask, return_shift_map=True, detail="model")
             else:
-                answers[runtime] = inpainter(image, mask), None
+                answers[runtime] = inpainter(image, mask, detail="model"), None
     return answers
 
 

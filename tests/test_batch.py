@@ -62,7 +62,9 @@ def test_the_same_as_one_at_a_time(inpainter, pairs, sizes_run):
 
 def test_the_neighbours_in_a_batch_change_no_byte(inpainter, pairs):
     photos, masks = pairs
-    answers = [next(inpainter.batch([photos[0], photos[i]], [masks[0], masks[i]], 2)) for i in (1, 3, 4)]
+    answers = [
+        next(inpainter.batch([photos[0], photos[i]], [masks[0], masks[i]], 2, detail="model")) for i in (1, 3, 4)
+    ]
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer, answers[0])
 
@@ -75,7 +77,7 @@ def test_a_stream_without_end_is_read_as_it_is_filled(inpainter, pairs):
             taken.append(i)
             yield pairs[0][0]
 
-    stream = inpainter.batch(photos(), itertools.repeat(pairs[1][0]), batch_size=2, strategy="resize")
+    stream = inpainter.batch(photos(), itertools.repeat(pairs[1][0]), batch_size=2, strategy="resize", detail="model")
     assert not taken
     next(stream)
     assert len(taken) == (1 if inpainter.runtime == "litert" else 2)
@@ -84,11 +86,11 @@ def test_a_stream_without_end_is_read_as_it_is_filled(inpainter, pairs):
 def test_the_size_is_chosen_by_memory(inpainter, pairs, sizes_run, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 4 * memory.BYTES_A_PIXEL * 256**2)
     photos, masks = pairs
-    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize"))) == 3
+    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize", detail="model"))) == 3
     assert sizes_run == [1, 1, 1]  # on a CPU
     sizes_run.clear()
     monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
-    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize"))) == 3
+    assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize", detail="model"))) == 3
     assert sizes_run == ([1, 1, 1] if inpainter.runtime == "litert" else [2, 1])
 
 
@@ -129,8 +131,8 @@ def test_a_gpu_is_given_fixed_sizes(inpainter, pairs, sizes_run, monkeypatch):
 def test_a_bad_pair_is_named_after_those_before_it(inpainter, pairs, change, message):
     answers = []
     with pytest.raises(InputError, match=message):
-        answers.extend(inpainter.batch(*change(*pairs), batch_size=3)) or None
-    stream = inpainter.batch(*change(*pairs), batch_size=3)
+        answers.extend(inpainter.batch(*change(*pairs), batch_size=3, detail="model")) or None
+    stream = inpainter.batch(*change(*pairs), batch_size=3, detail="model")
     for expected in pairs[0][:4]:
         assert next(stream).shape == expected.shape
     with pytest.raises(InputError, match=message):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -35,6 +36,17 @@ def test_a_run_and_its_export_beside_classical_methods(evaluate, small_run, smal
     text = (tmp_path / "out" / "table.md").read_text()
     assert text.count("\n| ") == 5 and "**" in text
     assert Image.open(tmp_path / "out" / "contact.png").size == (6 * 260 - 4, 6 * (284 + 4) - 4)
+
+
+def test_detail_by_shift_map_of_models_and_baselines(evaluate, tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
+    arguments = ["--images", str(tmp_path / "photos"), "--masks", "center", "--out", str(tmp_path / "out")]
+    assert evaluate([*arguments, "--baselines", "telea", "--detail", "model,shift-map,unguided"]) == 0
+    summary = json.loads((tmp_path / "out" / "results.json").read_text())["all"]
+    assert list(summary) == ["telea", "telea, shift-map", "telea, unguided"]
+    texture = [values["texture_distance"] for values in summary.values()]
+    assert max(texture[1:]) < 0.7 * texture[0] and texture[1] != texture[2]  # a blur, and matter of the photo
 
 
 def test_free_form_masks_fill_every_range_of_hole_size(evaluate, tmp_path):
@@ -80,6 +92,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
         (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "name at least one MODEL"),
         ([*base, "--masks", "freeform:x"], "must be center, freeform:SEED or a folder. Received: 'freeform:x'"),
         ([*base, "--masks", str(PHOTOS / "train")], "each photo needs one mask. Received: 8 photos and 32 masks"),
+        ([*base, "--masks", "center", "--detail", "best"], "of model, shift-map, unguided. Received: 'best'"),
         ([*base, "--masks", "center", "--size", "3"], "`--size` must be at least 32"),
         (["--images", str(tmp_path / "empty"), "--masks", "center", "--baselines", "telea", *out], "no photo"),
         ([*base, "--masks", "center", "--baselines", "magic"], "a baseline must be one of"),

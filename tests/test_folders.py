@@ -81,7 +81,7 @@ def test_many_workers_give_the_bytes_of_one(folders, tmp_path):
     results = {}
     for workers in (1, 8):
         out = tmp_path / f"out{workers}"
-        number, outcomes = inpaint_folder(Inpainter(), photos, MASK, out, workers=workers)
+        number, outcomes = inpaint_folder(Inpainter(), photos, MASK, out, workers=workers, detail="model")
         assert number == 16 and sorted(outcome.status for outcome in outcomes) == ["failed"] + ["filled"] * 15
         results[workers] = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     assert results[1] == results[8] and len(set(results[1].values())) == 15
@@ -91,7 +91,7 @@ def test_whoever_stops_listening_stops_the_work(folders, tmp_path):
     photos, _ = folders
     for i in range(20):
         Image.open(photos / "a.jpg").save(photos / f"{i:02}.png")
-    number, outcomes = inpaint_folder(Inpainter(), photos, MASK, tmp_path / "out", workers=1)
+    number, outcomes = inpaint_folder(Inpainter(), photos, MASK, tmp_path / "out", workers=1, detail="model")
     next(outcomes)
     outcomes.close()
     assert number == 24 and len(list((tmp_path / "out").rglob("*.*"))) < 6
@@ -155,7 +155,7 @@ def test_results_and_masks_below_the_photos_are_no_photos(folders, tmp_path):
     photos, masks = folders
     masks = masks.rename(photos / "masks")
     for _ in range(2):
-        number, outcomes = inpaint_folder(Inpainter(), photos, masks, photos / "filled")
+        number, outcomes = inpaint_folder(Inpainter(), photos, masks, photos / "filled", detail="model")
         assert number == 4 and sorted(outcome.status for outcome in outcomes) == [
             "failed",
             "failed",

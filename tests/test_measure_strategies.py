@@ -38,3 +38,26 @@ def test_a_photo_is_measured_with_each_strategy(script, tmp_path, capsys, monkey
     assert any(abs(auto - other) < 1e-9 for other in three)  # one hole: it took one of them
     assert (tmp_path / "out" / "table.md").read_text() in capsys.readouterr().out
     says(capsys, 2, "no photo", script.main([str(model), "--images", str(tmp_path / "out"), "--out", str(tmp_path)]))
+
+
+def test_ways_to_the_detail_are_compared(script, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
+    monkeypatch.setattr(script, "HOLES", {"box": (script.box, (0.02,)), "lines": (script.lines, (0.001,))})
+    monkeypatch.setattr("shiftnet_tf.networks.deep_distance.deep_distance", lambda image, filled, mask: 0.5)
+    model = next(artifact.default_model().glob("*.tflite"))
+    arguments = [str(model), "--compare", "detail", "--images", str(tmp_path / "photos"), "--holes", "1"]
+    assert script.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out" / "rows.csv") as file:
+        rows = {(row["hole"], row["method"]): row for row in csv.DictReader(file)}
+    assert [method for hole, method in rows if hole == "box"] == [
+        "model",
+        "shift map",
+        "no guide",
+        "auto",
+        "patchmatch",
+    ]
+    texture = {place: float(row["texture_distance"]) for place, row in rows.items()}
+    assert texture["box", "auto"] == texture["box", "shift map"] != texture["box", "model"]
+    assert texture["lines", "auto"] == texture["lines", "model"]  # too narrow to copy
+    assert "| box | 2 % | " in (tmp_path / "out" / "table.md").read_text()

@@ -57,6 +57,14 @@ def test_cells_blur_erosion_and_patches():
     assert len(places) == 4 * 6 and sorted(vectors[at]) == sorted(picture[1:4, 4:7].ravel())
 
 
+def test_work_in_threads_keeps_its_order():
+    rows = np.arange(23)
+    assert np.array_equal(arrays.in_threads(lambda a, b: a * 10 + b, rows, rows[::-1]), rows * 10 + rows[::-1])
+    assert arrays.in_threads(lambda a: a, rows[:1]).tolist() == [0] and not len(
+        arrays.in_threads(lambda a: a, rows[:0])
+    )
+
+
 # -- candidates --------------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +264,7 @@ def test_the_guide_decides_between_two_kinds_of_matter():
         guide = np.where(np.arange(200) < border, 4, 184)[np.newaxis, :, np.newaxis]
         out = filled(image, mask, np.broadcast_to(guide, image.shape).astype(np.uint8))
         found.append(60 + np.argmax(out[70:90, 60:140].mean((0, 2)) > 110))
-    assert abs(found[0] - 85) < 6 and abs(found[1] - 115) < 6, found
+    assert abs(found[0] - 85) < 9 and abs(found[1] - 115) < 9, found
 
 
 def test_without_a_known_pixel_near_by_the_answer_of_the_network_stays(monkeypatch):

@@ -79,7 +79,8 @@ def error(answer, status):
 
 def test_the_same_bytes_through_command_python_form_and_json(server, tmp_path, capsys):
     photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
-    for name, options in (("a.jpg", {}), ("b.png", {"strategy": "tile", "dilate": 3})):
+    detail = {"strategy": "tile", "dilate": 3, "detail": "model"}
+    for name, options in (("a.jpg", {}), ("b.png", detail), ("d.png", {"detail": "shift-map"})):
         out = tmp_path / name
         command = ["inpaint", str(PHOTO), "--mask", str(MASK), "-o", str(out)]
         assert main(command + [word for key, value in options.items() for word in (f"--{key}", str(value))]) == 0
@@ -94,6 +95,9 @@ def test_the_same_bytes_through_command_python_form_and_json(server, tmp_path, c
         assert status == 200 and base64.b64decode(json.loads(content)["image"]) == out.read_bytes()
     inpaint_file(Inpainter(), PHOTO, MASK, tmp_path / "c.jpg")
     assert (tmp_path / "c.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+    picture = np.asarray(Image.open(PHOTO).convert("RGB"))
+    of_array = Inpainter()(picture, np.asarray(Image.open(MASK).convert("L")), detail="shift-map")
+    assert np.array_equal(of_array, Image.open(tmp_path / "d.png"))
 
 
 def test_masks_as_shapes_and_several(server, tmp_path):
@@ -138,6 +142,7 @@ def test_bad_requests_are_said_in_a_sentence(server):
         ({"image": photo, "mask": full.getvalue()}, "covers the whole photo"),
         ({"image": photo, "mask": b'{"boxes": [[1]]}'}, "boxes[0]"),
         ({"image": photo, "mask": mask, "strategy": "best"}, "`strategy` must be one of"),
+        ({"image": photo, "mask": mask, "detail": "best"}, "`detail` must be one of auto, model, shift-map"),
         ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be one such as png"),
         ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate` must be a whole number"),
         ({"image": photo, "mask": mask, "dilate": "99999"}, "`dilate` must be a whole number"),

@@ -90,7 +90,9 @@ def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tm
     np.testing.assert_array_equal(out[~hole], photo[~hole])
     assert (out[hole] != photo[hole]).mean() > 0.9
 
-    answer = run(tmp_path / "venv" / "bin" / "shiftnet", *arguments[:4], "-o", "own.png", cwd=tmp_path)
+    answer = run(
+        tmp_path / "venv" / "bin" / "shiftnet", *arguments[:4], "-o", "own.png", "--detail", "model", cwd=tmp_path
+    )
     assert "default_model" in answer and name.partition(".")[2] in answer
     out = image_files.read_image(tmp_path / "own.png")
     np.testing.assert_array_equal(out[~hole], photo[~hole])
