@@ -276,11 +276,13 @@ def test_without_a_known_pixel_near_by_the_answer_of_the_network_stays(monkeypat
     assert (out[mask] == 77).all() and window == Window(0, 0, 40, 40) and (shift_map == -1).all()
 
 
-def test_too_little_memory_is_said(monkeypatch):
+def test_too_little_memory_is_said(monkeypatch, caplog):
     monkeypatch.setattr(memory, "available", lambda: 10**6)
     mask = box_mask((300, 300), 100, 100, 90, 110)
     with pytest.raises(InputError, match="a hole of 110x90 needs about 0.0 GB of memory"):
         filled(tiles((300, 300), (16, 20)), mask)
+    assert not refine.copies(mask, bounds(mask)) and refine.copies(mask, bounds(mask), "shift-map")
+    assert "the network's answer stays" in caplog.text
 
 
 def test_a_fill_can_be_cancelled_at_each_step():

@@ -1,5 +1,7 @@
 """Where the detail of a filled hole comes from: the network, or pixels copied by a shift map."""
 
+import logging
+
 import numpy as np
 
 from shiftnet_tf.errors import InputError, check
@@ -10,6 +12,7 @@ from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
 from shiftnet_tf.windows import Window
 
+logger = logging.getLogger(__name__)
 DETAILS = ("auto", "model", "shift-map")
 
 _DEPTH = 12  # pixels: `auto` copies into holes that are so deep, see docs/strategies.md
@@ -60,7 +63,7 @@ def depth(hole):
 
 
 def copies(mask, box, detail="auto"):
-    """Return whether a hole is filled with copied pixels.
+    """Return whether a hole is filled with copied pixels; not where `auto` lacks the memory, which is logged.
 
     Args:
         mask: bool [H, W].
@@ -71,7 +74,14 @@ def copies(mask, box, detail="auto"):
         InputError: an unknown detail.
     """
     check("detail", detail, detail in DETAILS, f"one of {', '.join(DETAILS)}")
-    return detail == "shift-map" or (detail == "auto" and depth(mask[box.slices]) >= _DEPTH)
+    if detail != "auto":
+        return detail == "shift-map"
+    if depth(mask[box.slices]) < _DEPTH:
+        return False
+    lack = _lack_of_memory(box, mask.shape)
+    if lack:
+        logger.warning("%s: the network's answer stays", lack)
+    return not lack
 
 
 def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
@@ -92,7 +102,9 @@ def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
     Raises:
         InputError: there is not enough memory.
     """
-    _check_memory(box, canvas.shape)
+    lack = _lack_of_memory(box, canvas.shape)
+    if lack:
+        raise InputError(f"{lack}: use the detail of the model")
     around = region(box, canvas.shape)
     inner = box.within(around)
     pad = [(0, -length % grid_factor(mask[box.slices])) for length in (around.height, around.width)]
@@ -114,13 +126,15 @@ def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
         return around, _sources(around, image, hole, inner, offsets)
 
 
-def _check_memory(box, shape):
+def _lack_of_memory(box, shape):
+    """What is lacking, as a sentence; empty where nothing is."""
     needed, free = needed_memory(box, shape), memory.available()
-    if free is not None and needed > free:
-        raise InputError(
-            f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, and "
-            f"{free / 1e9:.1f} GB are free: use the detail of the model"
-        )
+    if free is None or needed <= free:
+        return ""
+    return (
+        f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, and "
+        f"{free / 1e9:.1f} GB are free"
+    )
 
 
 def _sources(around, image, hole, inner, offsets):
