@@ -34,15 +34,15 @@ class Plan:
         strategy: str, what was taken: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
         windows: tuple of Window; none where there is no hole.
         wider: dict of some of the windows (those of crops) to a tuple of wider Windows around each, for its colours.
-        holes: int, holes of the mask, near ones taken together.
-        copied: tuple of Window, the bounding boxes of those that are filled with copied pixels.
+        holes: tuple of Window, the bounding boxes of the holes, near ones together.
+        copied: tuple of Window, those that are filled with copied pixels; None where that was not decided.
     """
 
     strategy: str
     windows: tuple
     wider: dict = field(default_factory=dict)
-    holes: int = 0
-    copied: tuple = ()
+    holes: tuple = ()
+    copied: tuple | None = None
 
     def __str__(self):
         sides = sorted({max(window.height, window.width) for window in self.windows})
@@ -50,10 +50,10 @@ class Plan:
             return "no hole"
         size = f"{sides[0]}" if len(sides) == 1 else f"{sides[0]} to {sides[-1]}"
         text = f"{self.strategy}, {len(self.windows)} window{'s' * (len(self.windows) > 1)} of {size} pixels"
-        if not self.holes:
+        if self.copied is None:
             return text
-        if 0 < len(self.copied) < self.holes:
-            return f"{text}, detail: shift map in {len(self.copied)} of {self.holes} holes"
+        if 0 < len(self.copied) < len(self.holes):
+            return f"{text}, detail: shift map in {len(self.copied)} of {len(self.holes)} holes"
         return f"{text}, detail: {'shift map' if self.copied else 'model'}"
 
 
@@ -77,10 +77,12 @@ def plan(mask, image_size, strategy="auto"):
     whole = Window(0, 0, *shape)
     if box is None:
         return Plan("resize", ())
+    holes = _holes(mask, box, image_size, shape)
+    boxes = tuple(hole.box for hole in holes)
     if strategy == "resize" or shape == (image_size, image_size):
-        return Plan("resize", (whole,))
+        return Plan("resize", (whole,), holes=boxes)
     windows, wider, taken = [], {}, set()
-    for hole in _holes(mask, box, image_size, shape):
+    for hole in holes:
         crop = _crop(hole.box, image_size, shape)
         side = max(crop.height, crop.width)
         tile = image_size if strategy == "crop" else hole.tile_side(image_size, shape)
@@ -95,7 +97,7 @@ def plan(mask, image_size, strategy="auto"):
         windows += found
         taken |= {"resize" if window == whole else name for window in found}
     windows = tuple(dict.fromkeys(windows))
-    return Plan(" and ".join(sorted(taken)), windows, wider)
+    return Plan(" and ".join(sorted(taken)), windows, wider, boxes)
 
 
 class _Hole:
@@ -144,17 +146,6 @@ class _Hole:
             for column, column_weight in ((np.floor(columns), 1 - columns % 1), (np.ceil(columns), columns % 1)):
                 weighted += self.sums[row.astype(int), column.astype(int)] * row_weight * column_weight
         return weighted
-
-
-def hole_boxes(mask, image_size):
-    """Return the bounding boxes of the holes, near ones together: list of Window.
-
-    Args:
-        mask: [H, W], nonzero = hole.
-        image_size: int, S in pixels, of the model.
-    """
-    box = bounds(mask)
-    return [] if box is None else [hole.box for hole in _holes(mask, box, image_size, mask.shape)]
 
 
 def _counts(mask, box, cell):

@@ -218,7 +218,8 @@ def test_a_copy_from_a_brighter_place_takes_the_brightness_of_its_surroundings()
 @pytest.mark.parametrize(
     "shape, box",
     [
-        ((200, 220), (60, 70, 80, 70)),  # on a coarse grid of cells of 2
+        ((330, 340), (90, 100, 132, 130)),  # on a coarse grid of cells of 2
+        ((200, 220), (60, 70, 80, 70)),
         ((200, 220), (60, 70, 30, 40)),  # on pixels
         ((200, 220), (0, 0, 60, 60)),  # in a corner
         ((201, 219), (120, 100, 81, 119)),  # in the other one, odd sizes

@@ -32,7 +32,7 @@ from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.strategies import hole_boxes
+from shiftnet_tf.strategies import plan
 
 DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
 DETAILS = ("model", "shift-map", "unguided")
@@ -93,7 +93,7 @@ def detailed(method, detail):
 
     def copied(image, mask):
         canvas = ArrayCanvas(method(image, mask).copy())
-        for box in hole_boxes(mask, max(mask.shape)):
+        for box in plan(mask, max(mask.shape)).holes:
             refine.refine(canvas, mask != 0, box, guided=detail == "shift-map")
         return canvas.image
 

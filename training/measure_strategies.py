@@ -25,7 +25,7 @@ from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.strategies import STRATEGIES, hole_boxes, plan
+from shiftnet_tf.strategies import STRATEGIES, plan
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4)
 COLUMNS = ("photo", "number", "hole", "share", "method", "plan", "hole_psnr", "texture_distance")
@@ -104,7 +104,7 @@ def measure_detail(inpainter, paths, holes):
 
     patch_match, rows = baselines.baseline("patchmatch"), []
     for path, image, kind, share, seed, mask in holes_of(paths, holes):
-        hole, boxes = mask != 0, hole_boxes(mask, inpainter.image_size)
+        hole, boxes = mask != 0, plan(mask, inpainter.image_size).holes
         model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, detail="model"))
         answers = {"model": (model, seconds)}
         chosen = [box for box in boxes if refine.copies(hole, box)]

@@ -169,7 +169,7 @@ class Inpainter:
         """
         plan = self._plan(mask, strategy, detail)
         of_model = return_shift_map and "shift_map" in self._backend.outputs
-        if return_shift_map and not of_model and len(plan.copied) < plan.holes:
+        if return_shift_map and not of_model and plan.copied != plan.holes:
             raise InputError(
                 f"{self.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
             )
@@ -182,14 +182,13 @@ class Inpainter:
             outputs = self._run([work.read(look) for look in some])
             for i, look in enumerate(some):
                 work.put(look, outputs["inpainted_image"][i])
-                if of_model and look[1] is None and len(plan.copied) < plan.holes:
+                if of_model and look[1] is None and plan.copied != plan.holes:
                     shift_maps.append((look[0], outputs["shift_map"][i]))
         return plan, shift_maps + _copy(canvas, mask, plan, check, return_shift_map)
 
     def _plan(self, mask, strategy, detail):
-        boxes = strategies.hole_boxes(mask, self.image_size)
-        copied = tuple(box for box in boxes if refine.copies(mask, box, detail))
-        return replace(strategies.plan(mask, self.image_size, strategy), holes=len(boxes), copied=copied)
+        plan = strategies.plan(mask, self.image_size, strategy)
+        return replace(plan, copied=tuple(box for box in plan.holes if refine.copies(mask, box, detail)))
 
     def batch(
         self,

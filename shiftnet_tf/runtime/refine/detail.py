@@ -19,7 +19,7 @@ _DEPTH = 12  # pixels: `auto` copies into holes that are so deep, see docs/strat
 _REACH = 1.0  # of the longer side of a hole's box: how far around it pixels are looked for
 _CELLS = 128  # along the longer side of a hole's box, when its depth is measured
 _LEAST = 64  # pixels, the least of that
-_PER_PIXEL, _PER_HOLE_PIXEL = 24, 320  # bytes that are needed at most for a pixel around a hole and of its box
+_PER_PIXEL, _PER_HOLE_PIXEL = 24, 320  # bytes, estimated, for a pixel around a hole and for one of its box
 
 
 def region(box, shape):
@@ -37,7 +37,7 @@ def region(box, shape):
 
 
 def needed_memory(box, shape):
-    """Return how much memory the filling of a hole takes at most, in bytes; see `region`."""
+    """Return how much memory the filling of a hole takes, in bytes, estimated; see `region`."""
     around = region(box, shape)
     return _PER_PIXEL * around.height * around.width + _PER_HOLE_PIXEL * box.height * box.width
 
