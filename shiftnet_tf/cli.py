@@ -32,17 +32,19 @@ def _inpaint(options):
     if folder:
         return _inpaint_folder(options, settings)
     inpainter = _start(options)
-    filled = inpaint_file(
-        inpainter,
-        options.photo,
-        options.mask,
-        options.output,
-        options.strategy,
-        settings,
-        options.save_shift_map,
-        _pixels(options),
-        options.detail,
-    )
+    with _bar() as progress:
+        filled = inpaint_file(
+            inpainter,
+            options.photo,
+            options.mask,
+            options.output,
+            options.strategy,
+            settings,
+            options.save_shift_map,
+            _pixels(options),
+            options.detail,
+            progress,
+        )
     if filled:
         print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}; {filled.plan}")
         if options.save_shift_map:
@@ -50,6 +52,14 @@ def _inpaint(options):
     else:
         print(f"note: the mask has no hole, {options.output} is the photo unchanged", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def _bar():
+    """Progress on a terminal, from one second on."""
+    form = "filling {percentage:3.0f}% {bar} {elapsed}"
+    with tqdm(total=1, delay=1, disable=None, leave=False, bar_format=form) as bar:
+        yield lambda share: bar.update(share - bar.n)
 
 
 def _inpaint_folder(options, settings):

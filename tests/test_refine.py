@@ -1,6 +1,7 @@
 """The shift map at the photo's own resolution: parts against slow loops, the whole on photos with a known answer."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def box_mask(shape, *box):
 def filled(image, mask, guide=128, **options):
     """The photo with its hole filled, the guide one grey or a photo."""
     canvas = ArrayCanvas(np.where(mask[..., np.newaxis], np.uint8(guide), image))
-    found = refine.refine(canvas, mask, bounds(mask), **options)
-    return (canvas.image, found) if options.get("return_shift_map") else canvas.image
+    found = refine.refine(canvas, mask, [bounds(mask)], **options)
+    return (canvas.image, *found) if found else canvas.image
 
 
 # -- arrays ------------------------------------------------------------------------------------------------------------
@@ -52,6 +53,7 @@ def test_cells_blur_erosion_and_patches():
     assert np.allclose(arrays.blurred(spot, 2)[15, 10:21, 0], weights * weights.max() / weights.sum() ** 2, atol=1e-6)
     full = np.ones((5, 7), bool)
     assert np.argwhere(arrays.eroded(full, 2)).tolist() == [[2, 2], [2, 3], [2, 4]]
+    assert arrays.depths(full)[2].tolist() == [1, 2, 3, 3, 3, 2, 1] and not arrays.depths(~full).any()
     places, vectors = arrays.patches(picture, np.ones((6, 8), bool), 3)
     at = places.tolist().index([2, 5])
     assert len(places) == 4 * 6 and sorted(vectors[at]) == sorted(picture[1:4, 4:7].ravel())
@@ -103,7 +105,8 @@ def test_data_costs_are_those_of_a_slow_loop(scene):
     image, picture, source = scene
     nodes, guide = np.argwhere(~source), np.random.default_rng(2).uniform(0, 255, picture.shape).astype(np.float32)
     offsets = np.array([(-4, 0), (0, 5), (1, 1), (-9, -9), (6, -3)])
-    found = energy.data_costs(image, image, guide, nodes, offsets)
+    depth = np.random.default_rng(3).integers(1, 20, len(nodes))
+    found = energy.data_costs(image, image, guide, nodes, depth, offsets)
     reach = range(-energy.RIM_REACH, energy.RIM_REACH + 1)
     for i, p in enumerate(map(tuple, nodes)):
         for j, o in enumerate(map(tuple, offsets)):
@@ -111,7 +114,8 @@ def test_data_costs_are_those_of_a_slow_loop(scene):
             if not usable(source, target):
                 assert found[i, j] == energy.FORBIDDEN
                 continue
-            cost = energy.GUIDE * min(np.abs(picture[target] - guide[p]).sum(), energy.GUIDE_CAP)
+            cap = energy.GUIDE_CAP * (1 + math.exp(-depth[i] / energy.GUIDE_SURE))
+            cost = energy.GUIDE * min(np.abs(picture[target] - guide[p]).sum(), cap)
             for step in itertools.product(reach, reach):
                 k = p[0] + step[0], p[1] + step[1]
                 if 0 < abs(step[0]) + abs(step[1]) <= energy.RIM_REACH and usable(source, k):
@@ -245,7 +249,7 @@ def test_what_lies_in_the_hole_is_never_copied_and_the_answer_is_the_same_each_t
     for seed in (0, 1):
         noise = np.random.default_rng(seed).integers(0, 256, image.shape, dtype=np.uint8)
         canvas = ArrayCanvas(np.where(mask[..., np.newaxis], noise, image))
-        _, shift_map = refine.refine(canvas, mask, box, guided=False, return_shift_map=True)
+        ((_, shift_map),) = refine.refine(canvas, mask, [box], guided=False, return_shift_maps=True)
         around = refine.detail.region(box, mask.shape)
         rows, columns = np.divmod(shift_map[shift_map >= 0], around.width)
         assert not mask[rows + around.top, columns + around.left].any()
@@ -273,7 +277,7 @@ def test_without_a_known_pixel_near_by_the_answer_of_the_network_stays(monkeypat
     mask = np.ones((40, 40), bool)
     mask[0, 0] = False  # one pixel, on the coarse grid none
     monkeypatch.setattr("shiftnet_tf.runtime.refine.shift_map._NODES", 100)
-    out, (window, shift_map) = filled(image, mask, 77, return_shift_map=True)
+    out, (window, shift_map) = filled(image, mask, 77, return_shift_maps=True)
     assert (out[mask] == 77).all() and window == Window(0, 0, 40, 40) and (shift_map == -1).all()
 
 
@@ -286,22 +290,21 @@ def test_too_little_memory_is_said(monkeypatch, caplog):
     assert "the network's answer stays" in caplog.text
 
 
-def test_a_fill_can_be_cancelled_at_each_step():
+def test_a_fill_tells_its_progress_and_can_be_cancelled_at_each_step():
     class Cancelled(Exception):
         pass
 
-    image, mask, calls = tiles((200, 220), (16, 20)), box_mask((200, 220), 60, 70, 80, 70), []
-    filled(image, mask, cancel=lambda: calls.append(None))
-    assert len(calls) >= 3
-    for last in range(len(calls)):
+    image, mask, shares = tiles((200, 220), (16, 20)), box_mask((200, 220), 60, 70, 80, 70), []
+    filled(image, mask, progress=shares.append)
+    assert len(shares) >= 6 and shares == sorted(shares) and shares[0] == 0 and 0.3 < shares[-1] < 1
+    for last in shares:
 
-        def cancel(seen=[], last=last):  # noqa: B006 one list for each function
-            seen.append(None)
-            if len(seen) > last:
+        def progress(share, last=last):
+            if share == last:
                 raise Cancelled
 
         with pytest.raises(Cancelled):
-            filled(image, mask, cancel=cancel)
+            filled(image, mask, progress=progress)
 
 
 @pytest.mark.parametrize("size, expected", [((1, 500), 1), ((9, 40), 5), ((10, 40), 5), ((300, 400), 152)])

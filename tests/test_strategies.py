@@ -201,15 +201,15 @@ def test_a_photo_of_one_row_takes_little_memory(inpainter, strategy):
     assert answer.shape == image.shape and peak < 50e6
 
 
-def test_giving_up(inpainter):
+def test_a_fill_tells_its_progress_and_can_be_cancelled(inpainter):
     image, mask = np.zeros((300, 3000, 3), np.uint8), mask_of((300, 3000), (150, 0, 155, 3000))
-    asked = []
+    shares = []
 
-    def check():
-        asked.append(1)
-        if len(asked) == 3:
+    def progress(share):
+        shares.append(share)
+        if len(shares) == 3:
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        inpainter.fill(filling.ArrayCanvas(image), mask, check=check)
-    assert len(asked) == 3
+        inpainter.fill(filling.ArrayCanvas(image), mask, progress=progress)
+    assert shares[0] == 0 < shares[1] < shares[2] < 1

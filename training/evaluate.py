@@ -93,8 +93,7 @@ def detailed(method, detail):
 
     def copied(image, mask):
         canvas = ArrayCanvas(method(image, mask).copy())
-        for box in plan(mask, max(mask.shape)).holes:
-            refine.refine(canvas, mask != 0, box, guided=detail == "shift-map")
+        refine.refine(canvas, mask != 0, plan(mask, max(mask.shape)).holes, guided=detail == "shift-map")
         return canvas.image
 
     return copied

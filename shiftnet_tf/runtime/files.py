@@ -1,7 +1,6 @@
 """From files to a file: the one way that the command line, the server and the page take."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.mask_files import MaskSettings
 from shiftnet_tf.photo import Photo
+from shiftnet_tf.progress import Progress, silent
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.strategies import Plan
 
@@ -50,7 +50,7 @@ def inpaint_photo(
     shift_map: bool = False,
     max_pixels: int | None = None,
     file_format: str | None = None,
-    check: Callable | None = None,
+    progress: Progress = silent,
     detail: str = "auto",
 ) -> Filled:
     """Reads a photo and its masks and fills the hole; nothing is written.
@@ -65,7 +65,7 @@ def inpaint_photo(
         max_pixels: int, width times height that is accepted; None: 179 million.
         file_format: str, Pillow's name of the format that will be written, which is refused where the photo would lose
             by it; None for any.
-        check: function that is called before each step and may raise, to give up; None for none.
+        progress: called before each step, see `shiftnet_tf.progress`.
 
     Returns:
         Filled.
@@ -75,12 +75,11 @@ def inpaint_photo(
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
     hole = mask_files.read_hole(masks, shape, settings, max_pixels)  # before the photo: less memory at a time
-    if check is not None:
-        check()
+    progress(0)
     photo = Photo(photo, max_pixels)
     photo.check_format(file_format or photo.own_format)
     before = photo.reduced(MAP_SIDE) if shift_map and hole.any() else None
-    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, check, detail)
+    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, progress, detail)
     sheet = pictures.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
     return Filled(photo, plan, sheet)
 
@@ -95,6 +94,7 @@ def inpaint_file(
     shift_map: str | Path | None = None,
     max_pixels: int | None = None,
     detail: str = "auto",
+    progress: Progress = silent,
 ) -> Filled:
     """Fills the hole of a photo file.
 
@@ -113,6 +113,7 @@ def inpaint_file(
         shift_map: str or Path of a second picture, which shows where each part of the hole was filled from (see
             `pictures.shift_map_sheet`); None for none. It is not written where the mask has no hole.
         max_pixels: int, width times height that is accepted; None: 179 million.
+        progress: called before each step, see `shiftnet_tf.progress`.
 
     Returns:
         Filled; false if the mask has no hole.
@@ -131,7 +132,7 @@ def inpaint_file(
         if Path(shift_map).resolve() in (path.resolve() for path in (photo, *masks, out)):
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     filled = inpaint_photo(
-        inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, out_format, detail=detail
+        inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, out_format, progress, detail
     )
     if not filled and filled.photo.is_a(out_format):
         write_atomically(out, lambda part: shutil.copyfile(photo, part))

@@ -11,6 +11,7 @@ import numpy as np
 
 from shiftnet_tf import artifact, strategies
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.progress import Progress, part, silent
 from shiftnet_tf.runtime import backends, filling, grouping, memory, refine
 
 _ABSENT = object()
@@ -151,7 +152,7 @@ class Inpainter:
         mask: np.ndarray,
         strategy: str = "auto",
         return_shift_map: bool = False,
-        check: Callable | None = None,
+        progress: Progress = silent,
         detail: str = "auto",
     ) -> tuple[strategies.Plan, list]:
         """Fills the holes of a canvas in place: what every other way comes down to.
@@ -161,7 +162,7 @@ class Inpainter:
             mask: bool [H, W], of the canvas's size; not all of it hole.
             strategy: str, see above.
             return_shift_map: bool, see above.
-            check: function that is called before each step and may raise, to give up; None for none.
+            progress: called before each step, see `shiftnet_tf.progress`.
             detail: str, see above.
 
         Returns:
@@ -175,16 +176,17 @@ class Inpainter:
             )
         size = self._batch_size(None)
         work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
+        of_network = 1 / (1 + len(plan.copied) / len(plan.holes)) if plan.holes else 1  # share of the time, roughly
         for first in range(0, len(work.looks), size):
-            if check is not None:
-                check()
+            progress(of_network * first / len(work.looks))
             some = work.looks[first : first + size]
             outputs = self._run([work.read(look) for look in some])
             for i, look in enumerate(some):
                 work.put(look, outputs["inpainted_image"][i])
                 if of_model and look[1] is None and plan.copied != plan.holes:
                     shift_maps.append((look[0], outputs["shift_map"][i]))
-        return plan, shift_maps + _copy(canvas, mask, plan, check, return_shift_map)
+        copying = part(progress, of_network, 1)
+        return plan, shift_maps + refine.refine(canvas, mask, plan.copied, copying, return_shift_maps=return_shift_map)
 
     def _plan(self, mask, strategy, detail):
         plan = strategies.plan(mask, self.image_size, strategy)
@@ -259,14 +261,8 @@ class Inpainter:
         for work, _ in waiting:
             for look in work.looks:
                 work.put(look, next(answers))
-            _copy(work.canvas, work.mask, work.plan)
+            refine.refine(work.canvas, work.mask, work.plan.copied)
             yield work.canvas.image
 
     def _run(self, pairs):
         return grouping.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))
-
-
-def _copy(canvas, mask, plan, check=None, return_shift_map=False):
-    """Fills the holes of a plan that take copied pixels; the shift maps where they are asked for."""
-    found = [refine.refine(canvas, mask, box, check, return_shift_map=return_shift_map) for box in plan.copied]
-    return found if return_shift_map else []

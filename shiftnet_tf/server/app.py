@@ -204,7 +204,7 @@ class _Service:
     def _filled(self, wanted, shift_map, given_up):
         """In a thread: the file to send, its format and what was looked at."""
 
-        def check():
+        def progress(_):
             if given_up.is_set() or self._stopping.is_set():
                 raise RequestError(503, "given up")
 
@@ -217,7 +217,7 @@ class _Service:
             shift_map,
             self.limits.pixels,
             None if shift_map else wanted.file_format,
-            check,
+            progress,
             wanted.detail,
         )
         if not shift_map:

@@ -54,6 +54,15 @@ def eroded(mask, reach):
     return padded
 
 
+def depths(mask):
+    """Return the chessboard distance of each position to the nearest False: int [H, W]; outside counts as False."""
+    total = np.zeros(mask.shape, int)
+    while mask.any():
+        total += mask
+        mask = eroded(mask, 1)
+    return total
+
+
 def patches(picture, where, side):
     """Return the square patches that lie within a mask.
 

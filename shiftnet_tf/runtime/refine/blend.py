@@ -12,11 +12,12 @@ Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equati
 
 import numpy as np
 
+from shiftnet_tf.progress import silent
 from shiftnet_tf.runtime.refine import multigrid
 from shiftnet_tf.runtime.refine.arrays import edge
 
 
-def blended(image, pixels, hole, known, offsets, corner, check=None):
+def blended(image, pixels, hole, known, offsets, corner, progress=silent):
     """Copy the pixels of a hole and blend them.
 
     Args:
@@ -27,7 +28,7 @@ def blended(image, pixels, hole, known, offsets, corner, check=None):
         known: bool [H, W], the pixels that may be copied.
         offsets: int [H, W, 2].
         corner: (int, int), row and column in `image` of the first pixel.
-        check: function that is called before each step and may raise, to cancel; None for none.
+        progress: called before each step, see `shiftnet_tf.progress`.
 
     Returns:
         uint8 [H, W, 3]; known pixels are those of `pixels`.
@@ -46,7 +47,7 @@ def blended(image, pixels, hole, known, offsets, corner, check=None):
         for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
             _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
     right = np.ascontiguousarray(np.moveaxis(right, -1, 0))
-    correction = multigrid.solve(multigrid.Grid(*weights, fixed), right, check=check)
+    correction = multigrid.solve(multigrid.Grid(*weights, fixed), right, progress=progress)
     levels = np.clip(np.round(copy + np.moveaxis(correction, 0, -1)), 0, 255).astype(np.uint8)
     return np.where(hole[..., np.newaxis], levels, pixels)
 

@@ -5,8 +5,9 @@ import logging
 import numpy as np
 
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.progress import part, silent
 from shiftnet_tf.runtime import memory
-from shiftnet_tf.runtime.refine.arrays import eroded
+from shiftnet_tf.runtime.refine.arrays import depths
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
@@ -55,11 +56,7 @@ def depth(hole):
     pad = [(0, -length % cell) for length in hole.shape]
     cells = np.pad(hole, pad)
     cells = cells.reshape(cells.shape[0] // cell, cell, cells.shape[1] // cell, cell).all((1, 3))
-    steps = 0
-    while cells.any():
-        cells = eroded(cells, 1)
-        steps += 1
-    return max(steps * cell, int(hole.any()))
+    return max(int(depths(cells).max()) * cell, int(hole.any()))
 
 
 def copies(mask, box, detail="auto"):
@@ -84,24 +81,35 @@ def copies(mask, box, detail="auto"):
     return not lack
 
 
-def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
-    """Fill the hole in a box with pixels of its surroundings, guided by what the canvas has in it.
+def refine(canvas, mask, boxes, progress=silent, guided=True, return_shift_maps=False):
+    """Fill holes with pixels of their surroundings, guided by what the canvas has in them.
 
     Args:
-        canvas: see `runtime.filling`; it is changed within the hole. In its holes it has the network's answer.
+        canvas: see `runtime.filling`; it is changed within the holes. In its holes it has the network's answer.
         mask: bool [H, W], all holes of the canvas.
-        box: Window, the bounding box of the hole.
-        cancel: function that is called before each step and may raise, to cancel; None for none.
+        boxes: sequence of Window, the bounding boxes of the holes to fill, in this order.
+        progress: called before each step, see `shiftnet_tf.progress`.
         guided: bool, whether what the canvas has in the hole counts.
-        return_shift_map: bool.
+        return_shift_maps: bool.
 
     Returns:
-        None; with `return_shift_map` (Window, int32 [h, w]): the part of the photo that was searched, and for each of
-        its pixels row * w + column of the pixel that was copied there, -1 where none was.
+        list, empty without `return_shift_maps`, of (Window, int32 [h, w]): the part of the photo that was searched for
+        a hole, and for each of its pixels row * w + column of the pixel that was copied there, -1 where none was.
 
     Raises:
         InputError: there is not enough memory.
     """
+    shift_maps, done, total = [], 0, sum(box.height * box.width for box in boxes)
+    for box in boxes:
+        share = done / total
+        done += box.height * box.width
+        found = _fill(canvas, mask, box, part(progress, share, done / total), guided, return_shift_maps)
+        shift_maps += [found] if return_shift_maps else []
+    return shift_maps
+
+
+def _fill(canvas, mask, box, progress, guided, return_shift_map):
+    """Fill one hole; its shift map, or None."""
     lack = _lack_of_memory(box, canvas.shape)
     if lack:
         raise InputError(f"{lack}: use the detail of the model")
@@ -112,18 +120,17 @@ def refine(canvas, mask, box, cancel=None, guided=True, return_shift_map=False):
     source = np.pad(~mask[around.slices], pad)
     hole = np.zeros(source.shape, bool)
     hole[inner.slices] = mask[box.slices]
-    offsets = choose_offsets(picture, hole, source, cancel, guided)
+    offsets = choose_offsets(picture, hole, source, part(progress, 0, 0.7), guided)
     image = Source(picture, source)
     if offsets is not None:
         rim = inner.grown(1, 1, Window(0, 0, around.height, around.width))
         bordered = np.zeros((rim.height, rim.width, 2), int)
         bordered[inner.within(rim).slices] = offsets
         parts = (array[rim.slices] for array in (picture, hole, source))
-        pixels = blended(image, *parts, bordered, (rim.top, rim.left), cancel)
+        pixels = blended(image, *parts, bordered, (rim.top, rim.left), part(progress, 0.7, 1))
         target = Window(around.top + rim.top, around.left + rim.left, rim.height, rim.width)
         canvas.write(target, pixels, hole[rim.slices])
-    if return_shift_map:
-        return around, _sources(around, image, hole, inner, offsets)
+    return (around, _sources(around, image, hole, inner, offsets)) if return_shift_map else None
 
 
 def _lack_of_memory(box, shape):

@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from shiftnet_tf.progress import silent
+
 _DAMPING = np.float32(0.8)  # of the Jacobi steps that smooth
 _SMALLEST = 4  # positions along a side of the coarsest grid
 _LAST_STEPS = 20  # smoothing steps on the coarsest grid
@@ -67,7 +69,7 @@ class Grid:
         )
 
 
-def solve(grid, right, tolerance=0.1, rounds=20, check=None):
+def solve(grid, right, tolerance=0.1, rounds=20, progress=silent):
     """Return x.
 
     Args:
@@ -75,7 +77,7 @@ def solve(grid, right, tolerance=0.1, rounds=20, check=None):
         right: float32 [C, H, W], b; 0 at known positions.
         tolerance: float, largest residual at which to stop.
         rounds: int, most rounds of conjugate gradients.
-        check: function that is called before each round and may raise, to cancel; None for none.
+        progress: called before each round, see `shiftnet_tf.progress`.
 
     Returns:
         float32 [C, H, W]; 0 at known positions.
@@ -85,11 +87,10 @@ def solve(grid, right, tolerance=0.1, rounds=20, check=None):
         grids.append(grids[-1].coarser())
     x, residual = np.zeros_like(right), right.copy()
     direction, before = np.zeros_like(right), np.float32(1)
-    for _ in range(rounds):
+    for done in range(rounds):
         if np.abs(residual).max(initial=0) <= tolerance:
             break
-        if check is not None:
-            check()
+        progress(done / rounds)
         wanted = _cycle(grids, residual)
         product = _products(residual, wanted)
         direction = wanted + product / before * direction

@@ -4,13 +4,14 @@ import functools
 
 import numpy as np
 
+from shiftnet_tf.progress import part, silent
 from shiftnet_tf.runtime.refine import alignment, solver
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, depths, edge, in_threads
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
 
 _LABELS = 16  # offsets that a position chooses from
-_BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
+_BY_COST = 8  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
 _ROUNDS = 3  # of belief propagation
 _NODES = 16384  # positions of the hole on the coarsest grid, at most
 _BOX = 65536  # positions of its bounding box, at most
@@ -28,14 +29,14 @@ def grid_factor(hole):
     return factor
 
 
-def choose_offsets(picture, hole, source, check=None, guided=True):
+def choose_offsets(picture, hole, source, progress=silent, guided=True):
     """Choose an offset for each pixel of a hole.
 
     Args:
         picture: uint8 [H, W, 3], the photo, in the hole the guide; H and W multiples of `grid_factor` of the hole.
         hole: bool [H, W], the pixels to fill.
         source: bool [H, W], the pixels that may be copied.
-        check: function that is called before each step and may raise, to cancel; None for none.
+        progress: called before each step, see `shiftnet_tf.progress`.
         guided: bool, whether the guide counts.
 
     Returns:
@@ -50,15 +51,14 @@ def choose_offsets(picture, hole, source, check=None, guided=True):
     if not source.any():
         return None
     label = None
-    for picture, hole, source in reversed(levels):
-        if check is not None:
-            check()
+    for done, (picture, hole, source) in enumerate(reversed(levels)):
         image = Source(picture, source)
         if label is None:
             box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
-            label, table = _coarsest(picture.astype(np.float32), hole, source, check, guided)
+            label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.6), guided)
         else:
-            box = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
+            progress(0.6 + 0.4 * done / len(levels))
+            box = tuple(slice(2 * side.start, 2 * side.stop) for side in box)
             corner = box[0].start, box[1].start
             label, table = alignment.aligned(doubled(label), 2 * table, image, hole[box], corner)
     top, left = rows[0] - box[0].start, columns[0] - box[1].start
@@ -70,19 +70,22 @@ def doubled(label):
     return np.repeat(np.repeat(label, 2, 0), 2, 1)
 
 
-def _coarsest(picture, hole, source, check, guided):
+def _coarsest(picture, hole, source, progress, guided):
     """Offsets on the coarsest grid: labels, int [h, w], of the hole's box, and the offsets they name, int [n, 2]."""
+    progress(0)
     guide = blurred(picture, GUIDE_BLUR)
     image, smooth = Source(picture, source), Source(guide, source)
     offsets, nodes = candidates(picture, source), np.argwhere(hole)
-    if check is not None:
-        check()
+    progress(0.2)
     weight = GUIDE if guided else np.float32(0)
-    costs = in_threads(lambda part: data_costs(image, smooth, guide, part, offsets, weight), nodes)
-    if check is not None:
-        check()
+    costs = in_threads(
+        lambda some, deep: data_costs(image, smooth, guide, some, deep, offsets, weight), nodes, depths(hole)[hole]
+    )
+    progress(0.4)
     labels = in_threads(_labels, costs)
-    best = solver.solve(*_problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1)), _ROUNDS)
+    problem = _problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1))
+    progress(0.6)
+    best = solver.solve(*problem, _ROUNDS, part(progress, 0.6, 1))
     at = tuple((nodes - nodes.min(0)).T)
     label = np.zeros(best.shape, int)
     label[at] = labels[np.arange(len(nodes)), best[at]]

@@ -10,8 +10,10 @@ accelerated schedule).
 
 import numpy as np
 
+from shiftnet_tf.progress import silent
 
-def solve(data, across, down, rounds):
+
+def solve(data, across, down, rounds, progress=silent):
     """Return the label of the lowest cost of each position.
 
     Args:
@@ -19,12 +21,14 @@ def solve(data, across, down, rounds):
         across: float32 [H, W - 1, M, M], V of each position and its right neighbour; 0 where either is not in the hole.
         down: float32 [H - 1, W, M, M], V of each position and the one below it, likewise.
         rounds: int.
+        progress: called before each round, see `shiftnet_tf.progress`.
 
     Returns:
         int [H, W].
     """
     right, left, below, above = (np.zeros_like(data) for _ in range(4))  # the messages from that neighbour
-    for _ in range(rounds):
+    for done in range(rounds):
+        progress(done / rounds)
         vertical = data + below + above
         _sweep(_columns(vertical), _columns(left), _columns(across), forward=True)
         _sweep(_columns(vertical), _columns(right), _columns(across), forward=False)
