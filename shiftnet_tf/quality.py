@@ -26,6 +26,29 @@ HIGHER_IS_BETTER = {
 }
 
 
+def center_crop(photo, size):
+    """Return the centre of a photo that is scaled down as for the paper's measurements.
+
+    Args:
+        photo: uint8 [H, W, 3].
+        size: int, height and width of the crop in pixels.
+
+    Returns:
+        uint8 [size, size, 3] of the photo with its short side scaled to 350/256 of `size`, never enlarged; None where
+        it is smaller than the crop.
+
+    Raises:
+        MissingPackageError: opencv-python-headless is not installed.
+    """
+    cv2 = import_optional("cv2", "opencv-python-headless", "scaling photos for a measurement")
+    factor = round(size * 350 / 256) / min(photo.shape[:2])
+    if factor < 1:
+        height, width = (round(side * factor) for side in photo.shape[:2])
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    top, left = ((side - size) // 2 for side in photo.shape[:2])
+    return photo[top : top + size, left : left + size] if min(top, left) >= 0 else None
+
+
 def measure(image, inpainted, mask):
     """All numbers of one photo.
 

@@ -111,13 +111,7 @@ def prepare(path, size, whole):
     photo = image_files.read_image(path)
     if whole:
         return photo if min(photo.shape[:2]) >= 7 else None
-    cv2 = import_optional("cv2", "opencv-python-headless", "scaling photos for a measurement")
-    factor = round(size * 350 / 256) / min(photo.shape[:2])
-    if factor < 1:
-        height, width = (round(side * factor) for side in photo.shape[:2])
-        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-    top, left = ((side - size) // 2 for side in photo.shape[:2])
-    return photo[top : top + size, left : left + size] if min(top, left) >= 0 else None
+    return quality.center_crop(photo, size)
 
 
 def masks_for(options, paths):

@@ -133,8 +133,11 @@ def measure_detail(inpainter, paths, holes):
         hole, boxes = mask != 0, plan(mask, inpainter.image_size).holes
         model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, detail="model"))
         answers = {"model": (model, seconds)}
-        chosen = [box for box in boxes if refine.copies(hole, box)]
+        chosen = tuple(box for box in boxes if refine.copies(hole, box))
         for name, filled, guided in (("shift map", boxes, True), ("no guide", boxes, False), ("auto", chosen, True)):
+            if name == "auto" and filled in ((), boxes):
+                answers[name] = answers["shift map" if filled else "model"]
+                continue
             canvas = ArrayCanvas(model.copy())
             work = functools.partial(refine.refine, canvas, hole, filled, guided=guided)
             answers[name] = canvas.image, seconds + timed(work)[1]

@@ -2,12 +2,14 @@
 
 The picture u is sought whose differences between neighbours are those of their source, in the sense of least squares:
 
-min_u sum_(p,q) (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
+min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
 
 with g_pq = I(p + o_p) - I(q + o_p) within one source and beside the hole, and at a seam the mean of that of both
-sources. What is solved for is the correction c = u - copy, which is smooth between seams.
+sources. What is solved for is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ by
+e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 4)^2), elsewhere 1: two kinds of matter that meet stay
+apart, where equal weights would spread their difference over the hole as a haze.
 
-Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7.
+Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7. The weights are ours.
 """
 
 import numpy as np
@@ -15,6 +17,8 @@ import numpy as np
 from shiftnet_tf.progress import silent
 from shiftnet_tf.runtime.refine import multigrid
 from shiftnet_tf.runtime.refine.arrays import edge
+
+_TOLERATED = np.float32(4)  # grey levels: a difference that is still smoothed over
 
 
 def blended(image, pixels, hole, known, offsets, corner, progress=silent):
@@ -38,12 +42,12 @@ def blended(image, pixels, hole, known, offsets, corner, progress=silent):
     found, usable = image.at(places, offsets[hole])
     copy[hole] = np.where(usable[:, np.newaxis], found, copy[hole])
     right, fixed = np.zeros_like(copy), np.zeros(hole.shape, np.float32)
-    weights = []
+    weights = []  # of the edges to the right and down
     for step in ((0, 1), (1, 0)):
         first, second = edge(hole.shape, step)
         both = hole[first] & hole[second]
         weights.append(both.astype(np.float32))
-        _add_seams(image, copy, offsets, both, step, corner, right)
+        _add_seams(image, copy, offsets, both, step, corner, right, weights[-1])
         for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
             _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
     right = np.ascontiguousarray(np.moveaxis(right, -1, 0))
@@ -52,7 +56,12 @@ def blended(image, pixels, hole, known, offsets, corner, progress=silent):
     return np.where(hole[..., np.newaxis], levels, pixels)
 
 
-def _add_seams(image, copy, offsets, both, step, corner, right):
+def _robust(lack):
+    """The weight of edges, from what they lack: float32 [n, C] -> float32 [n, 1]."""
+    return 1 / (1 + (np.abs(lack).max(1, keepdims=True) / _TOLERATED) ** 2)
+
+
+def _add_seams(image, copy, offsets, both, step, corner, right, weights):
     """Adds the equations' right side of the edges between two sources, c_p - c_q = g_pq - (copy_p - copy_q)."""
     first, second = edge(copy.shape, step)
     at = np.argwhere(both & (offsets[first] != offsets[second]).any(-1))
@@ -66,6 +75,9 @@ def _add_seams(image, copy, offsets, both, step, corner, right):
         count += valid
     copied = copy[p] - copy[q]
     lack = np.where(count > 0, total / np.maximum(count, 1) - copied, 0)
+    weight = _robust(lack)
+    weights[tuple(at.T)] = weight[:, 0]
+    lack *= weight
     right[p] += lack  # each position has one edge in this direction: no index comes twice
     right[q] -= lack
 
@@ -76,5 +88,7 @@ def _add_rim(image, copy, offsets, where, inner, step, corner, right, fixed):
     at = np.argwhere(where) + start
     p, q = tuple(at.T), tuple((at + step).T)
     found, usable = image.at(at + step + corner, offsets[p])
-    fixed[p] += 1
-    right[p] += np.where(usable[:, np.newaxis], copy[q] - found, 0)
+    lack = np.where(usable[:, np.newaxis], copy[q] - found, 0)
+    weight = _robust(lack)
+    fixed[p] += weight[:, 0]
+    right[p] += weight * lack

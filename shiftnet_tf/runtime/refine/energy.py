@@ -2,12 +2,11 @@
 
 E(o) = sum_p D_p(o_p) + sum_(p,q) V_pq(o_p, o_q) over the hole's positions p and its pairs of neighbours (p, q),
 
-D_p(o) = guide * min(|B(p + o) - G(p)|, cap_p) + rim * sum_k min(|I(k + o) - I(k)|, rim_cap),  k known, near p,
+D_p(o) = guide * min(|B(p + o) - G(p)|, cap) + rim * sum_k min(|I(k + o) - I(k)|, rim_cap),  k known, near p,
 V_pq(a, b) = change + |I(p + a) - I(p + b)| + |I(q + a) - I(q + b)|  for a != b, else 0,
 
 with the photo I, the guide G, and B, the photo blurred like the guide; | | is the sum of absolute differences of the
-three channels in grey levels. An offset that leads out of the known part is forbidden. At a depth of d_p positions in
-the hole cap_p = cap * (1 + exp(-d_p / 8)): near the rim the network is exact, further in its answer is a blur.
+three channels in grey levels. An offset that leads out of the known part is forbidden.
 
 Source: Pritch, Kav-Venaki and Peleg, "Shift-Map Image Editing", ICCV 2009, equations 2 to 4. The guide's term, the
 wider rim and the price of a change are ours; docs/strategies.md says how they were chosen.
@@ -17,7 +16,6 @@ import numpy as np
 
 FORBIDDEN = np.float32(1e4)
 GUIDE, GUIDE_CAP = np.float32(0.3), np.float32(45)
-GUIDE_SURE = np.float32(8)  # positions from the rim over which the cap falls from twice to once its value
 GUIDE_BLUR = 2.0  # standard deviation in positions
 RIM, RIM_UNKNOWN = np.float32(1), np.float32(150)  # RIM_UNKNOWN: where k + o is unknown itself
 RIM_REACH = 3  # positions from p to k, rows plus columns
@@ -60,14 +58,13 @@ def difference(a, b):
     return np.abs(a - b).sum(-1)
 
 
-def data_costs(image, smooth, guide, nodes, depth, offsets, weight=GUIDE):
+def data_costs(image, smooth, guide, nodes, offsets, weight=GUIDE):
     """Return D_p(o) of each position for each offset.
 
     Args:
         image, smooth: Source of I and of B.
         guide: float32 [h, w, 3], G.
         nodes: int [n, 2], the hole's positions.
-        depth: [n], d_p, 1 beside the known part.
         offsets: int [k, 2].
         weight: float32, of the guide.
 
@@ -75,8 +72,7 @@ def data_costs(image, smooth, guide, nodes, depth, offsets, weight=GUIDE):
         float32 [n, k]; FORBIDDEN where an offset leads out of the known part.
     """
     colours, usable = smooth.at(nodes[:, np.newaxis], offsets)
-    cap = GUIDE_CAP * (1 + np.exp(-depth.astype(np.float32) / GUIDE_SURE))
-    costs = weight * np.minimum(difference(colours, guide[tuple(nodes.T)][:, np.newaxis]), cap[:, np.newaxis])
+    costs = weight * np.minimum(difference(colours, guide[tuple(nodes.T)][:, np.newaxis]), GUIDE_CAP)
     reach = range(-RIM_REACH, RIM_REACH + 1)
     for step in ((i, j) for i in reach for j in reach if 0 < abs(i) + abs(j) <= RIM_REACH):
         colours, known = image.at(nodes + step)

@@ -6,12 +6,12 @@ import numpy as np
 
 from shiftnet_tf.progress import part, silent
 from shiftnet_tf.runtime.refine import alignment, solver
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, depths, edge, in_threads
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
 
 _LABELS = 16  # offsets that a position chooses from
-_BY_COST = 8  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
+_BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
 _ROUNDS = 3  # of belief propagation
 _NODES = 16384  # positions of the hole on the coarsest grid, at most
 _BOX = 65536  # positions of its bounding box, at most
@@ -78,9 +78,7 @@ def _coarsest(picture, hole, source, progress, guided):
     offsets, nodes = candidates(picture, source), np.argwhere(hole)
     progress(0.2)
     weight = GUIDE if guided else np.float32(0)
-    costs = in_threads(
-        lambda some, deep: data_costs(image, smooth, guide, some, deep, offsets, weight), nodes, depths(hole)[hole]
-    )
+    costs = in_threads(lambda some: data_costs(image, smooth, guide, some, offsets, weight), nodes)
     progress(0.4)
     labels = in_threads(_labels, costs)
     problem = _problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1))
