@@ -6,7 +6,7 @@ min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
 
 with g_pq = I(p + o_p) - I(q + o_p) within one source and beside the hole, and at a seam the mean of that of both
 sources. What is solved for is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ by
-e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 4)^2), elsewhere 1: two kinds of matter that meet stay
+e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: two kinds of matter that meet stay
 apart, where equal weights would spread their difference over the hole as a haze.
 
 Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7. The weights are ours.
@@ -18,7 +18,7 @@ from shiftnet_tf.progress import silent
 from shiftnet_tf.runtime.refine import multigrid
 from shiftnet_tf.runtime.refine.arrays import edge
 
-_TOLERATED = np.float32(4)  # grey levels: a difference that is still smoothed over
+_TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed over
 
 
 def blended(image, pixels, hole, known, offsets, corner, progress=silent):
