@@ -110,12 +110,24 @@ LIGHT |= {
     "strategies",
     "windows",
     "run_inputs",
+    "progress",
 }
 FILES = ("image_files", "mask_files", "photo")
 ALLOWED = {
     "cli": {"errors", "artifact", "runtime", "quiet", "doctor", "image_files", "mask_files", "strategies"},
     "doctor": {"errors", "artifact", "runtime", "quiet"},
-    "runtime": {"artifact", "images", "pictures", "atomic", "errors", "runtime", *FILES, "windows", "strategies"},
+    "runtime": {
+        "artifact",
+        "images",
+        "pictures",
+        "atomic",
+        "errors",
+        "runtime",
+        "progress",
+        *FILES,
+        "windows",
+        "strategies",
+    },
     "server": {"server", "runtime", "errors", "image_files", "mask_files", "strategies", "windows"},
     "photo": {"image_files", "photo_metadata", "windows", "errors"},
     "photo_metadata": set(),
@@ -124,6 +136,7 @@ ALLOWED = {
     "run_inputs": {"atomic", "errors"},
     "strategies": {"windows", "errors"},
     "windows": set(),
+    "progress": set(),
     "masks": {"images", "image_files", "mask_files", "errors"},
     "artifact": {"atomic", "errors"},
     "config": {"errors", "masks", "config_model"},

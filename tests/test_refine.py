@@ -213,15 +213,20 @@ def test_a_copy_from_a_brighter_place_takes_the_brightness_of_its_surroundings()
     assert np.array_equal(out[~hole[part.slices]], ramp[part.slices][~hole[part.slices]])
 
 
-def test_two_kinds_of_matter_that_meet_leave_no_haze():
+def test_two_kinds_of_matter_that_meet_leave_no_haze(monkeypatch):
     """A hole at the border of dark and light is filled with dark: the light beside it does not leak into it."""
     photo = np.where(np.arange(60) < 34, 40, 200).astype(np.uint8)
     photo = np.broadcast_to(photo[np.newaxis, :, np.newaxis], (40, 60, 3))
     hole = box_mask((40, 60), 10, 20, 12, 14)
     part = Window(9, 19, 14, 16)
     offsets = np.full((14, 16, 2), (0, -16))
-    out = blend.blended(energy.Source(photo, ~hole), *(x[part.slices] for x in (photo, hole, ~hole)), offsets, (9, 19))
-    assert np.abs(out[hole[part.slices]].astype(int) - 40).max() <= 3
+    haze = []
+    for tolerated in (blend._TOLERATED, np.float32(1e6)):  # the second: equal weights
+        monkeypatch.setattr(blend, "_TOLERATED", tolerated)
+        parts = (x[part.slices] for x in (photo, hole, ~hole))
+        out = blend.blended(energy.Source(photo, ~hole), *parts, offsets, (9, 19))
+        haze.append(np.abs(out[hole[part.slices]].astype(int) - 40).mean())
+    assert haze[0] < 5 and haze[1] > 20
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
@@ -277,7 +282,7 @@ def test_the_guide_decides_between_two_kinds_of_matter():
         guide = np.where(np.arange(200) < border, 4, 184)[np.newaxis, :, np.newaxis]
         out = filled(image, mask, np.broadcast_to(guide, image.shape).astype(np.uint8))
         found.append(60 + np.argmax(out[70:90, 60:140].mean((0, 2)) > 110))
-    assert abs(found[0] - 85) < 9 and abs(found[1] - 115) < 9, found
+    assert found[0] < 97 and found[1] > 103, found  # without a guide it runs straight on, at 100
 
 
 def test_without_a_known_pixel_near_by_the_answer_of_the_network_stays(monkeypatch):

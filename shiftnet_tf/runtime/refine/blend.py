@@ -5,9 +5,9 @@ The picture u is sought whose differences between neighbours are those of their 
 min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
 
 with g_pq = I(p + o_p) - I(q + o_p) within one source and beside the hole, and at a seam the mean of that of both
-sources. What is solved for is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ by
-e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: two kinds of matter that meet stay
-apart, where equal weights would spread their difference over the hole as a haze.
+sources. What is solved for is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ
+by e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: two kinds of matter that meet
+stay apart, where equal weights would spread their difference over the hole as a haze.
 
 Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7. The weights are ours.
 """

@@ -15,7 +15,7 @@ wider rim and the price of a change are ours; docs/strategies.md says how they w
 import numpy as np
 
 FORBIDDEN = np.float32(1e4)
-GUIDE, GUIDE_CAP = np.float32(0.15), np.float32(45)
+GUIDE, GUIDE_CAP = np.float32(0.08), np.float32(45)
 GUIDE_BLUR = 2.0  # standard deviation in positions
 RIM, RIM_UNKNOWN = np.float32(1), np.float32(150)  # RIM_UNKNOWN: where k + o is unknown itself
 RIM_REACH = 3  # positions from p to k, rows plus columns
