@@ -212,4 +212,4 @@ def test_a_fill_tells_its_progress_and_can_be_cancelled(inpainter):
 
     with pytest.raises(TimeoutError):
         inpainter.fill(filling.ArrayCanvas(image), mask, progress=progress)
-    assert shares[0] == 0 < shares[1] < shares[2] < 1
+    assert len(shares) == 3 and shares[0] == 0 < shares[1] < shares[2] < 1

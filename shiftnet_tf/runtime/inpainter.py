@@ -176,7 +176,7 @@ class Inpainter:
             )
         size = self._batch_size(None)
         work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
-        of_network = 1 / (1 + len(plan.copied) / len(plan.holes)) if plan.holes else 1  # share of the time, roughly
+        of_network = len(plan.holes) / max(1, len(plan.holes) + len(plan.copied))  # share of the time, roughly
         for first in range(0, len(work.looks), size):
             progress(of_network * first / len(work.looks))
             some = work.looks[first : first + size]

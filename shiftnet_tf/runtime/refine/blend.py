@@ -76,7 +76,7 @@ def _add_seams(image, copy, offsets, both, step, corner, right, weights):
     copied = copy[p] - copy[q]
     lack = np.where(count > 0, total / np.maximum(count, 1) - copied, 0)
     weight = _robust(lack)
-    weights[tuple(at.T)] = weight[:, 0]
+    weights[p] = weight[:, 0]
     lack *= weight
     right[p] += lack  # each position has one edge in this direction: no index comes twice
     right[q] -= lack

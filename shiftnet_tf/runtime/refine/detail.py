@@ -104,7 +104,8 @@ def refine(canvas, mask, boxes, progress=silent, guided=True, return_shift_maps=
         share = done / total
         done += box.height * box.width
         found = _fill(canvas, mask, box, part(progress, share, done / total), guided, return_shift_maps)
-        shift_maps += [found] if return_shift_maps else []
+        if return_shift_maps:
+            shift_maps.append(found)
     return shift_maps
 
 
