@@ -19,12 +19,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from tqdm import tqdm
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command
+from shiftnet_tf.mask_shapes import draw_shapes
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.windows import Window, bounds
 
@@ -64,9 +65,9 @@ def removals(folders):
         if thing["photo"] not in paths:
             raise InputError(f"no photo {thing['photo']} below {', '.join(map(str, folders))}")
         image = image_files.read_image(paths[thing["photo"]])
-        canvas = Image.new("L", image.shape[1::-1])
-        ImageDraw.Draw(canvas).polygon([(x * canvas.width, y * canvas.height) for x, y in thing["points"]], fill=1)
-        yield f"{thing['thing']} in {thing['photo']}", image, np.array(canvas)
+        height, width = image.shape[:2]
+        polygon = [[x * width, y * height] for x, y in thing["points"]]
+        yield f"{thing['thing']} in {thing['photo']}", image, draw_shapes({"polygons": [polygon]}, (height, width))
 
 
 def shown(picture, box):

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from shiftnet_tf import baselines, image_files, images, masks, quality
 from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, check_folder, command
+from shiftnet_tf.mask_shapes import draw_shapes
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.strategies import STRATEGIES, plan
@@ -84,10 +85,8 @@ def outline(shape, share, rng):
         room = shape[::-1] - np.ptp(points, axis=0) - 2
         if (room >= 0).all():
             break
-    canvas = Image.new("L", shape[::-1])
     corners = points - points.min(0) + 1 + rng.uniform(0, room)
-    ImageDraw.Draw(canvas).polygon([tuple(corner) for corner in corners], fill=1)
-    return np.array(canvas)
+    return draw_shapes({"polygons": [corners.tolist()]}, shape).astype(np.uint8)
 
 
 # Kind of hole -> its drawing function and the shares in which it is drawn.
