@@ -20,8 +20,9 @@ tf = import_tensorflow()
 import keras
 import numpy as np
 
-from shiftnet_tf import exporting, layers, onnx_graph, serving
-from shiftnet_tf.layers.patch_filling import SCOPE
+from shiftnet_tf import exporting, onnx_graph, serving
+from shiftnet_tf.ops.patch_filling import SCOPE
+from shiftnet_tf.ops.targets import graph_for
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 OPSET = 18
@@ -38,7 +39,7 @@ def convert(generator, path, job):
 
     signature = serving.input_signature(generator.image_size)
     signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
-    with layers.graph_for("runtime"):
+    with graph_for("runtime"):
         model, _ = tf2onnx.from_function(graph, input_signature=signature, opset=OPSET)
     onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
     onnx_graph.select_by_where(model.graph)

@@ -18,15 +18,16 @@ tf = import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import artifact, exporting, gpu_delegate, layers, serving
-from shiftnet_tf.layers.patch_filling import SCOPE
+from shiftnet_tf import artifact, exporting, gpu_delegate, serving
+from shiftnet_tf.ops.patch_filling import SCOPE
+from shiftnet_tf.ops.targets import graph_for
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 
 
 def convert(generator, path, job):
     target = "mobile-gpu" if job.profile == "mobile-gpu" else "runtime"
-    with tempfile.TemporaryDirectory() as folder, layers.graph_for(target):
+    with tempfile.TemporaryDirectory() as folder, graph_for(target):
         serving.write_saved_model(generator, folder, batch=1, with_shift_map=job.with_shift_map)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from shiftnet_tf import data, image_files, images, pictures, serving
 from shiftnet_tf.errors import ShiftNetError
-from shiftnet_tf.layers.masking import composite, mask_image
 from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
+from shiftnet_tf.ops.masking import composite, mask_image
 from shiftnet_tf.windows import Window
 
 

@@ -8,7 +8,7 @@ import functools
 
 import tensorflow as tf
 
-from shiftnet_tf.layers.masking import random_hole_pixels
+from shiftnet_tf.ops.masking import random_hole_pixels
 
 _PATCH = 7  # pixels, of the texture loss
 _PATCHES = 1024

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.layers.masking import composite
+from shiftnet_tf.ops.masking import composite
 
 
 def serve(generator, image, mask, with_shift_map=False):

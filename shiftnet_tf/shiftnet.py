@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from shiftnet_tf import config as configuration
 from shiftnet_tf import config_file, config_model, gan_losses, losses, metrics
-from shiftnet_tf.layers.masking import composite, hole_window
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
+from shiftnet_tf.ops.masking import composite, hole_window
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")

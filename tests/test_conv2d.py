@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.layers import Conv2D, SubpixelUpsampling, graph_for
+from shiftnet_tf.layers import Conv2D, SubpixelUpsampling
+from shiftnet_tf.ops.targets import graph_for
 
 
 def both(size, kernel_size):

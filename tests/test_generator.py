@@ -8,6 +8,9 @@ from shiftnet_tf import layers, masks
 from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.conversion import generator_from_torch
 from shiftnet_tf.networks import Generator
+from shiftnet_tf.ops.masking import composite, mask_image
+from shiftnet_tf.ops.membrane import membrane
+from shiftnet_tf.ops.patch_filling import fill_from_patches
 
 
 def recorded(values, key):
@@ -130,8 +133,8 @@ def test_the_mirrored_source_is_the_mirrored_image():
     image, mask = inputs_of(64)["image"].numpy(), np.zeros((1, 64, 64, 1), np.float32)
     image[:, :, :32] = image[:, :, :31:-1]
     mask[:, :, :32] = 1
-    mirrored = generator._mirrored_features(layers.mask_image(image, mask), tf.constant(mask), False)[3]
-    flipped = generator.encode(layers.mask_image(image, mask)[:, :, ::-1], tf.constant(mask)[:, :, ::-1])[0]
+    mirrored = generator._mirrored_features(mask_image(image, mask), tf.constant(mask), False)[3]
+    flipped = generator.encode(mask_image(image, mask)[:, :, ::-1], tf.constant(mask)[:, :, ::-1])[0]
     np.testing.assert_array_equal(mirrored[:, :, ::-1], flipped)
     # What the encoder saw of a whole image in the hole is what the mirrored source has in its known half.
     _, shift_map = generator.shifts[0](flipped, 0 * flipped, mask[:, ::8, ::8], mirrored, return_shift_map=True)
@@ -276,7 +279,7 @@ def test_a_seamless_prediction_of_nothing_is_the_membrane():
     plain, seamless = still(), still(seamless=True)
     inputs = {"image": image, "mask": mask}
     assert not np.any(plain(inputs))
-    expected = layers.composite(layers.membrane(image, mask), tf.zeros_like(image), mask)
+    expected = composite(membrane(image, mask), tf.zeros_like(image), mask)
     np.testing.assert_allclose(seamless(inputs), expected, atol=1e-6)
 
 
@@ -308,7 +311,7 @@ def test_what_is_predicted_beyond_white_is_white_but_in_training():
 def test_patches_are_blended_with_the_prediction_as_far_as_the_gate_is_open():
     generator, inputs = still(patches=True, blend_patches=True), a_pattern_with_a_hole()
     hole = np.broadcast_to(inputs["mask"] > 0.5, inputs["image"].shape)
-    filled = layers.fill_from_patches(layers.mask_image(inputs["image"], inputs["mask"]), inputs["mask"]).numpy()
+    filled = fill_from_patches(mask_image(inputs["image"], inputs["mask"]), inputs["mask"]).numpy()
     generator.decoder_ups[0].bias.assign([0.5, 0.5, 0.5])
     for bias in (-50.0, -1.0, 50.0):
         generator.detail_gate.bias.assign([bias])

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from shiftnet_tf import masks
-from shiftnet_tf.layers import composite, downsample_mask, hole_window, mask_image
-from shiftnet_tf.layers.masking import random_hole_pixels
+from shiftnet_tf.ops.masking import composite, downsample_mask, hole_window, mask_image, random_hole_pixels
 
 
 def slow_convolution_mask(mask, layers):

@@ -1,4 +1,4 @@
-"""layers.membrane against Laplace's equation, solved by a slow loop in numpy, and at its edges."""
+"""ops.membrane against Laplace's equation, solved by a slow loop in numpy, and at its edges."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 from conftest import PHOTOS
 
 from shiftnet_tf import image_files, masks
-from shiftnet_tf.layers import membrane
+from shiftnet_tf.ops.membrane import membrane
 
 
 def sample(size=64):

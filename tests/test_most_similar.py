@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.layers import graph_for
-from shiftnet_tf.layers.most_similar import NEVER, most_similar, one_hot_of_most_similar
 from shiftnet_tf.layers.shift_connection import ShiftConnection
+from shiftnet_tf.ops.most_similar import NEVER, most_similar, one_hot_of_most_similar
+from shiftnet_tf.ops.targets import graph_for
 
 
 def random_case(seed, queries=37, sources=50):
@@ -23,7 +23,7 @@ def random_case(seed, queries=37, sources=50):
 def test_blocks_of_any_size_give_the_same(monkeypatch, rows, in_graph):
     queries, sources, missing = random_case(rows)
     expected = (queries @ sources.transpose(0, 2, 1) + NEVER * missing[:, np.newaxis]).argmax(axis=-1)
-    monkeypatch.setattr("shiftnet_tf.layers.most_similar.LARGEST_BLOCK", rows * 50 + 49)
+    monkeypatch.setattr("shiftnet_tf.ops.most_similar.LARGEST_BLOCK", rows * 50 + 49)
     search = tf.function(most_similar) if in_graph else most_similar
     arguments = [tf.constant(x) for x in (queries, sources, -NEVER * missing)]
     np.testing.assert_array_equal(search(*arguments), expected)
@@ -63,7 +63,8 @@ def test_a_shift_connection_for_the_gpu_of_a_phone_gives_the_same():
 MEMORY = """
 import resource, sys
 import numpy as np, tensorflow as tf
-from shiftnet_tf.layers import ShiftConnection, most_similar
+from shiftnet_tf.layers import ShiftConnection
+from shiftnet_tf.ops import most_similar
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # MB

@@ -6,7 +6,8 @@ import tensorflow as tf
 from conftest import PHOTOS
 
 from shiftnet_tf import image_files, masks, quality
-from shiftnet_tf.layers import fill_from_patches, membrane
+from shiftnet_tf.ops.membrane import membrane
+from shiftnet_tf.ops.patch_filling import fill_from_patches
 
 
 def sample(name="gc_petra", size=128, kind="center"):

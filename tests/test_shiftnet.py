@@ -8,7 +8,7 @@ from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
 from shiftnet_tf import config_file, config_model, data, gan_losses, losses, metrics
-from shiftnet_tf.layers import composite, hole_window
+from shiftnet_tf.ops.masking import composite, hole_window
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
 

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.layers import ShiftConnection, downsample_mask
+from shiftnet_tf.layers import ShiftConnection
+from shiftnet_tf.ops.masking import downsample_mask
 
 
 def check_plain(config):

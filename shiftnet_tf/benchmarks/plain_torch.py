@@ -30,7 +30,7 @@ class TorchGenerator(nn.Module):
         depth: int, number of convolutions of stride 2.
         shift_layers: list of int, encoder layers with a shift connection.
         mask_channel: bool, whether 1 - mask is a fourth input channel.
-        feature_mask: str, `"convolution"` or `"nearest"`, see `layers.downsample_mask`.
+        feature_mask: str, `"convolution"` or `"nearest"`, see `ops.masking.downsample_mask`.
         epsilon: float, of the instance normalisation.
     """
 
@@ -145,7 +145,7 @@ def shift(decoder, encoder, hole):
 
 
 def downsample_mask(mask, layers, method):
-    """`layers.downsample_mask`: float [B, 1, H, W] -> bool [B, 1, h, w]."""
+    """`ops.masking.downsample_mask`: float [B, 1, H, W] -> bool [B, 1, h, w]."""
     if method == "nearest":
         return mask[:, :, :: 2**layers, :: 2**layers] > 0.5
     for _ in range(layers):

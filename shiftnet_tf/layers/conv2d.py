@@ -9,7 +9,7 @@ model files lay kernels out once, when they load: a graph for them keeps the con
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.layers.targets import for_file
+from shiftnet_tf.ops.targets import for_file
 
 _MOST_POSITIONS = 300  # 17x17
 

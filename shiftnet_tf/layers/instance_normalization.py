@@ -9,7 +9,7 @@ delegates of phones refuse.
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.layers.targets import for_mobile_gpu
+from shiftnet_tf.ops.targets import for_mobile_gpu
 
 _HALF_SCALE = 8.0  # squares of a row of 128 numbers up to 180 stay below 65504
 

@@ -20,8 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.layers.most_similar import NEVER, most_similar, one_hot_of_most_similar
-from shiftnet_tf.layers.targets import for_mobile_gpu
+from shiftnet_tf.ops.most_similar import NEVER, most_similar, one_hot_of_most_similar
+from shiftnet_tf.ops.targets import for_mobile_gpu
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.layers.most_similar import NEVER
 from shiftnet_tf.layers.shift_connection import shift_map_of, static_shape
+from shiftnet_tf.ops.most_similar import NEVER
 
 _OFFSETS = [(row, column) for row in range(3) for column in range(3)]
 _MOST_MISSING = 4  # positions of a patch that counts as known

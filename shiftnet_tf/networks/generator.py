@@ -23,6 +23,9 @@ import tensorflow as tf
 
 from shiftnet_tf import layers
 from shiftnet_tf.config_model import ModelConfig
+from shiftnet_tf.ops.masking import composite, downsample_mask, mask_image
+from shiftnet_tf.ops.membrane import membrane
+from shiftnet_tf.ops.patch_filling import fill_from_patches
 
 _ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
 
@@ -49,10 +52,10 @@ class Generator(keras.Model):
         skips: bool, whether the decoder gets the encoder features. Defaults to True.
         normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
         third_kernel_size: int, 4 or 6, of the third encoder convolution. Defaults to 4.
-        feature_mask: `"convolution"` or `"nearest"`, see `layers.downsample_mask`. Defaults to `"convolution"`.
+        feature_mask: `"convolution"` or `"nearest"`, see `ops.masking.downsample_mask`. Defaults to `"convolution"`.
         mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
         seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, see
-            `layers.membrane`. Defaults to False.
+            `ops.membrane.membrane`. Defaults to False.
         patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
             as much of their detail as its gate lets through. Defaults to False.
         blend_patches: bool, whether the patches themselves are blended with the prediction instead. Defaults to False.
@@ -156,8 +159,8 @@ class Generator(keras.Model):
 
     def call(self, inputs, return_features=False, training=False):
         image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # mixed precision: not these
-        masked_image = layers.mask_image(image, mask)
-        seen = layers.fill_from_patches(masked_image, mask) if self.patches else masked_image
+        masked_image = mask_image(image, mask)
+        seen = fill_from_patches(masked_image, mask) if self.patches else masked_image
         *skips, bottleneck = self._encode(seen, mask, training)
         mirrored = self._mirrored_features(seen, mask, training)
         features = {}
@@ -168,7 +171,7 @@ class Generator(keras.Model):
             encoder = tf.nn.relu(skips[i - 1])
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
-                feature_mask = tf.cast(layers.downsample_mask(mask, i, self.feature_mask), decoder.dtype)
+                feature_mask = tf.cast(downsample_mask(mask, i, self.feature_mask), decoder.dtype)
                 second = {"mirrored_features": mirrored[i]} if mirrored else {}
                 x, shift_map = shift(decoder, encoder, feature_mask, return_shift_map=True, **second)
                 features[i] = (decoder, feature_mask, shift_map)
@@ -176,11 +179,11 @@ class Generator(keras.Model):
                 x = tf.concat([decoder, encoder], axis=-1) if self.skips else decoder
         predicted_image = tf.cast(tf.math.tanh(self.decoder_ups[0](x)), tf.float32)
         if self.seamless:
-            error = layers.membrane(masked_image - predicted_image, mask)
-            predicted_image = layers.composite(predicted_image + error, predicted_image, mask)
+            error = membrane(masked_image - predicted_image, mask)
+            predicted_image = composite(predicted_image + error, predicted_image, mask)
         if self.patches:
             detailed_image = self.detail_gate(x, predicted_image, seen, mask)
-            predicted_image = layers.composite(detailed_image, predicted_image, mask)
+            predicted_image = composite(detailed_image, predicted_image, mask)
         if not training and (self.seamless or self.patches):
             predicted_image = tf.clip_by_value(predicted_image, -1.0, 1.0)
         if not return_features:

@@ -17,8 +17,8 @@ builtins. Where no patch is known whole, the membrane (see membrane.py) is what 
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.layers.membrane import membrane
-from shiftnet_tf.layers.most_similar import NEVER, most_similar
+from shiftnet_tf.ops.membrane import membrane
+from shiftnet_tf.ops.most_similar import NEVER, most_similar
 
 SCOPE = "fill_from_patches"  # of the names of its operations in a graph
 _COARSE, _COARSE_PATCH = 8, 7  # scale and patch size, in cells, of the level that compares with every known patch

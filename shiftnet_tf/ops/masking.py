@@ -4,7 +4,7 @@
 
 import tensorflow as tf
 
-from shiftnet_tf.layers.targets import for_mobile_gpu
+from shiftnet_tf.ops.targets import for_mobile_gpu
 
 # Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
 _THRESHOLD = 5 / 16

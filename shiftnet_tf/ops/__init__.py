@@ -1,0 +1,1 @@
+"""Tensor functions without weights, which layers, networks and losses are built from."""
