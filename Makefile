@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 API := runtime runtime.inpainter runtime.refine runtime.files runtime.folders strategies windows photo mask_files mask_shapes images image_files masks errors \
-	layers networks shiftnet losses gan_losses metrics quality config config_model data artifact conversion server.app
+	layers networks shiftnet losses gan_losses metrics quality config.run config.model data artifact conversion server.app
 
 .PHONY: demo test test-quick test-long lint wheel docs benchmark
 .DELETE_ON_ERROR:

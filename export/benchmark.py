@@ -27,7 +27,7 @@ import_tensorflow()
 
 from shiftnet_tf import parity, runs
 from shiftnet_tf.benchmarks import comparison, figures, plain_keras, reporting, subjects
-from shiftnet_tf.config_model import ModelConfig
+from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.errors import InputError, check, command
 
 HERE = Path(__file__).resolve().parent

@@ -17,8 +17,6 @@ from PIL import Image, ImageDraw
 from shiftnet_tf import image_files, images, mask_files
 from shiftnet_tf.errors import InputError
 
-KINDS = ("center", "rectangle", "freeform", "objects", "folder")
-
 # A free-form hole smaller or larger than this share of the image teaches nothing.
 _FREEFORM_SHARE = (0.02, 0.6)
 
@@ -221,7 +219,7 @@ class MaskSampler:
     def __init__(self, size, weights, overlap=4, folder=""):
         self.size = size
         self.overlap = overlap
-        self.kinds = [kind for kind in KINDS if weights.get(kind, 0) > 0]
+        self.kinds = [kind for kind, weight in weights.items() if weight > 0]
         total = sum(weights[kind] for kind in self.kinds)
         self.probabilities = [weights[kind] / total for kind in self.kinds]
         self.files = _mask_files(folder) if "folder" in self.kinds else []

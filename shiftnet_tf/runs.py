@@ -17,8 +17,10 @@ import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import __version__, config, config_file
+from shiftnet_tf import __version__
 from shiftnet_tf.atomic import is_leftover, write_atomically
+from shiftnet_tf.config import toml_file
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, first_line
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -34,7 +36,7 @@ class Run:
     """
 
     path: Path
-    config: config.Config
+    config: Config
 
     @classmethod
     def create(cls, path, run_config):
@@ -81,10 +83,10 @@ class Run:
         path = Path(path)
         if not (path / "config.toml").is_file():
             raise InputError(f"no run folder (it has no config.toml): {path}")
-        return cls(path, config_file.read(path / "config.toml"))
+        return cls(path, toml_file.read(path / "config.toml"))
 
     def write_config(self):
-        self._write_text("config.toml", config_file.write_toml(self.config))
+        self._write_text("config.toml", toml_file.write_toml(self.config))
 
     def _write_text(self, name, text):
         write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))

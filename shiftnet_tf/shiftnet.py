@@ -13,8 +13,10 @@ import functools
 import keras
 import tensorflow as tf
 
-from shiftnet_tf import config as configuration
-from shiftnet_tf import config_file, config_model, gan_losses, losses, metrics
+from shiftnet_tf import gan_losses, losses, metrics
+from shiftnet_tf.config import toml_file
+from shiftnet_tf.config.model import LOSSES
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
 from shiftnet_tf.ops.masking import composite, hole_window
@@ -33,8 +35,8 @@ class ShiftNet(keras.Model):
 
     Example:
 
-    >>> from shiftnet_tf.config import Config
-    >>> from shiftnet_tf.config_model import ModelConfig
+    >>> from shiftnet_tf.config.run import Config
+    >>> from shiftnet_tf.config.model import ModelConfig
     >>> model = ShiftNet(Config(model=ModelConfig(filters=8)))
     >>> model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
     >>> model.fit(dataset, epochs=30)  # doctest: +SKIP
@@ -44,7 +46,7 @@ class ShiftNet(keras.Model):
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)
-        self.config = config or configuration.Config()
+        self.config = config or Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
         section = self.config.discriminator
         names = ("filters", "depth", "spectral_norm", "normalization", "mask_channel")
@@ -66,7 +68,7 @@ class ShiftNet(keras.Model):
         self.built = True
 
     def _used_losses(self):
-        weights = {name: getattr(self.config.losses, name) for name in config_model.LOSSES}
+        weights = {name: getattr(self.config.losses, name) for name in LOSSES}
         if not self.config.model.shift_layers:
             weights["guidance"] = 0.0
         return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}
@@ -228,7 +230,7 @@ class ShiftNet(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(config_file.from_dict(config.pop("config")), **config)
+        return cls(toml_file.from_dict(config.pop("config")), **config)
 
 
 def _load_features(settings):

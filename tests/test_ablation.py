@@ -131,7 +131,7 @@ def test_bad_input_is_one_sentence(script, tmp_path, capsys):
 
 def test_another_config_in_the_same_folder_is_refused(script, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(script, "run_script", lambda name, arguments: None)
-    script.write_config(tmp_path / "out", script.config_file.read(DEMO))
+    script.write_config(tmp_path / "out", script.toml_file.read(DEMO))
     arguments = [str(DEMO), "--minutes", "1", "--out", str(tmp_path / "out"), "--set", "model.filters=8"]
     says(capsys, 2, "holds the ablation of another config", script.main(arguments))
 

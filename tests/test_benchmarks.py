@@ -14,7 +14,7 @@ from PIL import Image
 from shiftnet_tf import benchmarks
 from shiftnet_tf.benchmarks import figures, measuring, plain_keras, reporting, subjects
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker
-from shiftnet_tf.config_model import ModelConfig
+from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.networks import Discriminator
 
 

@@ -6,7 +6,9 @@ import tomllib
 import pytest
 from conftest import ROOT
 
-from shiftnet_tf import config, config_file
+from shiftnet_tf.config import toml_file
+from shiftnet_tf.config.model import ModelConfig
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError
 
 CONFIGS = sorted((ROOT / "training" / "configs").glob("*.toml"))
@@ -14,13 +16,13 @@ CONFIGS = sorted((ROOT / "training" / "configs").glob("*.toml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_of_the_repository_is_valid_and_survives_a_round_trip(path):
-    read = config_file.read(path)
-    assert config_file.from_dict(tomllib.loads(config_file.write_toml(read))) == read
+    read = toml_file.read(path)
+    assert toml_file.from_dict(tomllib.loads(toml_file.write_toml(read))) == read
 
 
 def test_paper_paris_is_the_paper():
-    paper = config_file.read(ROOT / "training" / "configs" / "paper_paris.toml")
-    assert paper.model == config.ModelConfig(256, 64, 8, (3,), mask_channel=False)
+    paper = toml_file.read(ROOT / "training" / "configs" / "paper_paris.toml")
+    assert paper.model == ModelConfig(256, 64, 8, (3,), mask_channel=False)
     assert (paper.losses.reconstruction, paper.losses.guidance, paper.losses.adversarial) == (100, 1, 0.2)
     assert (paper.training.learning_rate, paper.training.beta_1, paper.training.batch_size) == (2e-4, 0.5, 1)
     assert (paper.training.epochs, paper.training.steps_per_epoch, paper.data.short_side) == (30, 0, 350)
@@ -31,20 +33,20 @@ def test_folders_are_taken_from_the_config_files_folder(tmp_path, monkeypatch):
     (tmp_path / "my.toml").write_text('[data]\nphotos = "photos"\n')
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert config_file.read(tmp_path / "my.toml").data.photos == (str(tmp_path / "photos"),)
-    given = config_file.read(tmp_path / "my.toml", ["data.photos=here"])
+    assert toml_file.read(tmp_path / "my.toml").data.photos == (str(tmp_path / "photos"),)
+    given = toml_file.read(tmp_path / "my.toml", ["data.photos=here"])
     assert given.data.photos == (str(tmp_path / "elsewhere" / "here"),)
 
 
 def test_overrides(tmp_path):
     (tmp_path / "my.toml").write_text("[model]\nfilters = 8\n")
-    read = config_file.read(
+    read = toml_file.read(
         tmp_path / "my.toml", ["model.filters=16", "losses.gan=lsgan", "model.shift_layers=[2, 3]", "data.flip=false"]
     )
     assert read.model.filters == 16 and read.losses.gan == "lsgan" and not read.data.flip
     assert read.model.shift_layers == (2, 3)
     with pytest.raises(InputError, match=r"`--set` must be of the form section.key=value. Received: 'filters=3'"):
-        config_file.read(tmp_path / "my.toml", ["filters=3"])
+        toml_file.read(tmp_path / "my.toml", ["filters=3"])
 
 
 @pytest.mark.parametrize(
@@ -93,37 +95,37 @@ def test_overrides(tmp_path):
 def test_what_is_refused(tmp_path, text, message):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(InputError, match=message):
-        config_file.read(tmp_path / "bad.toml")
+        toml_file.read(tmp_path / "bad.toml")
 
 
 def test_an_absent_file(tmp_path):
     with pytest.raises(InputError, match="the config cannot be read"):
-        config_file.read(tmp_path / "absent.toml")
+        toml_file.read(tmp_path / "absent.toml")
 
 
 def test_configs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.Config().model.filters = 3
+        Config().model.filters = 3
 
 
 def test_paths_have_no_detours(tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "a.toml").write_text('[data]\nphotos = "../photos"\n')
-    assert config_file.read(tmp_path / "configs" / "a.toml").data.photos == (str(tmp_path / "photos"),)
+    assert toml_file.read(tmp_path / "configs" / "a.toml").data.photos == (str(tmp_path / "photos"),)
 
 
 def test_several_folders_round_trip(tmp_path):
     (tmp_path / "a.toml").write_text(
         '[data]\nphotos = ["one", "../two"]\nheld_out = "h.txt"\nvalidation_sets = ["x"]\n'
     )
-    settings = config_file.read(tmp_path / "a.toml")
+    settings = toml_file.read(tmp_path / "a.toml")
     assert settings.data.photos == (str(tmp_path / "one"), str(tmp_path.parent / "two"))
     assert settings.data.held_out == str(tmp_path / "h.txt") and settings.data.validation_photos == ()
-    (tmp_path / "b.toml").write_text(config_file.write_toml(settings))
-    assert config_file.read(tmp_path / "b.toml") == settings
+    (tmp_path / "b.toml").write_text(toml_file.write_toml(settings))
+    assert toml_file.read(tmp_path / "b.toml") == settings
 
 
 def test_the_discriminators_learning_rate_is_the_generators_unless_it_has_its_own():
-    assert config_file.from_dict({"training": {"learning_rate": 0.5}}).discriminator_learning_rate == 0.5
+    assert toml_file.from_dict({"training": {"learning_rate": 0.5}}).discriminator_learning_rate == 0.5
     rates = {"learning_rate": 0.5, "discriminator_learning_rate": 0.25}
-    assert config_file.from_dict({"training": rates}).discriminator_learning_rate == 0.25
+    assert toml_file.from_dict({"training": rates}).discriminator_learning_rate == 0.25

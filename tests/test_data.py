@@ -9,11 +9,12 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image
 
-from shiftnet_tf import config_file, data, image_files
+from shiftnet_tf import data, image_files
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photo_folder import PhotoFolder
 
-SETTINGS = config_file.from_dict(
+SETTINGS = toml_file.from_dict(
     {
         "model": {"image_size": 64, "depth": 6},
         "data": {"short_side": 96},

@@ -10,7 +10,7 @@ from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
 from shiftnet_tf import gan_losses, image_files, losses, masks, quality
-from shiftnet_tf.config_model import GAN_LOSSES
+from shiftnet_tf.config.model import GAN_LOSSES
 from shiftnet_tf.networks import Discriminator
 
 

@@ -8,7 +8,8 @@ import pytest
 from conftest import PHOTOS, ROOT, load_script, says
 from PIL import Image, ImageOps
 
-from shiftnet_tf import config_file, image_files
+from shiftnet_tf import image_files
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.photo_lists import read_photo_list
 
 SAMPLE = PHOTOS / "test" / "gc_petra.jpg"
@@ -60,7 +61,7 @@ def printed_settings(capsys, config):
     [line] = re.findall(r"^train with: (.*)$", capsys.readouterr().out, flags=re.MULTILINE)
     words = shlex.split(line)
     assert words[:3] == ["python", "training/train.py", f"training/configs/{config}.toml"] and "--run-dir" in words
-    return config_file.read(ROOT / words[2], [words[i + 1] for i, word in enumerate(words) if word == "--set"])
+    return toml_file.read(ROOT / words[2], [words[i + 1] for i, word in enumerate(words) if word == "--set"])
 
 
 def test_the_six_scenes_and_their_splits(main, places, capsys):

@@ -18,8 +18,9 @@ import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import building, callbacks, checkpoints, config_file, image_files
+from shiftnet_tf import building, callbacks, checkpoints, image_files
 from shiftnet_tf.atomic import locked
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
@@ -439,7 +440,7 @@ def test_a_run_keeps_its_steps_and_a_folder_that_was_only_begun_is_taken(train, 
 
 def test_a_shift_that_no_memory_can_hold_is_refused():
     large = {"image_size": 4096, "shift_layers": [1]}
-    model, data = config_file.from_dict, {"short_side": 4096}
+    model, data = toml_file.from_dict, {"short_side": 4096}
     check_memory = load_script("training/train").check_memory
     with pytest.raises(InputError, match="needs at least 70369 GB of memory"):
         check_memory(model({"model": {**large, "shift": "soft"}, "data": data}))
@@ -463,7 +464,7 @@ def test_the_precision_is_chosen_by_device(monkeypatch, wanted, capabilities, ex
     monkeypatch.setattr(devices, "list_physical_devices", lambda kind: capabilities)
     details = lambda gpu: {"compute_capability": gpu}  # noqa: E731
     monkeypatch.setattr(devices.experimental, "get_device_details", details)
-    assert building.precision(config_file.from_dict({"training": {"mixed_precision": wanted}})) == expected
+    assert building.precision(toml_file.from_dict({"training": {"mixed_precision": wanted}})) == expected
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import load_script, with_settings
 
-from shiftnet_tf import artifact, config_model
+from shiftnet_tf import artifact
+from shiftnet_tf.config.model import GAN_LOSSES
 from shiftnet_tf.runs import Run
 
 SETTINGS = [
@@ -42,7 +43,7 @@ GENERATORS = {
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
-    **{f"gan {gan}": [f"losses.gan={gan}"] for gan in config_model.GAN_LOSSES},
+    **{f"gan {gan}": [f"losses.gan={gan}"] for gan in GAN_LOSSES},
     "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch"],
     "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
     "random window": [

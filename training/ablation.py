@@ -25,8 +25,9 @@ from shiftnet_tf.quiet import import_tensorflow
 # The scripts that this one runs take the GPU, one after the other; itself it only copies weights.
 import_tensorflow().config.set_visible_devices([], "GPU")
 
-from shiftnet_tf import config_file, data
+from shiftnet_tf import data
 from shiftnet_tf.atomic import locked, write_atomically
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder, command
 from shiftnet_tf.runs import Run
 
@@ -157,13 +158,13 @@ def write_config(out, settings):
     path = out / "config.toml"
     if not path.is_file() and out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} already holds something else: name a new --out")
-    if path.is_file() and config_file.read(path) != settings:
+    if path.is_file() and toml_file.read(path) != settings:
         raise InputError(f"{out} holds the ablation of another config: name a new --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-    write_atomically(path, lambda part: part.write_text(config_file.write_toml(settings), encoding="utf-8"))
+    write_atomically(path, lambda part: part.write_text(toml_file.write_toml(settings), encoding="utf-8"))
     return path
 
 
@@ -177,7 +178,7 @@ def main(arguments=None):
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)  # as Ctrl-C: what is being trained writes a checkpoint
     options = parse(arguments)
-    settings = config_file.read(options.config, options.set)
+    settings = toml_file.read(options.config, options.set)
     variants = variants_of(settings)
     images = options.images or next(iter(settings.data.validation_photos), "")
     check("--images", images, images, "given, or `data.validation_photos`")

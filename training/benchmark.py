@@ -23,10 +23,11 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import building, config, data, parity, runs
+from shiftnet_tf import building, data, parity, runs
 from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
-from shiftnet_tf.config_model import DiscriminatorConfig, ModelConfig
+from shiftnet_tf.config.model import DiscriminatorConfig, ModelConfig
+from shiftnet_tf.config.run import Config, DataConfig, TrainingConfig
 from shiftnet_tf.errors import check, command
 
 PHOTOS = Path(__file__).resolve().parent / "sample_photos" / "train"
@@ -58,11 +59,11 @@ def say(words):
 
 def make_run(options, path):
     """A run folder with the weights that all begin with."""
-    settings = config.Config(
+    settings = Config(
         model=ModelConfig(filters=options.filters, image_size=options.image_size),
         discriminator=DiscriminatorConfig(filters=options.filters),
-        data=config.DataConfig(photos=(str(options.photos),), short_side=max(350, options.image_size)),
-        training=config.TrainingConfig(batch_size=options.batch),
+        data=DataConfig(photos=(str(options.photos),), short_side=max(350, options.image_size)),
+        training=TrainingConfig(batch_size=options.batch),
     )
     data.open_photos(settings)  # what is wrong with them is said now
     run = runs.Run.create(path / "run", settings)

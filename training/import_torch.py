@@ -23,8 +23,8 @@ import_tensorflow()
 
 from shiftnet_tf import conversion
 from shiftnet_tf.atomic import check_room, existing_parent, write_atomically
-from shiftnet_tf.config import Config
-from shiftnet_tf.config_model import ModelConfig
+from shiftnet_tf.config.model import ModelConfig
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check_folder, command, first_line, import_optional
 from shiftnet_tf.runs import Run
 

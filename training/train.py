@@ -20,9 +20,10 @@ tf = import_tensorflow()
 
 import keras
 
-from shiftnet_tf import callbacks, checkpoints, config_file, data, run_inputs
+from shiftnet_tf import callbacks, checkpoints, data, run_inputs
 from shiftnet_tf.atomic import locked
 from shiftnet_tf.building import build, is_deterministic
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, MissingGpuError, check, command
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import memory
@@ -56,9 +57,9 @@ def read_settings(options):
         if wrong:
             raise InputError(f"--resume lets only {' and '.join(RESUMABLE)} be set anew. Received: {wrong[0]}")
         run = Run.open(options.run_dir)
-        return config_file.read(run.path / "config.toml", options.set), run.path
+        return toml_file.read(run.path / "config.toml", options.set), run.path
     source = Path(options.config or ROOT / "training" / "configs" / "demo.toml")
-    settings = config_file.read(source, options.set)
+    settings = toml_file.read(source, options.set)
     if not settings.data.photos:
         raise InputError(f"{source} names no photos: give --set data.photos=FOLDER")
     time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

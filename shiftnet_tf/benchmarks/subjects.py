@@ -10,10 +10,11 @@ import sys
 import keras
 import numpy as np
 
-from shiftnet_tf import config, image_files, images, parity
+from shiftnet_tf import image_files, images, parity
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.benchmarks import figures, plain_keras
 from shiftnet_tf.benchmarks.measuring import MeasuringError
+from shiftnet_tf.config.run import Config, DataConfig
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runs import Run
 
@@ -117,8 +118,8 @@ def random_run(path, model, seed=0):
     Returns:
         Run.
     """
-    data = config.DataConfig(short_side=max(350, model.image_size))
-    run = Run.create(path, config.Config(model=model, data=data))
+    data = DataConfig(short_side=max(350, model.image_size))
+    run = Run.create(path, Config(model=model, data=data))
     generator = Generator(**dataclasses.asdict(model))
     generator.build()
     random = np.random.default_rng(seed)

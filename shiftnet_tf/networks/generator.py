@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 from shiftnet_tf import layers
-from shiftnet_tf.config_model import ModelConfig
+from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.ops.masking import composite, downsample_mask, mask_image
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches

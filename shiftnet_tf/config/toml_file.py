@@ -6,7 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from shiftnet_tf import config
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check, first_line
 
 _PATHS = (
@@ -46,7 +46,7 @@ def from_dict(values):
     Raises:
         InputError: an unknown section or key, a value of the wrong type or out of range.
     """
-    sections = {section.name: section.type for section in dataclasses.fields(config.Config)}
+    sections = {section.name: section.type for section in dataclasses.fields(Config)}
     made = {}
     for name, content in values.items():
         check("section", name, name in sections, f"one of {', '.join(sections)}")
@@ -55,7 +55,7 @@ def from_dict(values):
         for key in content:
             check(f"key in [{name}]", key, key in types, f"one of {', '.join(types)}")
         made[name] = sections[name](**{key: _convert(f"{name}.{key}", content[key], types[key]) for key in content})
-    return config.Config(**made)
+    return Config(**made)
 
 
 def read(path, overrides=()):

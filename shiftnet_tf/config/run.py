@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, each value checked when it is made; config_file.py reads them.
+"""The configuration of a run: frozen dataclasses, each value checked when it is made; `toml_file` reads them.
 
 One section of a config file is one class. The defaults are the paper's settings; section and table numbers are those
 of arXiv 1801.09392.
@@ -6,13 +6,13 @@ of arXiv 1801.09392.
 
 from dataclasses import dataclass, field
 
-from shiftnet_tf.config_model import DiscriminatorConfig, LossConfig, ModelConfig
+from shiftnet_tf.config.model import DiscriminatorConfig, LossConfig, ModelConfig
 from shiftnet_tf.errors import check
-from shiftnet_tf.masks import KINDS
 
 SCHEDULES = ("constant", "cosine")
 BEST = ("hole_psnr", "deep_distance")
 _MOST = 10**9  # steps, epochs: a slip of the keyboard is said, not begun
+MASK_KINDS = ("center", "rectangle", "freeform", "objects", "folder")  # see `masks.sampling`
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,18 @@ class MaskConfig:
     validation: str = "center"
 
     def __post_init__(self):
-        for kind in KINDS:
+        for kind in MASK_KINDS:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
         check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
-        kinds = (*KINDS, "mix")
+        kinds = (*MASK_KINDS, "mix")
         check("masks.validation", self.validation, self.validation in kinds, f"one of {', '.join(kinds)}")
         uses_folder = self.folder > 0 or self.validation == "folder"
         check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
 
     @property
     def weights(self):
-        return {kind: getattr(self, kind) for kind in KINDS}
+        return {kind: getattr(self, kind) for kind in MASK_KINDS}
 
 
 @dataclass(frozen=True)
