@@ -21,14 +21,16 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
 from shiftnet_tf import parity, runs
 from shiftnet_tf.benchmarks import comparison, figures, plain_keras, reporting, subjects
 from shiftnet_tf.config.model import ModelConfig
-from shiftnet_tf.errors import InputError, check, command
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import versions_of
 
 HERE = Path(__file__).resolve().parent
 PHOTOS = HERE.parent / "training" / "sample_photos" / "test"
@@ -151,7 +153,7 @@ def at_sizes(run, path, options):
 def contents(options, run, generator, rows, checks, rates, large):
     """All that --json writes."""
     return {
-        "versions": runs.versions_of(PACKAGES),
+        "versions": versions_of(PACKAGES),
         "network": {
             "run": options.run,
             "filters": generator.filters,

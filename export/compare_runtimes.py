@@ -13,10 +13,11 @@ import numpy as np
 
 from shiftnet_tf import image_files, images, mask_files, pictures
 from shiftnet_tf.artifact import ArtifactSpec
-from shiftnet_tf.errors import InputError, command
-from shiftnet_tf.quiet import quiet_start
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.quiet import quiet_start
 
 NAMES = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT", "tensorflow": "SavedModel"}
 

@@ -12,8 +12,9 @@ with 2 GB, in seconds.
 
 from pathlib import Path
 
-from shiftnet_tf.errors import command, import_optional
-from shiftnet_tf.quiet import import_tensorflow, quiet_stderr
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.system.quiet import import_tensorflow, quiet_stderr
 
 tf = import_tensorflow()
 

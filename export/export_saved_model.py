@@ -7,8 +7,8 @@ uint8 image and mask in, uint8 inpainted image out, any batch; signature `servin
 
 from pathlib import Path
 
-from shiftnet_tf.errors import command
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 

@@ -11,8 +11,10 @@ the operations that LiteRT's delegates for the GPUs of phones run: the same valu
 import tempfile
 from pathlib import Path
 
-from shiftnet_tf.errors import ExportError, command, first_line, import_optional
-from shiftnet_tf.quiet import import_tensorflow, quiet_stderr
+from shiftnet_tf.errors import ExportError, first_line
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.system.quiet import import_tensorflow, quiet_stderr
 
 tf = import_tensorflow()
 

@@ -28,8 +28,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from shiftnet_tf import Inpainter, image_files
-from shiftnet_tf.errors import ShiftNetError, check, command
+from shiftnet_tf.errors import ShiftNetError, check
 from shiftnet_tf.runtime import inpaint_photo
+from shiftnet_tf.system.command import command
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos"
 BOUNDARY = "shiftnet-load"

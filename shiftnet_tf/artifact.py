@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.system.atomic import write_atomically
 
 FORMAT_VERSION = 1
 FORMATS = ("onnx", "tflite", "saved_model")

@@ -6,7 +6,8 @@ What a user would have without any training, to compare with. Each package is im
 import numpy as np
 
 from shiftnet_tf import images
-from shiftnet_tf.errors import InputError, import_optional
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.system.packages import import_optional
 
 _RADIUS = 5  # pixels around a point that OpenCV's two methods look at
 _PATCH = 5  # pixels, of PatchMatch

@@ -10,12 +10,13 @@ from tqdm import tqdm
 
 from shiftnet_tf import __version__, doctor, image_files, strategies
 from shiftnet_tf.artifact import ArtifactSpec, locate
-from shiftnet_tf.errors import InputError, MissingPackageError, check, command
+from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.mask_files import CHANNELS, MaskSettings
-from shiftnet_tf.quiet import quiet_start
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 from shiftnet_tf.runtime.refine import DETAILS
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.quiet import quiet_start
 
 
 def _inpaint(options):

@@ -14,8 +14,10 @@ import numpy as np
 
 from shiftnet_tf import __version__, artifact
 from shiftnet_tf.errors import first_line
-from shiftnet_tf.quiet import quiet_stderr
-from shiftnet_tf.runtime import Inpainter, backends, memory, providers
+from shiftnet_tf.runtime import Inpainter, backends, providers
+from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory
+from shiftnet_tf.system.packages import version
+from shiftnet_tf.system.quiet import quiet_stderr
 
 OPTIONAL = (*providers.PACKAGES[2:], "fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
 PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL[-3:])
@@ -38,12 +40,12 @@ def examine(say, with_tensorflow=False):
         bool, whether a hole was filled with the model that comes with shiftnet_tf.
     """
     say(f"shiftnet_tf {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    say(f"CPU: {_cpu()}; memory: {_gigabytes(memory.total())}, free: {_gigabytes(memory.available())}")
+    say(f"CPU: {_cpu()}; memory: {_gigabytes(total_memory())}, free: {_gigabytes(available_memory())}")
     say(f"NVIDIA driver: {_nvidia()}")
     for package in PACKAGES:
-        version = providers.version(package)
-        if version or package not in OPTIONAL:
-            say(f"{package}: {version or 'not installed'}")
+        found = version(package)
+        if found or package not in OPTIONAL:
+            say(f"{package}: {found or 'not installed'}")
     if conflict := providers.conflict():
         say(f"CONFLICT: {conflict}")
     if "onnxruntime" in backends.installed():
@@ -64,17 +66,6 @@ def _attempt(say, title, step):
         return False
     say(f"{title}: {text}")
     return True
-
-
-def cpu_name():
-    """The processor's name, as the system tells it: str."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return name
 
 
 def _cpu():

@@ -1,9 +1,4 @@
-"""What ends a command with one sentence instead of a traceback; nothing else is caught."""
-
-import functools
-import importlib
-import os
-import sys
+"""Errors shown to the user, their exit codes, and checks that raise them."""
 
 
 class ShiftNetError(Exception):
@@ -38,30 +33,6 @@ class MissingGpuError(ShiftNetError):
 
 class ExportError(ShiftNetError):
     """A conversion failed, or its file does not compute what the Keras model computes."""
-
-
-def import_optional(module, package, needed_for):
-    """Imports an optional package on use.
-
-    Args:
-        module: str, what to import, for example ``"onnxruntime"``.
-        package: str, what to give to `pip install`.
-        needed_for: str, the purpose, for the message.
-
-    Returns:
-        The imported module.
-
-    Raises:
-        MissingPackageError: the module is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the package is there, something that it needs is not: that is another problem
-        raise MissingPackageError(
-            f"{needed_for} needs the package {package}, which is not installed: pip install {package}"
-        ) from error
 
 
 def check(name, value, holds, must):
@@ -103,41 +74,3 @@ def first_line(error):
         str.
     """
     return (str(error).strip() or repr(error)).splitlines()[0]
-
-
-def command(main):
-    """Makes a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
-
-    What the system refuses (OSError: a name too long, a full disk, no permission) is such a sentence too.
-
-    Args:
-        main: function of the argument list that returns None or an exit code.
-
-    Returns:
-        A function of the same signature that returns the exit code.
-    """
-
-    @functools.wraps(main)
-    def run(arguments=None):
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
-        try:
-            return main(arguments) or 0
-        except ShiftNetError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone: `| head`
-            return 0
-        except OSError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return InputError.exit_code
-        except MemoryError:
-            print("error: there is not enough memory", file=sys.stderr)
-            return ShiftNetError.exit_code
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            return 130
-
-    return run

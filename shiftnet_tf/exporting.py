@@ -13,11 +13,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from shiftnet_tf import artifact, parity
-from shiftnet_tf.atomic import locked
 from shiftnet_tf.errors import ExportError, InputError, first_line
-from shiftnet_tf.quiet import quiet_stderr
-from shiftnet_tf.runs import Run, versions_of
+from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import backends
+from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.packages import versions_of
+from shiftnet_tf.system.quiet import quiet_stderr
 
 CALIBRATION_PHOTOS = (100, 128)  # at the least, at the most
 

@@ -7,7 +7,7 @@ package use them. An operation that it refuses runs on the CPU, and each change 
 
 import numpy as np
 
-from shiftnet_tf.errors import import_optional
+from shiftnet_tf.system.packages import import_optional
 
 # Beyond these names, that source asks of CAST that it is between float, int32 and bool, of SELECT_V2 that both choices
 # have the shape of the result, of STRIDED_SLICE and PAD 3 or 4 dimensions.

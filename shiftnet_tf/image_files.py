@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.system.atomic import write_atomically
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")

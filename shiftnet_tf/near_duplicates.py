@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 from shiftnet_tf import image_files
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.system.atomic import write_atomically
 
 THRESHOLD = 0.9  # similarity of near-duplicates
 CANDIDATE = 0.75  # correlation of pairs that step 2 looks at

@@ -6,7 +6,7 @@ like, wherever they lie, so that a blur scores high (bad) even where its PSNR is
 
 import numpy as np
 
-from shiftnet_tf.errors import import_optional
+from shiftnet_tf.system.packages import import_optional
 
 _PATCH = 7  # pixels
 _PATCHES = 1024

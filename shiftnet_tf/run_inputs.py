@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.system.atomic import write_atomically
 
 NAME = "inputs.json"
 _CONSEQUENCE = "the resumed run differs from an undisturbed one"

@@ -10,18 +10,16 @@ generator.weights.h5      the best by validation: what export and evaluation loa
 discriminator.weights.h5  of the same epoch
 """
 
-import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import platform
 from pathlib import Path
 
-from shiftnet_tf import __version__
-from shiftnet_tf.atomic import is_leftover, write_atomically
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.system.atomic import is_leftover, write_atomically
+from shiftnet_tf.system.packages import versions_of
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
@@ -154,19 +152,3 @@ class Run:
             network.load_weights(path)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} does not fit its network: {first_line(error)}") from error
-
-
-def versions_of(packages):
-    """What a run or an export was made with.
-
-    Args:
-        packages: iterable of package names.
-
-    Returns:
-        dict of package to version; a package that is not installed under its own name is left out.
-    """
-    versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import resource
 import numpy as np
-from shiftnet_tf.allocation import keep_freed_memory
+from shiftnet_tf.system.machine import keep_freed_memory
 assert {call}
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -33,7 +33,7 @@ def test_pages_are_not_asked_for_again():
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
-    from shiftnet_tf import allocation
+    from shiftnet_tf.system import machine
 
-    monkeypatch.setattr(allocation.ctypes, "CDLL", lambda name: object())
-    assert allocation.keep_freed_memory() is False
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())
+    assert machine.keep_freed_memory() is False

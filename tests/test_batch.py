@@ -8,7 +8,7 @@ from conftest import PHOTOS
 
 from shiftnet_tf import Inpainter, image_files
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.runtime import memory
+from shiftnet_tf.runtime import batching
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "litert"])
@@ -84,7 +84,7 @@ def test_a_stream_without_end_is_read_as_it_is_filled(inpainter, pairs):
 
 
 def test_the_size_is_chosen_by_memory(inpainter, pairs, sizes_run, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 4 * memory.BYTES_A_PIXEL * 256**2)
+    monkeypatch.setattr(batching, "available_memory", lambda: 4 * batching.BYTES_A_PIXEL * 256**2)
     photos, masks = pairs
     assert len(list(inpainter.batch(photos[3:6], masks[3:6], strategy="resize", detail="model"))) == 3
     assert sizes_run == [1, 1, 1]  # on a CPU

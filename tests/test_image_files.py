@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from shiftnet_tf import image_files, mask_files
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.system.atomic import write_atomically
 
 
 def random_image(height, width, seed=0):

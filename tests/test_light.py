@@ -44,7 +44,7 @@ def test_a_missing_runtime_is_one_sentence_with_the_pip_line(small_model, tmp_pa
     (tmp_path / "one").mkdir()
     for name in ("spec.json", "model.onnx"):
         (tmp_path / "one" / name).write_bytes((small_model / name).read_bytes())
-    code = "from shiftnet_tf import Inpainter\nfrom shiftnet_tf.errors import command\n"
+    code = "from shiftnet_tf import Inpainter\nfrom shiftnet_tf.system.command import command\n"
     code += f"raise SystemExit(command(lambda arguments: Inpainter({str(tmp_path / 'one')!r}) and 0)())"
     result = run(code, blocked=("onnxruntime", "ai_edge_litert", "tensorflow"))
     assert result.returncode == 2 and "pip install onnxruntime" in result.stderr and result.stderr.count("\n") == 1
@@ -109,7 +109,6 @@ ROOMS = {
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
 MOVING = {  # modules that still stand in the root, and the rooms they go to
-    "system": ("atomic", "quiet", "progress", "allocation"),
     "photos": ("images", "image_files", "photo", "photo_metadata", "windows", "pictures"),
     "masks": ("masks", "mask_files", "mask_shapes"),
     "model_folder": ("artifact",),

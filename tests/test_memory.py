@@ -3,7 +3,8 @@
 import pytest
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.runtime import memory
+from shiftnet_tf.runtime import batching
+from shiftnet_tf.system.machine import available_memory, total_memory
 
 PICTURE = 2048 * 256**2  # bytes
 
@@ -12,38 +13,38 @@ PICTURE = 2048 * 256**2  # bytes
     "free, size", [(0, 1), (PICTURE, 1), (4 * PICTURE, 2), (7 * PICTURE, 3), (16 * PICTURE, 8), (10**13, 8), (None, 8)]
 )
 def test_half_of_the_free_memory_at_most_eight(monkeypatch, free, size):
-    monkeypatch.setattr(memory, "available", lambda: free)
-    assert memory.batch_size(None, 256) == size
+    monkeypatch.setattr(batching, "available_memory", lambda: free)
+    assert batching.batch_size(None, 256) == size
 
 
 def test_more_than_there_is(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 10 * PICTURE)
-    assert memory.batch_size(10, 256) == 10
+    monkeypatch.setattr(batching, "available_memory", lambda: 10 * PICTURE)
+    assert batching.batch_size(10, 256) == 10
     with pytest.raises(InputError, match="a batch of 11 pictures of 256x256 needs about 1.5 GB of memory, and 1.3 are"):
-        memory.batch_size(11, 256)
-    monkeypatch.setattr(memory, "available", lambda: 1)
-    assert memory.batch_size(1, 256) == 1  # the rule is rough: a single picture is always tried
-    monkeypatch.setattr(memory, "available", lambda: None)
-    assert memory.batch_size(10**6, 256) == 10**6
+        batching.batch_size(11, 256)
+    monkeypatch.setattr(batching, "available_memory", lambda: 1)
+    assert batching.batch_size(1, 256) == 1  # the rule is rough: a single picture is always tried
+    monkeypatch.setattr(batching, "available_memory", lambda: None)
+    assert batching.batch_size(10**6, 256) == 10**6
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, "2", True])
 def test_what_is_no_batch_size(size):
     with pytest.raises(InputError, match="`batch_size` must be a whole number from 1. Received: "):
-        memory.batch_size(size, 256)
+        batching.batch_size(size, 256)
 
 
 def test_a_container_has_what_is_left_of_its_limit(tmp_path):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:       8000 kB\nMemAvailable:       4000 kB\n")
-    assert memory.available(str(meminfo), str(tmp_path)) == 4000 * 1024
+    assert available_memory(str(meminfo), str(tmp_path)) == 4000 * 1024
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("500000\n")
-    assert memory.available(str(meminfo), str(tmp_path)) == 4000 * 1024
+    assert available_memory(str(meminfo), str(tmp_path)) == 4000 * 1024
     (tmp_path / "memory.max").write_text("2000000\n")
-    assert memory.available(str(meminfo), str(tmp_path)) == 1500000
-    assert memory.available(str(tmp_path / "absent"), str(tmp_path / "absent")) is None
+    assert available_memory(str(meminfo), str(tmp_path)) == 1500000
+    assert available_memory(str(tmp_path / "absent"), str(tmp_path / "absent")) is None
 
 
 def test_this_machine():
-    assert 0 < memory.available() <= memory.total()
+    assert 0 < available_memory() <= total_memory()

@@ -8,7 +8,7 @@ from conftest import PHOTOS
 
 from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.runtime import memory, refine
+from shiftnet_tf.runtime import refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.runtime.refine import alignment, arrays, blend, candidates, detail, energy, multigrid, solver
 from shiftnet_tf.windows import Window, bounds
@@ -297,7 +297,7 @@ def test_without_a_known_pixel_near_by_the_answer_of_the_network_stays(monkeypat
 
 
 def test_too_little_memory_is_said(monkeypatch, caplog):
-    monkeypatch.setattr(memory, "available", lambda: 10**6)
+    monkeypatch.setattr("shiftnet_tf.runtime.refine.detail.available_memory", lambda: 10**6)
     mask = box_mask((300, 300), 100, 100, 90, 110)
     with pytest.raises(InputError, match="a hole of 110x90 needs about 0.0 GB of memory"):
         filled(tiles((300, 300), (16, 20)), mask)

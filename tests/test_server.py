@@ -21,7 +21,7 @@ from shiftnet_tf import Inpainter, image_files, inpaint_file
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runtime import inpaint_photo
-from shiftnet_tf.runtime.grouping import GroupedBackend
+from shiftnet_tf.runtime.batching import GroupedBackend
 
 pytest.importorskip("fastapi")
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"

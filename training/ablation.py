@@ -20,16 +20,17 @@ import sys
 import threading
 from pathlib import Path
 
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.quiet import import_tensorflow
 
 # The scripts that this one runs take the GPU, one after the other; itself it only copies weights.
 import_tensorflow().config.set_visible_devices([], "GPU")
 
 from shiftnet_tf import data
-from shiftnet_tf.atomic import locked, write_atomically
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder, command
+from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder
 from shiftnet_tf.runs import Run
+from shiftnet_tf.system.atomic import locked, write_atomically
+from shiftnet_tf.system.command import command
 
 SCRIPTS = Path(__file__).resolve().parent
 STEPS = 200  # of an epoch

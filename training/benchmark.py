@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
@@ -28,7 +28,9 @@ from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
 from shiftnet_tf.config.model import DiscriminatorConfig, ModelConfig
 from shiftnet_tf.config.run import Config, DataConfig, TrainingConfig
-from shiftnet_tf.errors import check, command
+from shiftnet_tf.errors import check
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import versions_of
 
 PHOTOS = Path(__file__).resolve().parent / "sample_photos" / "train"
 PACKAGES = ["tensorflow", "keras", "torch", "numpy"]
@@ -147,7 +149,7 @@ def main(arguments=None):
     shares = [[name, value, f"{100 * value / part_ms['step']:.0f} %"] for name, value in goes.items()]
     say("\n" + reporting.markdown(["where our step's time goes", "ms", "of the step"], shares))
     if options.json:
-        content = {"machine": machine, "versions": runs.versions_of(PACKAGES), "ms": ms, "memory_mb": memory}
+        content = {"machine": machine, "versions": versions_of(PACKAGES), "ms": ms, "memory_mb": memory}
         content |= {"ratio": ms["ours"] / ms[base], "over": base, "first_losses": losses, "parts_ms": goes}
         content["settings"] = {name: str(value) for name, value in vars(options).items()}
         reporting.write_json(options.json, content)

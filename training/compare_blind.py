@@ -23,10 +23,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, check_folder, command
+from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.mask_shapes import draw_shapes
 from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.command import command
 from shiftnet_tf.windows import Window, bounds
 
 PARTS = ("centre holes", "removals")

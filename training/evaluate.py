@@ -19,20 +19,22 @@ import json
 import os
 from pathlib import Path
 
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
 import numpy as np
 
 from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
-from shiftnet_tf.atomic import existing_parent, write_atomically
-from shiftnet_tf.errors import InputError, check, check_folder, command, import_optional
+from shiftnet_tf.errors import InputError, check, check_folder
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.strategies import plan
+from shiftnet_tf.system.atomic import existing_parent, write_atomically
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
 
 DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
 DETAILS = ("model", "shift-map", "unguided")

@@ -17,16 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
 from shiftnet_tf import conversion
-from shiftnet_tf.atomic import check_room, existing_parent, write_atomically
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.config.run import Config
-from shiftnet_tf.errors import InputError, check_folder, command, first_line, import_optional
+from shiftnet_tf.errors import InputError, check_folder, first_line
 from shiftnet_tf.runs import Run
+from shiftnet_tf.system.atomic import check_room, existing_parent, write_atomically
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
 
 
 def read_state_dict(path):

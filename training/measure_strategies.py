@@ -24,12 +24,13 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from shiftnet_tf import baselines, image_files, images, masks, quality
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, check_folder, command
+from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.mask_shapes import draw_shapes
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.strategies import STRATEGIES, plan
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.command import command
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4)
 COLUMNS = ("photo", "number", "hole", "share", "method", "plan", "hole_psnr", "texture_distance")

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 
 from shiftnet_tf.artifact import SPEC_NAME
-from shiftnet_tf.atomic import check_room, write_atomically
-from shiftnet_tf.errors import InputError, check, check_folder, command
+from shiftnet_tf.errors import InputError, check, check_folder
 from shiftnet_tf.runs import Run
+from shiftnet_tf.system.atomic import check_room, write_atomically
+from shiftnet_tf.system.command import command
 
 # What opens the gate for the detail of patches, as Keras names it in a file of weights.
 GATE_BIAS, GATE_SHARE = "detail_gate/vars/1", "detail_gate/vars/2"

@@ -10,9 +10,11 @@ import math
 from pathlib import Path
 
 from shiftnet_tf import image_files
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, command, import_optional
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.runs import Run
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
 
 
 def read_metrics(path):

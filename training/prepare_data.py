@@ -30,8 +30,10 @@ from collections import Counter
 from pathlib import Path
 
 from shiftnet_tf import image_files, near_duplicates
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, check, command, import_optional
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
 SPLITS = ("train", "val", "test")

@@ -12,8 +12,8 @@ import dataclasses
 import datetime
 from pathlib import Path
 
-from shiftnet_tf.allocation import keep_freed_memory
-from shiftnet_tf.quiet import import_tensorflow
+from shiftnet_tf.system.machine import keep_freed_memory
+from shiftnet_tf.system.quiet import import_tensorflow
 
 keep_freed_memory()  # before TensorFlow starts its threads
 tf = import_tensorflow()
@@ -21,12 +21,13 @@ tf = import_tensorflow()
 import keras
 
 from shiftnet_tf import callbacks, checkpoints, data, run_inputs
-from shiftnet_tf.atomic import locked
 from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.errors import InputError, MissingGpuError, check, command
+from shiftnet_tf.errors import InputError, MissingGpuError, check
 from shiftnet_tf.runs import Run
-from shiftnet_tf.runtime import memory
+from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.machine import total_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
@@ -84,7 +85,7 @@ def check_memory(settings):
         return
     positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
     needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
-    there = memory.total()
+    there = total_memory()
     if there is not None and needed > there:
         raise InputError(
             f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "

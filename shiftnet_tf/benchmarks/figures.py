@@ -6,8 +6,7 @@ import platform
 import numpy as np
 
 from shiftnet_tf.benchmarks.measuring import MeasuringError
-from shiftnet_tf.doctor import cpu_name
-from shiftnet_tf.runtime import memory
+from shiftnet_tf.system.machine import cpu_name, total_memory
 
 
 def check_equal(name, ours, plain, tolerance=1e-3):
@@ -56,7 +55,7 @@ def machine(threads):
         "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
-        "memory_gb": round((memory.total() or 0) / 1e9, 1),
+        "memory_gb": round((total_memory() or 0) / 1e9, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "platform": platform.platform(),
     }

@@ -92,7 +92,7 @@ def tensorflow(threads):
     Returns:
         The module.
     """
-    from shiftnet_tf.quiet import import_tensorflow
+    from shiftnet_tf.system.quiet import import_tensorflow
 
     tf = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -7,7 +7,8 @@ shift in one matrix product, activations in place, no gradient of what needs non
 
 import numpy as np
 
-from shiftnet_tf.errors import MissingPackageError, import_optional
+from shiftnet_tf.errors import MissingPackageError
+from shiftnet_tf.system.packages import import_optional
 
 try:
     torch = import_optional("torch", "torch==2.13.0", "comparing with PyTorch")

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from shiftnet_tf import image_files
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, import_optional
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.packages import import_optional
 
 COLOURS = {"PyTorch": "#9a9a9a", "Keras": "#c8a96a", "TensorFlow": "#e08b2e", "ONNX": "#3f7cbf", "LiteRT": "#3f9e6a"}
 

@@ -18,8 +18,9 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.atomic import write_atomically
-from shiftnet_tf.errors import InputError, first_line, import_optional
+from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.packages import import_optional
 
 # Expansion, how often the block is repeated before scaling by depth, stride of the first. Widths and kernel sizes are
 # those of the weights.

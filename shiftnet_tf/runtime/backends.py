@@ -13,15 +13,9 @@ import threading
 import numpy as np
 
 from shiftnet_tf import artifact
-from shiftnet_tf.errors import (
-    InputError,
-    MissingGpuError,
-    MissingPackageError,
-    ShiftNetError,
-    first_line,
-    import_optional,
-)
+from shiftnet_tf.errors import InputError, MissingGpuError, MissingPackageError, ShiftNetError, first_line
 from shiftnet_tf.runtime import providers
+from shiftnet_tf.system.packages import import_optional
 
 
 class OnnxRuntimeBackend:

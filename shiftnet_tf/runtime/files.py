@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftnet_tf import image_files, mask_files, pictures
-from shiftnet_tf.atomic import write_atomically
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.mask_files import MaskSettings
 from shiftnet_tf.photo import Photo
-from shiftnet_tf.progress import Progress, silent
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.strategies import Plan
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.progress import Progress, silent
 
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
 
@@ -65,7 +65,7 @@ def inpaint_photo(
         max_pixels: int, width times height that is accepted; None: 179 million.
         file_format: str, Pillow's name of the format that will be written, which is refused where the photo would lose
             by it; None for any.
-        progress: called before each step, see `shiftnet_tf.progress`.
+        progress: called before each step, see `shiftnet_tf.system.progress`.
 
     Returns:
         Filled.
@@ -113,7 +113,7 @@ def inpaint_file(
         shift_map: str or Path of a second picture, which shows where each part of the hole was filled from (see
             `pictures.shift_map_sheet`); None for none. It is not written where the mask has no hole.
         max_pixels: int, width times height that is accepted; None: 179 million.
-        progress: called before each step, see `shiftnet_tf.progress`.
+        progress: called before each step, see `shiftnet_tf.system.progress`.
 
     Returns:
         Filled; false if the mask has no hole.

@@ -11,8 +11,8 @@ import numpy as np
 
 from shiftnet_tf import artifact, strategies
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.progress import Progress, part, silent
-from shiftnet_tf.runtime import backends, filling, grouping, memory, refine
+from shiftnet_tf.runtime import backends, batching, filling, refine
+from shiftnet_tf.system.progress import Progress, part, silent
 
 _ABSENT = object()
 
@@ -111,10 +111,10 @@ class Inpainter:
         return self._backend.batch_sizes or (1,)
 
     def grouped(self, most: int | None = None, watch: Callable | None = None) -> "Inpainter":
-        """An Inpainter for many threads at a time, whose windows are run in groups, see `grouping.GroupedBackend`.
+        """An Inpainter for many threads at a time, whose windows are run in groups, see `batching.GroupedBackend`.
 
         Args:
-            most: int, windows in a group; None chooses by the available memory, see `memory.batch_size`.
+            most: int, windows in a group; None chooses by the available memory, see `batching.batch_size`.
             watch: function of the number of windows of each group; None for none.
 
         Returns:
@@ -123,9 +123,9 @@ class Inpainter:
         Raises:
             InputError: `most` needs more memory than there is.
         """
-        most = memory.batch_size(most, self.image_size)
+        most = batching.batch_size(most, self.image_size)
         inpainter = copy.copy(self)
-        inpainter._backend = grouping.GroupedBackend(self._backend, most, watch)
+        inpainter._backend = batching.GroupedBackend(self._backend, most, watch)
         inpainter.close = inpainter._backend.close
         return inpainter
 
@@ -162,7 +162,7 @@ class Inpainter:
             mask: bool [H, W], of the canvas's size; not all of it hole.
             strategy: str, see above.
             return_shift_map: bool, see above.
-            progress: called before each step, see `shiftnet_tf.progress`.
+            progress: called before each step, see `shiftnet_tf.system.progress`.
             detail: str, see above.
 
         Returns:
@@ -210,7 +210,7 @@ class Inpainter:
             images: iterable of uint8 [H, W, 3].
             masks: iterable of as many [H, W], nonzero = hole.
             batch_size: int, windows at a time; None (default) takes one on a CPU, where more gain nothing and may
-                change a rounding, and on a GPU as many as the available memory is for, see `memory.batch_size`.
+                change a rounding, and on a GPU as many as the available memory is for, see `batching.batch_size`.
             strategy, detail: str, see above.
 
         Returns:
@@ -230,7 +230,7 @@ class Inpainter:
     def _batch_size(self, wanted):
         if wanted is None and not self._backend.batch_sizes:
             return 1
-        size = memory.batch_size(wanted, self.image_size)
+        size = batching.batch_size(wanted, self.image_size)
         return 1 if self._batch == 1 else size
 
     def _stream(self, photos, masks, strategy, detail, size):
@@ -265,4 +265,4 @@ class Inpainter:
             yield work.canvas.image
 
     def _run(self, pairs):
-        return grouping.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))
+        return batching.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from shiftnet_tf import artifact
 from shiftnet_tf.errors import InputError, MissingGpuError, first_line
+from shiftnet_tf.system.packages import version
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +42,6 @@ def conflict():
         f"{' and '.join(there)} are installed at once and hide each other's providers: "
         f"pip uninstall {' '.join(there)}, then install one of them"
     )
-
-
-def version(package):
-    """The version of an installed package.
-
-    Args:
-        package: str, as `pip install` takes it.
-
-    Returns:
-        str, or None.
-    """
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def offered(onnxruntime):

@@ -14,9 +14,9 @@ Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equati
 
 import numpy as np
 
-from shiftnet_tf.progress import silent
 from shiftnet_tf.runtime.refine import multigrid
 from shiftnet_tf.runtime.refine.arrays import edge
+from shiftnet_tf.system.progress import silent
 
 _TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed over
 
@@ -32,7 +32,7 @@ def blended(image, pixels, hole, known, offsets, corner, progress=silent):
         known: bool [H, W], the pixels that may be copied.
         offsets: int [H, W, 2].
         corner: (int, int), row and column in `image` of the first pixel.
-        progress: called before each step, see `shiftnet_tf.progress`.
+        progress: called before each step, see `shiftnet_tf.system.progress`.
 
     Returns:
         uint8 [H, W, 3]; known pixels are those of `pixels`.

@@ -5,12 +5,12 @@ import logging
 import numpy as np
 
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.progress import part, silent
-from shiftnet_tf.runtime import memory
 from shiftnet_tf.runtime.refine.arrays import depths
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
+from shiftnet_tf.system.machine import available_memory
+from shiftnet_tf.system.progress import part, silent
 from shiftnet_tf.windows import Window
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def refine(canvas, mask, boxes, progress=silent, guided=True, return_shift_maps=
         canvas: see `runtime.filling`; it is changed within the holes. In its holes it has the network's answer.
         mask: bool [H, W], all holes of the canvas.
         boxes: sequence of Window, the bounding boxes of the holes to fill, in this order.
-        progress: called before each step, see `shiftnet_tf.progress`.
+        progress: called before each step, see `shiftnet_tf.system.progress`.
         guided: bool, whether what the canvas has in the hole counts.
         return_shift_maps: bool.
 
@@ -136,7 +136,7 @@ def _fill(canvas, mask, box, progress, guided, return_shift_map):
 
 def _lack_of_memory(box, shape):
     """What is lacking, as a sentence; empty where nothing is."""
-    needed, free = needed_memory(box, shape), memory.available()
+    needed, free = needed_memory(box, shape), available_memory()
     if free is None or needed <= free:
         return ""
     return (

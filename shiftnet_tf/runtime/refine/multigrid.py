@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from shiftnet_tf.progress import silent
+from shiftnet_tf.system.progress import silent
 
 _DAMPING = np.float32(0.8)  # of the Jacobi steps that smooth
 _SMALLEST = 4  # positions along a side of the coarsest grid
@@ -77,7 +77,7 @@ def solve(grid, right, tolerance=0.1, rounds=20, progress=silent):
         right: float32 [C, H, W], b; 0 at known positions.
         tolerance: float, largest residual at which to stop.
         rounds: int, most rounds of conjugate gradients.
-        progress: called before each round, see `shiftnet_tf.progress`.
+        progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:
         float32 [C, H, W]; 0 at known positions.

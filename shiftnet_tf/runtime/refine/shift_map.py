@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 
-from shiftnet_tf.progress import part, silent
 from shiftnet_tf.runtime.refine import alignment, solver
 from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
+from shiftnet_tf.system.progress import part, silent
 
 _LABELS = 16  # offsets that a position chooses from
 _BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
@@ -36,7 +36,7 @@ def choose_offsets(picture, hole, source, progress=silent, guided=True):
         picture: uint8 [H, W, 3], the photo, in the hole the guide; H and W multiples of `grid_factor` of the hole.
         hole: bool [H, W], the pixels to fill.
         source: bool [H, W], the pixels that may be copied.
-        progress: called before each step, see `shiftnet_tf.progress`.
+        progress: called before each step, see `shiftnet_tf.system.progress`.
         guided: bool, whether the guide counts.
 
     Returns:

@@ -10,7 +10,7 @@ accelerated schedule).
 
 import numpy as np
 
-from shiftnet_tf.progress import silent
+from shiftnet_tf.system.progress import silent
 
 
 def solve(data, across, down, rounds, progress=silent):
@@ -21,7 +21,7 @@ def solve(data, across, down, rounds, progress=silent):
         across: float32 [H, W - 1, M, M], V of each position and its right neighbour; 0 where either is not in the hole.
         down: float32 [H - 1, W, M, M], V of each position and the one below it, likewise.
         rounds: int.
-        progress: called before each round, see `shiftnet_tf.progress`.
+        progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:
         int [H, W].

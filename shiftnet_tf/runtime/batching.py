@@ -1,9 +1,18 @@
-"""Batches for a runtime: of the sizes that it is prepared for, and of the calls of many threads."""
+"""Batches for a runtime: how many pictures fit, sizes that it is prepared for, and the calls of many threads."""
 
 import queue
 import threading
 
 import numpy as np
+
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.system.machine import available_memory
+
+# What a picture takes while it runs, a pixel of the model's square. Measured with ONNX Runtime: about 540 bytes at base
+# width 32; the rest is room for width 64 and for the similarities of a shift at 1024x1024.
+BYTES_A_PIXEL = 2048
+SHARE = 0.5  # of the available memory, for a batch that nobody has named the size of
+LARGEST = 8  # more at a time gains nothing on a CPU
 
 _NOTHING = object()
 
@@ -24,6 +33,35 @@ def run(backend, image, mask):
     if surplus:
         image, mask = (np.concatenate([x, x[-1:].repeat(surplus, axis=0)]) for x in (image, mask))
     return {name: values[:number] for name, values in backend(image, mask).items()}
+
+
+def batch_size(wanted, image_size):
+    """How many pictures to run at a time.
+
+    A picture is taken for BYTES_A_PIXEL bytes a pixel of the model's square, 134 MB at 256x256. Without a wish it is as
+    many as fit into half of the available memory, at least 1 and at most 8. The memory is the system's, not a GPU's.
+
+    Args:
+        wanted: int, the caller's choice, or None.
+        image_size: int, S in pixels.
+
+    Returns:
+        int.
+
+    Raises:
+        InputError: no positive whole number, or one that needs more memory than there is.
+    """
+    each, there = BYTES_A_PIXEL * image_size**2, available_memory()
+    if wanted is None:
+        return LARGEST if there is None else max(1, min(LARGEST, int(SHARE * there / each)))
+    if type(wanted) is not int or wanted < 1:
+        raise InputError(f"`batch_size` must be a whole number from 1. Received: {wanted!r}")
+    if there is not None and wanted > 1 and wanted * each > there:
+        raise InputError(
+            f"a batch of {wanted} pictures of {image_size}x{image_size} needs about {wanted * each / 1e9:.1f} GB of "
+            f"memory, and {there / 1e9:.1f} are free: take a `batch_size` of {max(1, there // each)} or less"
+        )
+    return wanted
 
 
 class GroupedBackend:

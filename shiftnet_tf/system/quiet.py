@@ -11,7 +11,9 @@ import os
 import sys
 import tempfile
 
-from shiftnet_tf.errors import ShiftNetError, command, import_optional
+from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.system.command import command
+from shiftnet_tf.system.packages import import_optional
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""The world around a process: files, packages, the machine, the terminal."""
