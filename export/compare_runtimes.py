@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf import image_files, images, mask_files, pictures
+from shiftnet_tf import mask_files
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 from shiftnet_tf.system.command import command
@@ -48,12 +49,12 @@ def fill(folder, image, mask):
 
 def draw(image, mask, answers):
     """All pictures, three in a row, each with its caption."""
-    hole = images.composite(image, np.full_like(image, 255), mask)
+    hole = pixels.composite(np.full_like(image, 255), image, mask)
     panels = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
     shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
     if shift_maps:
-        panels["filled from"] = pictures.shift_map_sheet(image, mask, shift_maps[0])
-    return pictures.grid(_rows([pictures.captioned(name, picture) for name, picture in panels.items()]), gap=8)
+        panels["filled from"] = sheets.shift_map_sheet(image, mask, shift_maps[0])
+    return sheets.grid(_rows([sheets.captioned(name, picture) for name, picture in panels.items()]), gap=8)
 
 
 def _rows(panels, columns=3):

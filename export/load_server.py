@@ -27,8 +27,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from shiftnet_tf import Inpainter, image_files
+from shiftnet_tf import Inpainter
 from shiftnet_tf.errors import ShiftNetError, check
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.system.command import command
 

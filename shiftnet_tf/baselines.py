@@ -5,8 +5,8 @@ What a user would have without any training, to compare with. Each package is im
 
 import numpy as np
 
-from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import pixels
 from shiftnet_tf.system.packages import import_optional
 
 _RADIUS = 5  # pixels around a point that OpenCV's two methods look at
@@ -58,4 +58,4 @@ def baseline(name):
     """
     if name not in _METHODS:
         raise InputError(f"a baseline must be one of {', '.join(_METHODS)}. Received: {name!r}")
-    return lambda image, mask: images.composite(image, _METHODS[name](image, mask), mask)
+    return lambda image, mask: pixels.composite(_METHODS[name](image, mask), image, mask)

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import data, image_files, images, pictures, serving
+from shiftnet_tf import data
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
 from shiftnet_tf.ops.masking import composite, mask_image
-from shiftnet_tf.windows import Window
+from shiftnet_tf.photos import image_files, pixels, sheets
+from shiftnet_tf.photos.windows import Window
 
 
 class Progress(keras.callbacks.Callback):
@@ -83,7 +84,7 @@ class Pictures(keras.callbacks.Callback):
         self._draw(epoch + 1)
 
     def _draw(self, epoch):
-        sheet = pictures.grid([self._row(sample) for sample in self.samples])
+        sheet = sheets.grid([self._row(sample) for sample in self.samples])
         image_files.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
         with self.writer.as_default():
             tf.summary.image("masked, predicted, inpainted, true, filled from", sheet[np.newaxis], step=epoch)
@@ -95,11 +96,11 @@ class Pictures(keras.callbacks.Callback):
         predicted_image, features = generator(sample, return_features=True)
         inpainted_image = composite(predicted_image, image, mask)
         row = (mask_image(image, mask), predicted_image, inpainted_image, image)
-        row = [images.from_float(picture[0].numpy()) for picture in row]
+        row = [pixels.from_float(picture[0].numpy()) for picture in row]
         if generator.shift_layers:
-            shift_map = serving.finest_shift_map(generator, features)
+            shift_map = generator.finest_shift_map(features)
             whole = Window(0, 0, *row[-1].shape[:2])
-            row.append(pictures.shift_map_sheet(row[-1], mask[0, ..., 0].numpy(), [(whole, shift_map[0].numpy())]))
+            row.append(sheets.shift_map_sheet(row[-1], mask[0, ..., 0].numpy(), [(whole, shift_map[0].numpy())]))
         return row
 
 
@@ -135,7 +136,7 @@ class Validation(keras.callbacks.Callback):
     def _deep_distance(self, sample):
         image, mask = sample["image"], sample["mask"]
         pair = (image, composite(self.model(sample), image, mask))
-        return deep_distance(*(images.from_float(x[0].numpy()) for x in pair), mask[0, ..., 0].numpy(), self.network)
+        return deep_distance(*(pixels.from_float(x[0].numpy()) for x in pair), mask[0, ..., 0].numpy(), self.network)
 
 
 def validation_score(logs, measure):

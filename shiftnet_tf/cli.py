@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shiftnet_tf import __version__, doctor, image_files, strategies
+from shiftnet_tf import __version__, doctor, strategies
 from shiftnet_tf.artifact import ArtifactSpec, locate
 from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.mask_files import CHANNELS, MaskSettings
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 from shiftnet_tf.runtime.refine import DETAILS

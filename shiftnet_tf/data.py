@@ -10,10 +10,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import images, masks
+from shiftnet_tf import masks
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.photo_lists import read_photo_list
+from shiftnet_tf.photos import pixels
 
 # Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
@@ -184,6 +185,6 @@ def _as_sample(image, mask, size):
     image = tf.ensure_shape(image, [size, size, 3])
     mask = tf.ensure_shape(mask, [size, size])
     return {
-        "image": images.to_unit(tf.cast(image, tf.float32)),
+        "image": pixels.to_unit(tf.cast(image, tf.float32)),
         "mask": tf.cast(mask, tf.float32)[..., tf.newaxis],
     }

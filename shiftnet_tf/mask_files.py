@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageChops
 
-from shiftnet_tf import image_files, mask_shapes
+from shiftnet_tf import mask_shapes
 from shiftnet_tf.errors import InputError, check, first_line
+from shiftnet_tf.photos import image_files
 
 CHANNELS = ("auto", "color", "alpha")
 _SAME = 32  # grey levels by which the colour of one layer of paint may differ

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from shiftnet_tf import image_files, images, mask_files
+from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files, pixels
 
 # A free-form hole smaller or larger than this share of the image teaches nothing.
 _FREEFORM_SHARE = (0.02, 0.6)
@@ -195,7 +196,7 @@ def from_file(path, height, width):
     Raises:
         InputError: it cannot be read, or has no hole or nothing but hole.
     """
-    mask = images.resize_mask(mask_files.read_mask(path), height, width)
+    mask = pixels.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
         raise InputError(f"a mask must cover a part of the image, neither nothing nor all: {path}")
     return mask

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 
 THRESHOLD = 0.9  # similarity of near-duplicates

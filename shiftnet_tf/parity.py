@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import image_files, images, masks, serving
+from shiftnet_tf import masks, serving
 from shiftnet_tf.errors import ExportError, InputError
+from shiftnet_tf.photos import image_files, pixels
 
 # What a float32 file may differ from Keras. Rounding decides near ties of the shift's argmax, and a position that is
 # filled from elsewhere changes the picture there: so pictures are compared where the shift maps are equal.
@@ -51,7 +52,7 @@ def sample_pairs(folders, image_size, count=20, but=()):
         photo = image_files.read_image(path)
         side = min(photo.shape[:2])
         top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
-        photos.append(images.resize_image(photo[top : top + side, left : left + side], image_size, image_size))
+        photos.append(pixels.resize_image(photo[top : top + side, left : left + side], image_size, image_size))
         kind = ("center", "rectangle", "freeform")[i % 3]
         holes.append(
             masks.MaskSampler(image_size, {kind: 1.0})(np.random.default_rng(i + 1000 * bool(but)))[..., np.newaxis]

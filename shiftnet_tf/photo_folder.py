@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from shiftnet_tf import image_files, images
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files, pixels
 
 _BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
 
@@ -159,7 +159,7 @@ class PhotoFolder:
         factor = self.short_side / min(height, width)
         if factor >= 1:
             return photo
-        return images.resize_image(photo, round(height * factor), round(width * factor), Image.Resampling.LANCZOS)
+        return pixels.resize_image(photo, round(height * factor), round(width * factor), Image.Resampling.LANCZOS)
 
     def _count_broken(self, path, error):
         with self._lock:

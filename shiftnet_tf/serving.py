@@ -7,9 +7,9 @@ and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit
 import keras
 import tensorflow as tf
 
-from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.ops.masking import composite
+from shiftnet_tf.photos import pixels
 
 
 def serve(generator, image, mask, with_shift_map=False):
@@ -31,28 +31,15 @@ def serve(generator, image, mask, with_shift_map=False):
     # A comparison of uint8 is no TFLite builtin; casting and clipping are.
     hole = tf.minimum(tf.cast(mask, tf.float32), 1.0)
     levels = tf.cast(image, tf.float32)
-    inputs = {"image": images.to_unit(levels), "mask": hole}
+    inputs = {"image": pixels.to_unit(levels), "mask": hole}
     predicted_image, features = generator(inputs, return_features=True)
-    predicted_levels = tf.clip_by_value(tf.round(images.to_levels(predicted_image)), 0.0, 255.0)
+    predicted_levels = tf.clip_by_value(tf.round(pixels.to_levels(predicted_image)), 0.0, 255.0)
     outputs = {"inpainted_image": tf.cast(composite(predicted_levels, levels, hole), tf.uint8)}
     if with_shift_map:
         if not generator.shift_layers:
             raise InputError("a network without a shift connection has no shift map")
-        outputs["shift_map"] = finest_shift_map(generator, features)
+        outputs["shift_map"] = generator.finest_shift_map(features)
     return outputs
-
-
-def finest_shift_map(generator, features):
-    """The shift map of the connection nearest the output.
-
-    Args:
-        generator: Generator, with a shift connection.
-        features: dict, what it returned with `return_features`.
-
-    Returns:
-        int32 [B, h, w].
-    """
-    return features["shift_map"][generator.shift_layers.index(min(generator.shift_layers))]
 
 
 def input_signature(image_size, batch=None):

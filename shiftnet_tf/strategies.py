@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shiftnet_tf.errors import check
-from shiftnet_tf.windows import Window, bounds
+from shiftnet_tf.photos.windows import Window, bounds
 
 STRATEGIES = ("auto", "resize", "crop", "tile")
 

@@ -85,7 +85,7 @@ def small_model(small_run, tmp_path_factory):
 @pytest.fixture(scope="session")
 def hundred_photos(tmp_path_factory):
     """A folder of 120 crops of the sample photos: as many as 8 bits are fitted to."""
-    from shiftnet_tf import image_files
+    from shiftnet_tf.photos import image_files
 
     folder = tmp_path_factory.mktemp("photos")
     for i, path in enumerate(image_files.find_photos(PHOTOS / "train")):
@@ -99,7 +99,8 @@ def hundred_photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def photo():
     """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
-    from shiftnet_tf import image_files, mask_files
+    from shiftnet_tf import mask_files
+    from shiftnet_tf.photos import image_files
 
     return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), mask_files.read_mask(MASK)
 

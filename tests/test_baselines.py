@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from shiftnet_tf import baselines, images
+from shiftnet_tf import baselines
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import pixels
 
 
 @pytest.mark.parametrize("name", ["telea", "ns", "biharmonic", "patchmatch"])
 def test_each_method(photo, name):
-    image, mask = (images.resize_image(photo[0], 96, 128), images.resize_mask(photo[1], 96, 128))
+    image, mask = (pixels.resize_image(photo[0], 96, 128), pixels.resize_mask(photo[1], 96, 128))
     method = baselines.baseline(name)
-    white = images.composite(image, np.full_like(image, 255), mask)
+    white = pixels.composite(np.full_like(image, 255), image, mask)
     inpainted = method(white, mask)
     assert inpainted.dtype == np.uint8 and inpainted.shape == image.shape
     np.testing.assert_array_equal(inpainted[mask == 0], image[mask == 0])

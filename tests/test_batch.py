@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import PHOTOS
 
-from shiftnet_tf import Inpainter, image_files
+from shiftnet_tf import Inpainter
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import batching
 
 

@@ -5,8 +5,9 @@ import pytest
 from conftest import MASK, PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import Inpainter, __version__, image_files, pictures
+from shiftnet_tf import Inpainter, __version__
 from shiftnet_tf.cli import main
+from shiftnet_tf.photos import image_files, sheets
 
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
 
@@ -33,7 +34,7 @@ def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix
     assert f"{sheet}: where each part of the hole came from" in capsys.readouterr().out
     inpainted, shift_maps = Inpainter(small_model)(*photo, return_shift_map=True)
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainted)
-    expected = pictures.shift_map_sheet(*photo, shift_maps)
+    expected = sheets.shift_map_sheet(*photo, shift_maps)
     difference = np.abs(image_files.read_image(sheet).astype(int) - expected)
     assert difference.mean() < (6 if suffix == ".jpg" else 1e-9)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says
 
-from shiftnet_tf import artifact, image_files
+from shiftnet_tf import artifact
+from shiftnet_tf.photos import image_files
 
 
 @pytest.fixture(scope="module")

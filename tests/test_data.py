@@ -9,10 +9,11 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image
 
-from shiftnet_tf import data, image_files
+from shiftnet_tf import data
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photo_folder import PhotoFolder
+from shiftnet_tf.photos import image_files
 
 SETTINGS = toml_file.from_dict(
     {

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS, ROOT
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.networks import EfficientNetLite, deep_distance, efficientnet_lite, load_efficientnet_lite
+from shiftnet_tf.photos import image_files
 
 CLASSES = {"cheetah": 293, "espresso": 967, "ladybird": 301, "viaduct": 888}
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import baselines, image_files, images, masks, quality
+from shiftnet_tf import baselines, masks, quality
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
+from shiftnet_tf.photos import image_files, pixels
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_own_masks_and_whole_photos(evaluate, tmp_path):
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
     for i in range(2):
-        image = images.resize_image(image_files.read_image(PHOTOS / "test" / "gc_petra.jpg"), 80, 100 + i)
+        image = pixels.resize_image(image_files.read_image(PHOTOS / "test" / "gc_petra.jpg"), 80, 100 + i)
         image_files.write_image(tmp_path / "photos" / f"{i}.png", image)
         mask = np.zeros((80, 100 + i, 3), np.uint8)
         mask[20:40, 30:70] = 255
@@ -125,8 +126,8 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     """A network that halves the picture stands in for the pretrained one."""
     script = load_script("training/evaluate")
 
-    def network(images):
-        return [tf.nn.avg_pool2d(images, 2, 2, "SAME")] * 21
+    def network(pixels):
+        return [tf.nn.avg_pool2d(pixels, 2, 2, "SAME")] * 21
 
     monkeypatch.setattr(script, "load_efficientnet_lite", lambda number: network)
     arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea,patchmatch", "--deep"]
@@ -134,7 +135,7 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     with open(tmp_path / "results.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "telea"]
     summary = json.loads((tmp_path / "results.json").read_text())["all"]
-    mask = images.resize_mask(masks.center(256), 128, 128)
+    mask = pixels.resize_mask(masks.center(256), 128, 128)
     true, filled = [], []
     for row, path in zip(rows, image_files.find_photos(PHOTOS / "test"), strict=True):
         image = script.prepare(path, 128, False)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftnet_tf import image_files, mask_files
+from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 
 

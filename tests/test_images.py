@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftnet_tf import images
+from shiftnet_tf.photos import pixels
 
 
 def random_image(height, width, seed=0):
@@ -30,7 +30,7 @@ def test_every_touched_pixel_is_hole(old, new):
     mask = np.zeros(old, np.uint8)
     for _ in range(5):
         mask[rng.integers(old[0]), rng.integers(old[1])] = 1
-    given = images.resize_mask(mask, *new)
+    given = pixels.resize_mask(mask, *new)
     np.testing.assert_array_equal(given, slow_touched(mask, *new))
 
 
@@ -39,20 +39,20 @@ def test_what_lies_under_the_mask_is_gone(shape):
     mask = np.zeros(shape, np.uint8)
     mask[shape[0] // 3 : shape[0] // 2 + 1, shape[1] // 3 : shape[1] // 2 + 1] = 1
     image, other = random_image(*shape), random_image(*shape, seed=1)
-    other = images.composite(image, other, mask)
-    for a, b in zip(images.resize_pair(image, mask, 64, 64), images.resize_pair(other, mask, 64, 64)):
+    other = pixels.composite(other, image, mask)
+    for a, b in zip(pixels.resize_pair(image, mask, 64, 64), pixels.resize_pair(other, mask, 64, 64)):
         np.testing.assert_array_equal(a, b)
 
 
 def test_known_pixels_are_those_of_the_plainly_scaled_photo():
     image, mask = random_image(100, 130), np.zeros((100, 130), np.uint8)
     mask[20:50, 30:90] = 1
-    small, small_mask = images.resize_pair(image, mask, 64, 64)
-    plain = images.resize_image(image, 64, 64, Image.Resampling.BILINEAR)
+    small, small_mask = pixels.resize_pair(image, mask, 64, 64)
+    plain = pixels.resize_image(image, 64, 64, Image.Resampling.BILINEAR)
     known = small_mask == 0
     np.testing.assert_array_equal(small[known], plain[known])
     assert not small[~known].any()
 
 
 def test_from_float():
-    np.testing.assert_array_equal(images.from_float(np.array([[[-1.0, 1.0, 0.0]]])), [[[0, 255, 128]]])
+    np.testing.assert_array_equal(pixels.from_float(np.array([[[-1.0, 1.0, 0.0]]])), [[[0, 255, 128]]])

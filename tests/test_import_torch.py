@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_script, says
 
-from shiftnet_tf import Inpainter, conversion, images, serving
+from shiftnet_tf import Inpainter, conversion, serving
+from shiftnet_tf.photos import pixels
 from shiftnet_tf.runs import Run
 
 
@@ -33,7 +34,7 @@ def check_the_recorded_picture(run, models, reference):
     image, mask, output = (values[key].transpose(0, 2, 3, 1) for key in ("image", "mask", "output"))
     generator = Run.open(run).load_generator()
     np.testing.assert_allclose(generator({"image": image, "mask": mask}), output, atol=1e-4)
-    picture, hole = images.from_float(image[0]), mask[0, ..., 0].astype(np.uint8)
+    picture, hole = pixels.from_float(image[0]), mask[0, ..., 0].astype(np.uint8)
     expected = serving.serve(generator, picture[np.newaxis], hole[np.newaxis, ..., np.newaxis])
     expected = expected["inpainted_image"].numpy()[0].astype(int)
     for name, runtime in (("export_onnx", "onnxruntime"), ("export_tflite", "litert")):

@@ -9,9 +9,10 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
-from shiftnet_tf import gan_losses, image_files, losses, masks, quality
+from shiftnet_tf import gan_losses, losses, masks, quality
 from shiftnet_tf.config.model import GAN_LOSSES
 from shiftnet_tf.networks import Discriminator
+from shiftnet_tf.photos import image_files
 
 
 @pytest.mark.parametrize("gan", ["vanilla", "lsgan"])

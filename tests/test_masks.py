@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftnet_tf import image_files, images, masks
+from shiftnet_tf import masks
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files, pixels
 
 
 def test_the_papers_centre_hole():
@@ -139,7 +140,7 @@ def test_a_folder_of_mask_files(tmp_path):
     image_files.write_image(tmp_path / "nested" / "mask.png", mask)
     sampler = masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
     drawn = sampler(np.random.default_rng(0))
-    np.testing.assert_array_equal(drawn, images.resize_mask(mask[..., 0], 64, 64))
+    np.testing.assert_array_equal(drawn, pixels.resize_mask(mask[..., 0], 64, 64))
 
 
 def test_bad_folders(tmp_path):

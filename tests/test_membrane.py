@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS
 
-from shiftnet_tf import image_files, masks
+from shiftnet_tf import masks
 from shiftnet_tf.ops.membrane import membrane
+from shiftnet_tf.photos import image_files
 
 
 def sample(size=64):

@@ -14,10 +14,10 @@ import pytest
 from conftest import PHOTOS
 from PIL import Image, ImageEnhance, ImageOps
 
-from shiftnet_tf import image_files
 from shiftnet_tf import near_duplicates as nd
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photo_lists import read_photo_list
+from shiftnet_tf.photos import image_files
 
 
 def encode(picture):

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS
 
-from shiftnet_tf import image_files, masks, quality
+from shiftnet_tf import masks, quality
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches
+from shiftnet_tf.photos import image_files
 
 
 def sample(name="gc_petra", size=128, kind="center"):

@@ -8,9 +8,9 @@ from conftest import PHOTOS
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, features
 
 from shiftnet_tf.errors import InputError, TooLargeError
-from shiftnet_tf.photo import Photo
+from shiftnet_tf.photos.photo import Photo
+from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_photo
-from shiftnet_tf.windows import Window
 
 SHAPE = (48, 70)
 HOLE = Window(10, 20, 16, 25)

@@ -5,7 +5,8 @@ import pytest
 import skimage.metrics
 from conftest import PHOTOS
 
-from shiftnet_tf import image_files, masks, quality
+from shiftnet_tf import masks, quality
+from shiftnet_tf.photos import image_files
 
 
 def pairs(count=20):

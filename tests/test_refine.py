@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from conftest import PHOTOS
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime import refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.runtime.refine import alignment, arrays, blend, candidates, detail, energy, multigrid, solver
-from shiftnet_tf.windows import Window, bounds
 
 
 def tiles(shape, period, seed=0):

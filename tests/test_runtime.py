@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shiftnet_tf import Inpainter, artifact, image_files, images
+from shiftnet_tf import Inpainter, artifact
 from shiftnet_tf.errors import InputError, MissingPackageError
+from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import backends, inpaint_file
-from shiftnet_tf.windows import Window
 
 RUNTIMES = list(backends.RUNTIMES)
 
@@ -31,7 +32,7 @@ def random_photo(height, width, seed=0):
     coarse = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     mask = np.zeros((height, width), np.uint8)
     mask[height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 1
-    return images.resize_image(coarse, height, width), mask
+    return pixels.resize_image(coarse, height, width), mask
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -51,7 +52,7 @@ def test_what_lies_under_the_mask_changes_no_byte(small_model, runtime):
     image, mask = random_photo(667, 1000)
     noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
     run = Inpainter(small_model, runtime)
-    np.testing.assert_array_equal(run(image, mask), run(images.composite(image, noise, mask), mask))
+    np.testing.assert_array_equal(run(image, mask), run(pixels.composite(noise, image, mask), mask))
 
 
 def test_the_runtimes_give_the_same_picture(small_model, photo):

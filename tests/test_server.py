@@ -17,9 +17,10 @@ import pytest
 from conftest import MASK, PHOTOS
 from PIL import Image
 
-from shiftnet_tf import Inpainter, image_files, inpaint_file
+from shiftnet_tf import Inpainter, inpaint_file
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, ShiftNetError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.batching import GroupedBackend
 

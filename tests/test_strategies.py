@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from conftest import PHOTOS
 
-from shiftnet_tf import Inpainter, image_files, images
+from shiftnet_tf import Inpainter
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import filling
 from shiftnet_tf.strategies import STRATEGIES, plan
-from shiftnet_tf.windows import Window
 
 
 def mask_of(shape, *boxes):
@@ -122,11 +123,11 @@ def test_known_pixels_stay_at_any_size(inpainter, strategy):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_lies_under_the_mask_changes_no_byte(inpainter, strategy):
     rng = np.random.default_rng(2)
-    image = images.resize_image(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), 1300, 1700)
+    image = pixels.resize_image(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), 1300, 1700)
     mask = mask_of((1300, 1700), (200, 300, 260, 380), (700, 100, 715, 1600))
     noise = rng.integers(0, 256, image.shape, dtype=np.uint8)
     expected = inpainter(image, mask, strategy)
-    np.testing.assert_array_equal(inpainter(images.composite(image, noise, mask), mask, strategy), expected)
+    np.testing.assert_array_equal(inpainter(pixels.composite(noise, image, mask), mask, strategy), expected)
 
 
 def test_windows_read_in_strips_are_what_they_are_at_once(monkeypatch):
@@ -138,14 +139,14 @@ def test_windows_read_in_strips_are_what_they_are_at_once(monkeypatch):
     monkeypatch.setattr(filling, "_STRIP", 1)
     for got, wanted in zip(filling.scaled(canvas, mask, window, 64), expected):
         np.testing.assert_array_equal(got, wanted)
-    plain, _ = images.resize_pair(image[window.slices], mask[window.slices], 64, 64)
+    plain, _ = pixels.resize_pair(image[window.slices], mask[window.slices], 64, 64)
     known = expected[1][..., 0] == 0
     assert np.abs(plain[known].astype(int) - expected[0][known]).mean() < 2  # means of cells come first, that is all
 
 
 def test_answers_written_in_parts_are_what_they_are_at_once(monkeypatch):
     photo = image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg")
-    image, answer = images.resize_image(photo, 900, 1240), images.resize_image(photo, 64, 64)
+    image, answer = pixels.resize_image(photo, 900, 1240), pixels.resize_image(photo, 64, 64)
     mask = mask_of((900, 1240), (200, 300, 700, 900))
     found = plan(mask, 64, "crop")
     results = []
@@ -176,7 +177,7 @@ def test_the_feather_takes_a_seam_away_and_reaches_no_further_than_twice_its_rad
     image = np.full((80, 80, 3), 100, np.uint8)
     mask = mask_of((80, 80), (20, 20, 60, 60))
     filled = np.full_like(image, 140)
-    answer = images.feather(image, filled, mask, (4, 4)).astype(int)
+    answer = pixels.feather(filled, image, mask, (4, 4)).astype(int)
     assert abs(answer[21, 40, 0] - 100) < 16  # at the edge like its surroundings
     np.testing.assert_array_equal(answer[32:48, 32:48], 140)
     column = answer[20:40, 40, 0]
@@ -186,7 +187,7 @@ def test_the_feather_takes_a_seam_away_and_reaches_no_further_than_twice_its_rad
 def test_smooth_takes_from_the_hole_alone():
     mask = mask_of((40, 40), (10, 10, 30, 30))
     values = np.where(mask[..., None], 7.0, 1000.0).repeat(3, axis=-1)
-    np.testing.assert_allclose(images.smooth(values, mask, (3, 3))[mask], 7, rtol=1e-4)
+    np.testing.assert_allclose(pixels.smooth(values, mask, (3, 3))[mask], 7, rtol=1e-4)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

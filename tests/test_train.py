@@ -18,9 +18,10 @@ import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import building, callbacks, checkpoints, image_files
+from shiftnet_tf import building, callbacks, checkpoints
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runs import Run
 from shiftnet_tf.shiftnet import ShiftNet
 from shiftnet_tf.system.atomic import locked

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT
 
-from shiftnet_tf import image_files, images, mask_files
+from shiftnet_tf import mask_files
+from shiftnet_tf.photos import image_files, pixels
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,7 @@ def holiday(tmp_path_factory):
     """A photo of 1000x667 and its mask, as files."""
     folder = tmp_path_factory.mktemp("holiday")
     photo = image_files.read_image(PHOTOS / "test" / "gc_pontdugard.jpg")
-    image_files.write_image(folder / "photo.png", images.resize_image(photo, 667, 1000))
+    image_files.write_image(folder / "photo.png", pixels.resize_image(photo, 667, 1000))
     mask = np.zeros((667, 1000, 3), np.uint8)
     mask[200:420, 350:620] = 255
     image_files.write_image(folder / "mask.png", mask)

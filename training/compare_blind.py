@@ -22,13 +22,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from shiftnet_tf import baselines, image_files, images, masks, pictures, quality
+from shiftnet_tf import baselines, masks, quality
 from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.mask_shapes import draw_shapes
+from shiftnet_tf.photos import image_files, pixels, sheets
+from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
-from shiftnet_tf.windows import Window, bounds
 
 PARTS = ("centre holes", "removals")
 SIDES = ("A", "B")
@@ -56,7 +57,7 @@ def centers(folder):
     for path in image_files.find_photos(folder):
         image = quality.center_crop(image_files.read_image(path), 256)
         if image is not None:
-            yield path.name, image, images.resize_mask(masks.center(256), 256, 256)
+            yield path.name, image, pixels.resize_mask(masks.center(256), 256, 256)
 
 
 def removals(folders):
@@ -76,7 +77,7 @@ def shown(picture, box):
     reach = max(box.height, box.width) // 2
     part = picture[box.grown(reach, reach, Window(0, 0, *picture.shape[:2])).slices]
     factor = -(-_SHOWN // max(part.shape[:2]))
-    return images.resize_image(part, factor * part.shape[0], factor * part.shape[1])
+    return pixels.resize_image(part, factor * part.shape[0], factor * part.shape[1])
 
 
 def draw(options):
@@ -92,7 +93,7 @@ def draw(options):
             box, number, ours = bounds(mask), len(key) + 1, SIDES[rng.integers(2)]
             filled = inpainter(image, mask), patchmatch(image, mask)
             by_side = dict(zip(SIDES, filled if ours == "A" else filled[::-1]))
-            row = {"hole": images.composite(image, np.full_like(image, 255), mask), **by_side}
+            row = {"hole": pixels.composite(np.full_like(image, 255), image, mask), **by_side}
             row = {side: shown(picture, box) for side, picture in row.items()}
             for side, picture in row.items():
                 image_files.write_image(out / f"{number:02d}_{side}.png", picture)
@@ -101,7 +102,7 @@ def draw(options):
     if not key:
         raise InputError("nothing to draw: name --centers or --removals")
     rows = [list(itertools.chain(*cells[i : i + 4])) for i in range(0, len(cells), 4)]
-    sheet = Image.fromarray(pictures.grid(rows))
+    sheet = Image.fromarray(sheets.grid(rows))
     write_atomically(out / "sheet.jpg", lambda part: sheet.save(part, "JPEG", quality=85))
     text = json.dumps(key, indent=1) + "\n"
     write_atomically(out / "key.json", lambda part: part.write_text(text, encoding="utf-8"))
@@ -114,7 +115,7 @@ def _cell(name, picture):
     small.thumbnail((_CELL, _CELL), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (_CELL, _CELL), "white")
     square.paste(small, ((_CELL - small.width) // 2, (_CELL - small.height) // 2))
-    return pictures.captioned(name, np.array(square))
+    return sheets.captioned(name, np.array(square))
 
 
 def count(key, answers):

@@ -25,9 +25,10 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import baselines, image_files, images, masks, pictures, quality, serving
+from shiftnet_tf import baselines, masks, quality, serving
 from shiftnet_tf.errors import InputError, check, check_folder
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
+from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.runs import Run
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
@@ -120,7 +121,7 @@ def masks_for(options, paths):
     """For each photo a list of functions (height, width) -> mask uint8 [height, width]."""
     kind, _, seed = options.masks.partition(":")
     if kind == "center" and not seed:
-        return [[lambda height, width: images.resize_mask(masks.center(256), height, width)] for _ in paths]
+        return [[lambda height, width: pixels.resize_mask(masks.center(256), height, width)] for _ in paths]
     if kind == "freeform" and seed.isdecimal():
         return [[_freeform(int(seed), i, *limits) for limits in RANGES] for i in range(len(paths))]
     if not Path(options.masks).is_dir():
@@ -136,7 +137,7 @@ def _freeform(seed, index, least, most):
         rng = np.random.default_rng([seed, index, round(10 * least)])
         while True:  # a square of strokes, scaled to the photo: its share may leave the range a little
             mask = masks.freeform_of_share(256, rng, least, most)
-            mask = images.resize_mask(mask, height, width)
+            mask = pixels.resize_mask(mask, height, width)
             if least <= mask.mean() < most:
                 return mask
 
@@ -254,11 +255,11 @@ def contact_sheet(shown, options, methods):
             _, path, draw = shown[index]
             image = prepare(path, options.size, options.whole)
             mask = draw(*image.shape[:2])
-            hole = images.composite(image, np.full_like(image, 255), mask)
+            hole = pixels.composite(np.full_like(image, 255), image, mask)
             row = {"hole": hole} | {name: method(image, mask) for name, method in methods.items()} | {"photo": image}
-            row = {name: images.resize_image(picture, options.size, options.size) for name, picture in row.items()}
-            rows.append([pictures.captioned(name, picture) for name, picture in row.items()])
-    return pictures.grid(rows)
+            row = {name: pixels.resize_image(picture, options.size, options.size) for name, picture in row.items()}
+            rows.append([sheets.captioned(name, picture) for name, picture in row.items()])
+    return sheets.grid(rows)
 
 
 def write(out, rows, summary, text, sheet):

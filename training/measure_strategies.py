@@ -23,9 +23,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from shiftnet_tf import baselines, image_files, images, masks, quality
+from shiftnet_tf import baselines, masks, quality
 from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.mask_shapes import draw_shapes
+from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.strategies import STRATEGIES, plan
@@ -62,7 +63,7 @@ def box(shape, share, rng):
 
 def strokes(shape, share, rng):
     """Free-form strokes as in training, drawn as large as the photo."""
-    return images.resize_mask(masks.freeform_of_share(256, rng, 0.7 * share, 0.7 * share + 0.12), *shape)
+    return pixels.resize_mask(masks.freeform_of_share(256, rng, 0.7 * share, 0.7 * share + 0.12), *shape)
 
 
 def lines(shape, share, rng):

@@ -9,8 +9,8 @@ import csv
 import math
 from pathlib import Path
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runs import Run
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command

@@ -29,8 +29,9 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from shiftnet_tf import image_files, near_duplicates
+from shiftnet_tf import near_duplicates
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional

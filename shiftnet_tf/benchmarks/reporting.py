@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.packages import import_optional
 

@@ -10,12 +10,13 @@ import sys
 import keras
 import numpy as np
 
-from shiftnet_tf import image_files, images, parity
+from shiftnet_tf import parity
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.benchmarks import figures, plain_keras
 from shiftnet_tf.benchmarks.measuring import MeasuringError
 from shiftnet_tf.config.run import Config, DataConfig
 from shiftnet_tf.networks import Generator
+from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.runs import Run
 
 # The format in spec.json -> the exporter, the runtime, what people call it.
@@ -99,7 +100,7 @@ def write_crops(path, photos, image_size, count=120):
         photo = sources[i % len(sources)]
         side = random.integers(min(photo.shape[:2]) // 2, min(photo.shape[:2]) + 1)
         top, left = (random.integers(0, length - side + 1) for length in photo.shape[:2])
-        crop = images.resize_image(photo[top : top + side, left : left + side], image_size, image_size)
+        crop = pixels.resize_image(photo[top : top + side, left : left + side], image_size, image_size)
         image_files.write_image(path / f"{i:03}.png", crop)
     return path
 

@@ -246,6 +246,17 @@ class Generator(keras.Model):
             features.append(x)
         return features
 
+    def finest_shift_map(self, features):
+        """The shift map of the connection nearest the output.
+
+        Args:
+            features: dict, what a call with `return_features` returned; the network has a shift connection.
+
+        Returns:
+            int32 [B, h, w].
+        """
+        return features["shift_map"][self.shift_layers.index(min(self.shift_layers))]
+
     def get_config(self):
         return super().get_config() | {name: getattr(self, name) for name in _ARGUMENTS}
 

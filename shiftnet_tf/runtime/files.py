@@ -4,10 +4,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftnet_tf import image_files, mask_files, pictures
+from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.mask_files import MaskSettings
-from shiftnet_tf.photo import Photo
+from shiftnet_tf.photos import image_files, sheets
+from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.strategies import Plan
 from shiftnet_tf.system.atomic import write_atomically
@@ -80,7 +81,7 @@ def inpaint_photo(
     photo.check_format(file_format or photo.own_format)
     before = photo.reduced(MAP_SIDE) if shift_map and hole.any() else None
     plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, progress, detail)
-    sheet = pictures.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
+    sheet = sheets.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
     return Filled(photo, plan, sheet)
 
 

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from shiftnet_tf import images
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.windows import Window, bounds
+from shiftnet_tf.photos.pixels import feather, reduce_image, resize_image, resize_pair, smooth
+from shiftnet_tf.photos.windows import Window, bounds
 
 _STRIP = 2**20  # pixels that are read at a time
 _SIDE = 1024  # of the square that is written at a time
@@ -80,7 +80,7 @@ def scaled(canvas, mask, window, size):
     """
     factor = min(window.height, window.width) // (2 * size)  # by which the mean of whole cells comes before all else
     if factor < 2:
-        image, hole = images.resize_pair(canvas.read(window), mask[window.slices], size, size)
+        image, hole = resize_pair(canvas.read(window), mask[window.slices], size, size)
     else:
         step = max(1, _STRIP // (window.width * factor)) * factor
         image, hole = (
@@ -88,7 +88,7 @@ def scaled(canvas, mask, window, size):
             for parts in zip(*(_reduced(canvas, mask, strip, factor) for strip in window.parts(step, window.width)))
         )
         box = (0, 0, window.width / factor, window.height / factor)
-        image, hole = images.resize_pair(image, hole, size, size, box)
+        image, hole = resize_pair(image, hole, size, size, box)
     if hole.all():
         raise InputError(
             f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
@@ -99,7 +99,7 @@ def scaled(canvas, mask, window, size):
 def _reduced(canvas, mask, window, factor):
     """A strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
     hole = mask[window.slices]
-    image = images.reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
+    image = reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
     rows = np.logical_or.reduceat(hole, np.arange(0, window.height, factor), axis=0)
     return image, np.logical_or.reduceat(rows, np.arange(0, window.width, factor), axis=1)
 
@@ -182,7 +182,7 @@ class Filling:
         detail = self._enlarged(window, answer, around).astype(np.float32)
         others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
         lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
-        colours = images.smooth(lack, self.mask[around.slices], radius)
+        colours = smooth(lack, self.mask[around.slices], radius)
         pixels = np.clip(np.round(detail + colours), 0, 255).astype(np.uint8)
         return pixels[part.within(around).slices]
 
@@ -195,9 +195,9 @@ class Filling:
         around = part.grown(3 * radius[0] + 2, 3 * radius[1] + 2, window)  # what filter and feather look at beside it
         inner = around.within(window)
         box = (inner.left / columns, inner.top / rows, inner.right / columns, inner.bottom / rows)
-        pixels = images.resize_image(answer, around.height, around.width, box=box)
+        pixels = resize_image(answer, around.height, around.width, box=box)
         if max(rows, columns) > 1:
-            pixels = images.feather(self.canvas.read(around), pixels, self.mask[around.slices], radius)
+            pixels = feather(pixels, self.canvas.read(around), self.mask[around.slices], radius)
         return pixels[part.within(around).slices]
 
     def _blended(self, window, part, pixels, where):

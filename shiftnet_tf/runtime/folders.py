@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftnet_tf import image_files
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
 from shiftnet_tf.mask_files import MaskSettings
+from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 

@@ -5,13 +5,13 @@ import logging
 import numpy as np
 
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime.refine.arrays import depths
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
 from shiftnet_tf.system.machine import available_memory
 from shiftnet_tf.system.progress import part, silent
-from shiftnet_tf.windows import Window
 
 logger = logging.getLogger(__name__)
 DETAILS = ("auto", "model", "shift-map")

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shiftnet_tf import images
-from shiftnet_tf.windows import Window
+from shiftnet_tf.photos import pixels
+from shiftnet_tf.photos.windows import Window
 
 
 def grid(rows, gap=4):
@@ -77,7 +77,7 @@ def shift_map_sheet(image, mask, shift_maps, arrows=12):
         colours = np.full((*shift_map.shape, 3), 128, np.uint8)
         colours[shift_map >= 0] = _colour_of(starts[:, 0] / height, starts[:, 1] / width)
         part = Window(*(round(x) for x in (window.top * scale[0], window.left * scale[1])), *_size(window, scale))
-        filled = images.resize_image(colours, part.height, part.width, Image.Resampling.NEAREST)
+        filled = pixels.resize_image(colours, part.height, part.width, Image.Resampling.NEAREST)
         target, where = sheet[part.slices], hole[part.slices]  # the window may end a pixel outside
         target[where] = filled[: where.shape[0], : where.shape[1]][where]
         lines += zip(starts[:, ::-1], ends[:, ::-1], found >= shift_map.size)

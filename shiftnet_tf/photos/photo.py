@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from shiftnet_tf import image_files, photo_metadata
 from shiftnet_tf.errors import InputError, UnwritableError
-from shiftnet_tf.windows import Window
+from shiftnet_tf.photos import image_files, metadata
+from shiftnet_tf.photos.windows import Window
 
 _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
 _ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
@@ -50,7 +50,7 @@ class Photo:
         self.source = source
         picture, raw = image_files.open_picture(source, "photo", max_pixels)
         self.format = raw.format
-        self._kept = photo_metadata.read(raw, picture)
+        self._kept = metadata.read(raw, picture)
         self._picture = _in_own_mode(picture, source)
         self.shape = self._picture.size[::-1]
 
@@ -164,7 +164,7 @@ class Photo:
         if file_format == "TIFF":
             exif = Image.Exif()
             exif.load(options.get("exif", b""))
-            nested = any(tag in exif for tag in photo_metadata.NESTED)  # libtiff cannot write them
+            nested = any(tag in exif for tag in metadata.NESTED)  # libtiff cannot write them
             return options | {"compression": "raw" if nested else compression or "tiff_adobe_deflate"}
         if file_format == "JPEG2000":
             return {"no_jp2": kept.get("no_jp2", False)}

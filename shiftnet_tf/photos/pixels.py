@@ -103,11 +103,11 @@ def from_float(image):
     return np.clip(np.round(to_levels(image)), 0, 255).astype(np.uint8)
 
 
-def composite(image, filled, mask):
+def composite(filled, image, mask):
     """The filled picture in the hole, the photo elsewhere, by selection: known pixels stay bit for bit.
 
     Args:
-        image, filled: uint8 [H, W, 3].
+        filled, image: uint8 [H, W, 3].
         mask: [H, W], nonzero = hole.
 
     Returns:
@@ -129,15 +129,15 @@ def reduce_image(image, factor):
     return np.array(Image.fromarray(image).reduce(factor))
 
 
-def feather(image, filled, mask, radius):
+def feather(filled, image, mask, radius):
     """Draws the rim of a filled hole to the known pixels beside it, so that no seam shows.
 
     What the filled picture lacks at the known pixels near by, a mean of two boxes, is added in the hole, less the
     deeper in it: nothing past twice the radius.
 
     Args:
-        image: uint8 [H, W, 3], right where the mask is 0.
         filled: uint8 [H, W, 3], right in no pixel.
+        image: uint8 [H, W, 3], right where the mask is 0.
         mask: [H, W], nonzero = hole.
         radius: (int, int), rows and columns.
 

@@ -1,0 +1,1 @@
+"""Photos: their files, their metadata, their pixels, and windows of them."""
