@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
-API := runtime runtime.inpainter runtime.refine runtime.files runtime.folders strategies photos.windows photos.photo mask_files mask_shapes photos.pixels photos.image_files masks errors \
+API := runtime runtime.inpainter runtime.refine runtime.files runtime.folders strategies photos.windows photos.photo photos.pixels photos.image_files masks.mask_files masks.shapes masks.sampling errors \
 	layers networks shiftnet losses gan_losses metrics quality config.run config.model data artifact conversion server.app
 
 .PHONY: demo test test-quick test-long lint wheel docs benchmark

@@ -60,7 +60,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
-    package_data={"shiftnet_tf": ["py.typed", "object_outlines.json", "server/static/*"]},
+    package_data={"shiftnet_tf": ["py.typed", "masks/object_outlines.json", "server/static/*"]},
     cmdclass={"build_py": BuildWithModel},
     install_requires=["numpy>=1.26", "pillow>=11.3", "tqdm>=4.60"],
     extras_require={

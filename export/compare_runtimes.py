@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf import mask_files
 from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES

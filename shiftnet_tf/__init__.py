@@ -16,7 +16,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 _MODULE_OF = {
     "InputError": "shiftnet_tf.errors",
     "Inpainter": "shiftnet_tf.runtime",
-    "MaskSettings": "shiftnet_tf.mask_files",
+    "MaskSettings": "shiftnet_tf.masks.mask_files",
     "inpaint_file": "shiftnet_tf.runtime",
     "inpaint_folder": "shiftnet_tf.runtime",
     "ShiftNet": "shiftnet_tf.shiftnet",

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from shiftnet_tf import __version__, doctor, strategies
 from shiftnet_tf.artifact import ArtifactSpec, locate
 from shiftnet_tf.errors import InputError, MissingPackageError, check
-from shiftnet_tf.mask_files import CHANNELS, MaskSettings
+from shiftnet_tf.masks.mask_files import CHANNELS, MaskSettings
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed

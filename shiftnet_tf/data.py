@@ -10,8 +10,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import masks
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.photo_lists import read_photo_list
 from shiftnet_tf.photos import pixels
@@ -161,7 +161,7 @@ def mask_sampler(config, validation=False):
     """
     kind = config.masks.validation
     weights = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
-    return masks.MaskSampler(config.model.image_size, weights, config.masks.overlap, config.masks.folder_path)
+    return sampling.MaskSampler(config.model.image_size, weights, config.masks.overlap, config.masks.folder_path)
 
 
 def _keeping_failure(photos, sampler):

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import masks, serving
+from shiftnet_tf import serving
 from shiftnet_tf.errors import ExportError, InputError
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import image_files, pixels
 
 # What a float32 file may differ from Keras. Rounding decides near ties of the shift's argmax, and a position that is
@@ -55,7 +56,7 @@ def sample_pairs(folders, image_size, count=20, but=()):
         photos.append(pixels.resize_image(photo[top : top + side, left : left + side], image_size, image_size))
         kind = ("center", "rectangle", "freeform")[i % 3]
         holes.append(
-            masks.MaskSampler(image_size, {kind: 1.0})(np.random.default_rng(i + 1000 * bool(but)))[..., np.newaxis]
+            sampling.MaskSampler(image_size, {kind: 1.0})(np.random.default_rng(i + 1000 * bool(but)))[..., np.newaxis]
         )
     return np.stack(photos), np.stack(holes)
 

@@ -99,7 +99,7 @@ def hundred_photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def photo():
     """A photo that is not trained on, uint8 [384, 530, 3], and its mask uint8 [384, 530]."""
-    from shiftnet_tf import mask_files
+    from shiftnet_tf.masks import mask_files
     from shiftnet_tf.photos import image_files
 
     return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), mask_files.read_mask(MASK)

@@ -58,7 +58,7 @@ def test_the_runtime_example(small_model, tmp_path, monkeypatch, photo):
 
 
 def test_the_json_example_is_a_mask():
-    from shiftnet_tf.mask_shapes import draw_shapes
+    from shiftnet_tf.masks.shapes import draw_shapes
 
     [shapes] = re.findall(r"```json\n(.*?)```", PAGES["run.md"], flags=re.DOTALL)
     hole = draw_shapes(json.loads(shapes), (400, 500))

@@ -11,7 +11,8 @@ import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import baselines, masks, quality
+from shiftnet_tf import baselines, quality
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
 from shiftnet_tf.photos import image_files, pixels
 
@@ -135,7 +136,7 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     with open(tmp_path / "results.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "telea"]
     summary = json.loads((tmp_path / "results.json").read_text())["all"]
-    mask = pixels.resize_mask(masks.center(256), 128, 128)
+    mask = pixels.resize_mask(sampling.center(256), 128, 128)
     true, filled = [], []
     for row, path in zip(rows, image_files.find_photos(PHOTOS / "test"), strict=True):
         image = script.prepare(path, 128, False)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf import layers, masks
+from shiftnet_tf import layers
 from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.conversion import generator_from_torch
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.ops.masking import composite, mask_image
 from shiftnet_tf.ops.membrane import membrane
@@ -24,7 +25,7 @@ def weights(values):
 def inputs_of(size, batch=1, seed=0):
     rng = np.random.default_rng(seed)
     image = rng.uniform(-1, 1, size=(batch, size, size, 3)).astype(np.float32)
-    mask = np.stack([masks.freeform(size, rng) for _ in range(batch)])[..., np.newaxis].astype(np.float32)
+    mask = np.stack([sampling.freeform(size, rng) for _ in range(batch)])[..., np.newaxis].astype(np.float32)
     return {"image": tf.constant(image), "mask": tf.constant(mask)}
 
 

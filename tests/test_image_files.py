@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 

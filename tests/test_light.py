@@ -109,7 +109,6 @@ ROOMS = {
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
 MOVING = {  # modules that still stand in the root, and the rooms they go to
-    "masks": ("masks", "mask_files", "mask_shapes"),
     "model_folder": ("artifact",),
     "networks": ("conversion",),
     "run_folder": ("runs",),

@@ -9,8 +9,9 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
-from shiftnet_tf import gan_losses, losses, masks, quality
+from shiftnet_tf import gan_losses, losses, quality
 from shiftnet_tf.config.model import GAN_LOSSES
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Discriminator
 from shiftnet_tf.photos import image_files
 
@@ -108,7 +109,7 @@ def test_guidance_is_of_the_hole_alone_and_its_target_a_constant():
 
 
 def test_discount_equals_the_authors(reference):
-    mask = masks.center(256).astype(np.float32)[np.newaxis, ..., np.newaxis]
+    mask = sampling.center(256).astype(np.float32)[np.newaxis, ..., np.newaxis]
     weights = losses.discount_weights(tf.constant(mask), 0.9)[0, 68:188, 68:188, 0]
     np.testing.assert_allclose(weights, reference("losses")["discount_mask"][0, 0], atol=1e-5)
 
@@ -116,7 +117,9 @@ def test_discount_equals_the_authors(reference):
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_discount_of_holes_of_any_shape(jit_compile):
     rng = np.random.default_rng(0)
-    mask = np.stack([masks.freeform(48, rng), masks.rectangle(48, rng), np.zeros((48, 48)), masks.freeform(48, rng)])
+    mask = np.stack(
+        [sampling.freeform(48, rng), sampling.rectangle(48, rng), np.zeros((48, 48)), sampling.freeform(48, rng)]
+    )
     mask[3, :, :20] = 1  # to the border: beyond it nothing is known
     expected = np.ones(mask.shape)
     for i, row, column in np.argwhere(mask == 1):

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.mask_files import MaskSettings, dilated, read_hole
-from shiftnet_tf.mask_shapes import draw_shapes
+from shiftnet_tf.masks.mask_files import MaskSettings, dilate, read_hole
+from shiftnet_tf.masks.shapes import draw_shapes
 
 SHAPE = (40, 60)
 
@@ -77,7 +77,7 @@ def test_dilation_by_a_square(pixels):
     expected = np.zeros_like(mask)
     for y, x in np.argwhere(mask):
         expected[max(0, y - pixels) : y + pixels + 1, max(0, x - pixels) : x + pixels + 1] = True
-    np.testing.assert_array_equal(dilated(mask, pixels), expected)
+    np.testing.assert_array_equal(dilate(mask, pixels), expected)
 
 
 def test_dilation_comes_after_the_inversion(save):

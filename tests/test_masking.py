@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf import masks
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.ops.masking import composite, downsample_mask, hole_window, mask_image, random_hole_pixels
 
 
@@ -22,7 +22,9 @@ def slow_convolution_mask(mask, layers):
 
 def some_masks():
     rng = np.random.default_rng(0)
-    return np.stack([masks.center(128), *(masks.freeform(128, rng) for _ in range(3)), masks.rectangle(128, rng)])
+    return np.stack(
+        [sampling.center(128), *(sampling.freeform(128, rng) for _ in range(3)), sampling.rectangle(128, rng)]
+    )
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 5])
@@ -44,7 +46,7 @@ def test_nearest_takes_every_eighth_pixel(jit_compile):
 
 
 def test_the_papers_centre_hole_at_32():
-    mask = tf.constant(masks.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
+    mask = tf.constant(sampling.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
     rows = np.flatnonzero(downsample_mask(mask, 3)[0, :, :, 0].numpy().any(axis=1))
     assert (rows[0], rows[-1]) == (8, 23)  # pixels 68 to 187: a position of 8 pixels counts from 5/16 on
 
@@ -64,7 +66,7 @@ def test_hole_window_is_around_each_hole_and_inside_the_picture():
 
 
 def test_hole_window_of_the_papers_hole():
-    mask = tf.constant(masks.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
+    mask = tf.constant(sampling.center(256)[np.newaxis, ..., np.newaxis], tf.float32)
     (window,) = hole_window([mask], mask)
     assert float(tf.reduce_sum(window)) == 120 * 120  # 128x128, all of the hole
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftnet_tf import masks
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import image_files, pixels
 
 
 def test_the_papers_centre_hole():
-    mask = masks.center(256)
+    mask = sampling.center(256)
     assert mask.dtype == np.uint8 and mask.sum() == 120 * 120
     assert mask[68:188, 68:188].all()
 
@@ -23,7 +23,7 @@ def test_the_papers_centre_hole():
 )
 @pytest.mark.parametrize("size", [64, 256])
 def test_random_kinds(kind, least, most, size):
-    sampler = masks.MaskSampler(size, {kind: 1.0})
+    sampler = sampling.MaskSampler(size, {kind: 1.0})
     drawn = [sampler(np.random.default_rng(seed)) for seed in range(50)]
     assert all(mask.shape == (size, size) and set(np.unique(mask)) == {0, 1} for mask in drawn)
     assert all(least <= mask.mean() <= most for mask in drawn)
@@ -36,11 +36,11 @@ def test_half_of_the_freeform_masks_have_wide_strokes(monkeypatch):
         used.append(widths)
         stroke(draw, size, rng, widths)
 
-    stroke, used, wide = masks._stroke, [], 0
-    monkeypatch.setattr(masks, "_stroke", record)
+    stroke, used, wide = sampling._stroke, [], 0
+    monkeypatch.setattr(sampling, "_stroke", record)
     for seed in range(200):
         used.clear()
-        masks.freeform(64, np.random.default_rng(seed))
+        sampling.freeform(64, np.random.default_rng(seed))
         assert len(set(used)) == 1
         wide += used[0] == (10, 4)
     assert 75 < wide < 125
@@ -50,14 +50,14 @@ def test_masks_of_published_numbers_stay_as_they_are():
     """Recorded before `freeform` had wide strokes: `training/evaluate.py --masks freeform:0` draws these."""
     ranges = ((0.1, 0.2), (0.3, 0.4), (0.5, 0.6))
     seeds = [([0, i, round(10 * least)], least, most) for least, most in ranges for i in range(3)]
-    drawn = [masks.freeform_of_share(256, np.random.default_rng(seed), *limits) for seed, *limits in seeds]
+    drawn = [sampling.freeform_of_share(256, np.random.default_rng(seed), *limits) for seed, *limits in seeds]
     assert [int(mask.sum()) for mask in drawn] == [9049, 10111, 8431, 20142, 23217, 24814, 35601, 32803, 33417]
     digest = hashlib.sha256(b"".join(mask.tobytes() for mask in drawn)).hexdigest()
     assert digest == "13510dd457b280b396e951d13aacf4f33cdb26a40dee24549f6d0890b5cdac7b"
 
 
 def test_outlines_file():
-    things = json.loads((Path(masks.__file__).parent / "object_outlines.json").read_text("utf-8"))
+    things = json.loads((Path(sampling.__file__).parent / "object_outlines.json").read_text("utf-8"))
     assert len(things) >= 28 and len({thing["thing"] for thing in things}) == len(things)
     for thing in things:
         points = np.array(thing["points"])
@@ -84,8 +84,8 @@ def crossings(points):
 @pytest.mark.parametrize("margin", [0, 3])
 def test_an_outline_is_filled_as_by_a_loop_over_its_edges(margin):
     """By the even-odd rule and the distance to the edge; a pixel within one pixel of the limit may go either way."""
-    points = 100 * max(masks._outlines(), key=len)
-    drawn = np.array(masks._fill_outline(points, margin))
+    points = 100 * max(sampling._outlines(), key=len)
+    drawn = np.array(sampling._fill_outline(points, margin))
     assert set(np.unique(drawn)) == {0, 1} and not (drawn[0].any() or drawn[-1].any())
     points = points - points.min(axis=0) + margin + 1
     y, x = np.indices(drawn.shape)
@@ -107,9 +107,9 @@ def test_objects_are_of_many_shapes_within_the_limits(size, monkeypatch):
         shapes.append((np.array(fill(points, margin)), margin))
         return fill(points, margin)
 
-    fill, shapes, kept = masks._fill_outline, [], []
-    monkeypatch.setattr(masks, "_fill_outline", record)
-    drawn = [masks._object(size, np.random.default_rng(seed)) for seed in range(200)]
+    fill, shapes, kept = sampling._fill_outline, [], []
+    monkeypatch.setattr(sampling, "_fill_outline", record)
+    drawn = [sampling._object(size, np.random.default_rng(seed)) for seed in range(200)]
     for mask, (shape, margin) in zip(drawn, shapes):
         assert 1 <= margin <= max(1, 6 * size / 256)
         assert size / 4 - 1 <= max(shape.shape) - 2 * margin - 3 <= size * 5 / 8 + 1
@@ -120,16 +120,16 @@ def test_objects_are_of_many_shapes_within_the_limits(size, monkeypatch):
 
 
 def test_one_mask_in_four_holds_two_objects(monkeypatch):
-    monkeypatch.setattr(masks, "_object", lambda size, rng: counted.append(rng) or np.ones((size, size), np.uint8))
+    monkeypatch.setattr(sampling, "_object", lambda size, rng: counted.append(rng) or np.ones((size, size), np.uint8))
     counted = []
     for seed in range(200):
-        masks.objects(8, np.random.default_rng(seed))
+        sampling.objects(8, np.random.default_rng(seed))
     assert 230 < len(counted) < 270
 
 
 def test_a_mix_keeps_its_weights():
-    sampler = masks.MaskSampler(64, {"center": 3.0, "freeform": 1.0})
-    centers = sum(np.array_equal(sampler(np.random.default_rng(i)), masks.center(64)) for i in range(400))
+    sampler = sampling.MaskSampler(64, {"center": 3.0, "freeform": 1.0})
+    centers = sum(np.array_equal(sampler(np.random.default_rng(i)), sampling.center(64)) for i in range(400))
     assert 260 < centers < 340
 
 
@@ -138,16 +138,16 @@ def test_a_folder_of_mask_files(tmp_path):
     mask[10:30, 20:50] = 255
     (tmp_path / "nested").mkdir()
     image_files.write_image(tmp_path / "nested" / "mask.png", mask)
-    sampler = masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
+    sampler = sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
     drawn = sampler(np.random.default_rng(0))
     np.testing.assert_array_equal(drawn, pixels.resize_mask(mask[..., 0], 64, 64))
 
 
 def test_bad_folders(tmp_path):
     with pytest.raises(InputError, match="must be a folder of mask files"):
-        masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path / "absent")
+        sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path / "absent")
     with pytest.raises(InputError, match="no mask file"):
-        masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
+        sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
     image_files.write_image(tmp_path / "empty.png", np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(InputError, match="must cover a part of the image"):
-        masks.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)(np.random.default_rng(0))
+        sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)(np.random.default_rng(0))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS
 
-from shiftnet_tf import masks
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.photos import image_files
 
@@ -13,7 +13,7 @@ from shiftnet_tf.photos import image_files
 def sample(size=64):
     """A photo [1, S, S, 3] in [-1, 1] and free-form holes [1, S, S, 1]."""
     photo = image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg")[100 : 100 + size, 100 : 100 + size]
-    mask = masks.freeform_of_share(size, np.random.default_rng(3), 0.2, 0.3)
+    mask = sampling.freeform_of_share(size, np.random.default_rng(3), 0.2, 0.3)
     return np.float32(photo[None] / 127.5 - 1), np.float32(mask[None, ..., None])
 
 

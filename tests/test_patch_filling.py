@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS
 
-from shiftnet_tf import masks, quality
+from shiftnet_tf import quality
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches
 from shiftnet_tf.photos import image_files
@@ -15,7 +16,7 @@ def sample(name="gc_petra", size=128, kind="center"):
     """A photo's middle [1, S, S, 3] in [-1, 1] and a mask [1, S, S, 1]."""
     photo = image_files.read_image(PHOTOS / "test" / f"{name}.jpg")
     top, left = ((side - size) // 2 for side in photo.shape[:2])
-    mask = masks.MaskSampler(size, {kind: 1.0})(np.random.default_rng(1))
+    mask = sampling.MaskSampler(size, {kind: 1.0})(np.random.default_rng(1))
     return np.float32(photo[None, top : top + size, left : left + size] / 127.5 - 1), np.float32(mask[None, ..., None])
 
 

@@ -5,7 +5,8 @@ import pytest
 import skimage.metrics
 from conftest import PHOTOS
 
-from shiftnet_tf import masks, quality
+from shiftnet_tf import quality
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import image_files
 
 
@@ -14,7 +15,7 @@ def pairs(count=20):
     for i, path in enumerate(image_files.find_photos(PHOTOS / "train")[:count]):
         rng = np.random.default_rng(i)
         image = image_files.read_image(path)[:256, :256]
-        mask = masks.freeform(256, rng)
+        mask = sampling.freeform(256, rng)
         noise = rng.integers(-60, 60, image.shape) * mask[..., np.newaxis]
         yield image, np.clip(image + noise, 0, 255).astype(np.uint8), mask
 

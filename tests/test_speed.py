@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from conftest import load_script
 
-from shiftnet_tf import masks
 from shiftnet_tf.benchmarks.measuring import medians
 from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.exporting import Job
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runtime.backends import LiteRTBackend
 
@@ -21,7 +21,7 @@ def test_faster_than_plain_keras_layers(tmp_path):
     networks = {"ours": generator, "plain": PlainGenerator(generator)}
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, 256, 256, 3), dtype=np.uint8)
-    mask = masks.center(256)[np.newaxis, ..., np.newaxis]
+    mask = sampling.center(256)[np.newaxis, ..., np.newaxis]
     inputs = {"image": tf.constant(image / 127.5 - 1, tf.float32), "mask": tf.constant(mask, tf.float32)}
 
     calls = {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT
 
-from shiftnet_tf import mask_files
+from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files, pixels
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def test_one_package_and_three_requirements(wheel):
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"shiftnet_tf"}
     bare = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(line.split(">=")[0] for line in bare) == ["numpy", "pillow", "tqdm"]
-    data = ("py.typed", "object_outlines.json", "server/static/page.js")
+    data = ("py.typed", "masks/object_outlines.json", "server/static/page.js")
     assert {f"shiftnet_tf/{name}" for name in data} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
     extras |= {"serve", "demo", "heic", "perceptual", "long-tests"}

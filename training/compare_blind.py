@@ -22,9 +22,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from shiftnet_tf import baselines, masks, quality
+from shiftnet_tf import baselines, quality
 from shiftnet_tf.errors import InputError, check_folder
-from shiftnet_tf.mask_shapes import draw_shapes
+from shiftnet_tf.masks import sampling
+from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime import Inpainter
@@ -57,7 +58,7 @@ def centers(folder):
     for path in image_files.find_photos(folder):
         image = quality.center_crop(image_files.read_image(path), 256)
         if image is not None:
-            yield path.name, image, pixels.resize_mask(masks.center(256), 256, 256)
+            yield path.name, image, pixels.resize_mask(sampling.center(256), 256, 256)
 
 
 def removals(folders):

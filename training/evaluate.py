@@ -25,8 +25,9 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import baselines, masks, quality, serving
+from shiftnet_tf import baselines, quality, serving
 from shiftnet_tf.errors import InputError, check, check_folder
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.runs import Run
@@ -121,7 +122,7 @@ def masks_for(options, paths):
     """For each photo a list of functions (height, width) -> mask uint8 [height, width]."""
     kind, _, seed = options.masks.partition(":")
     if kind == "center" and not seed:
-        return [[lambda height, width: pixels.resize_mask(masks.center(256), height, width)] for _ in paths]
+        return [[lambda height, width: pixels.resize_mask(sampling.center(256), height, width)] for _ in paths]
     if kind == "freeform" and seed.isdecimal():
         return [[_freeform(int(seed), i, *limits) for limits in RANGES] for i in range(len(paths))]
     if not Path(options.masks).is_dir():
@@ -129,14 +130,14 @@ def masks_for(options, paths):
     files = image_files.find_photos(options.masks)
     if len(files) != len(paths):
         raise InputError(f"each photo needs one mask. Received: {len(paths)} photos and {len(files)} masks")
-    return [[lambda height, width, file=file: masks.from_file(file, height, width)] for file in files]
+    return [[lambda height, width, file=file: sampling.from_file(file, height, width)] for file in files]
 
 
 def _freeform(seed, index, least, most):
     def draw(height, width):
         rng = np.random.default_rng([seed, index, round(10 * least)])
         while True:  # a square of strokes, scaled to the photo: its share may leave the range a little
-            mask = masks.freeform_of_share(256, rng, least, most)
+            mask = sampling.freeform_of_share(256, rng, least, most)
             mask = pixels.resize_mask(mask, height, width)
             if least <= mask.mean() < most:
                 return mask

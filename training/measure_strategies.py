@@ -23,9 +23,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from shiftnet_tf import baselines, masks, quality
+from shiftnet_tf import baselines, quality
 from shiftnet_tf.errors import InputError, check_folder
-from shiftnet_tf.mask_shapes import draw_shapes
+from shiftnet_tf.masks import sampling
+from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
@@ -63,7 +64,7 @@ def box(shape, share, rng):
 
 def strokes(shape, share, rng):
     """Free-form strokes as in training, drawn as large as the photo."""
-    return pixels.resize_mask(masks.freeform_of_share(256, rng, 0.7 * share, 0.7 * share + 0.12), *shape)
+    return pixels.resize_mask(sampling.freeform_of_share(256, rng, 0.7 * share, 0.7 * share + 0.12), *shape)
 
 
 def lines(shape, share, rng):

@@ -4,9 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.mask_files import MaskSettings
+from shiftnet_tf.masks import mask_files
+from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files, sheets
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
-from shiftnet_tf.mask_files import MaskSettings
+from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter

@@ -1,6 +1,6 @@
 """The request and the answers as OpenAPI says them."""
 
-from shiftnet_tf.mask_files import CHANNELS
+from shiftnet_tf.masks.mask_files import CHANNELS
 from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.strategies import STRATEGIES
 

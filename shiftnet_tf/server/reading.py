@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from shiftnet_tf.errors import InputError, check, first_line
-from shiftnet_tf.mask_files import MaskSettings
+from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.strategies import STRATEGIES

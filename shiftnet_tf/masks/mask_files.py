@@ -2,7 +2,7 @@
 
 A picture: what is not black is hole (in a lossy format such as JPEG, where black is seldom 0, what is lighter than
 middle grey). A layer painted on nothing, as drawing programs save it (transparent, and all that shows of one colour):
-what is painted is hole. Or a JSON file of shapes, see `mask_shapes`.
+what is painted is hole. Or a JSON file of shapes, see `masks.shapes`.
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageChops
 
-from shiftnet_tf import mask_shapes
 from shiftnet_tf.errors import InputError, check, first_line
+from shiftnet_tf.masks import shapes
 from shiftnet_tf.photos import image_files
 
 CHANNELS = ("auto", "color", "alpha")
@@ -69,7 +69,7 @@ def read_hole(sources, shape, settings=None, max_pixels=None):
     hole = np.zeros(shape, bool)
     for source in sources:
         if _is_json(source):
-            hole |= mask_shapes.draw_shapes(_read_json(source), shape)
+            hole |= shapes.draw_shapes(_read_json(source), shape)
             continue
         mask = read_mask(source, settings.threshold, settings.channel, max_pixels)
         if mask.shape != tuple(shape):
@@ -82,7 +82,7 @@ def read_hole(sources, shape, settings=None, max_pixels=None):
     if settings.invert:
         hole = ~hole
     if settings.dilate and hole.any():
-        hole = dilated(hole, settings.dilate)
+        hole = dilate(hole, settings.dilate)
     if hole.all():
         raise InputError("the mask covers the whole photo: nothing is known to fill it from")
     return hole
@@ -159,16 +159,16 @@ def _read_json(source):
     with image_files.decoding(source, "mask"):
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        shapes = json.loads(content)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
     wanted = ("boxes", "polygons", "strokes")
-    if not isinstance(shapes, dict) or not set(shapes) <= set(wanted):
+    if not isinstance(found, dict) or not set(found) <= set(wanted):
         raise InputError(f"a mask in JSON is an object with {', '.join(wanted)}, each a list: {name}")
-    return shapes
+    return found
 
 
-def dilated(hole, pixels):
+def dilate(hole, pixels):
     """A hole grown by so many pixels to each side: by a square, as most programs do.
 
     Args:

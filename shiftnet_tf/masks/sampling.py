@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from shiftnet_tf import mask_files
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files, pixels
 
 # A free-form hole smaller or larger than this share of the image teaches nothing.
@@ -202,6 +202,9 @@ def from_file(path, height, width):
     return mask
 
 
+_RANDOM = {"rectangle": rectangle, "freeform": freeform, "objects": objects}
+
+
 class MaskSampler:
     """A weighted mix of kinds of masks: `sampler(rng)` -> uint8 [size, size].
 
@@ -227,16 +230,10 @@ class MaskSampler:
 
     def __call__(self, rng):
         kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
-        if kind == "center":
-            return center(self.size, self.overlap)
-        if kind == "rectangle":
-            return rectangle(self.size, rng)
-        if kind == "freeform":
-            return freeform(self.size, rng)
-        if kind == "objects":
-            return objects(self.size, rng)
-        path = self.files[rng.integers(len(self.files))]
-        return from_file(path, self.size, self.size)
+        if kind == "folder":
+            path = self.files[rng.integers(len(self.files))]
+            return from_file(path, self.size, self.size)
+        return center(self.size, self.overlap) if kind == "center" else _RANDOM[kind](self.size, rng)
 
 
 def _mask_files(folder):
