@@ -25,7 +25,7 @@ from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
-from shiftnet_tf import parity, runs
+from shiftnet_tf import parity, run_folder
 from shiftnet_tf.benchmarks import comparison, figures, plain_keras, reporting, subjects
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.errors import InputError, check
@@ -85,7 +85,7 @@ def folder(keep):
 def open_run(options, path):
     """The run that is measured, and whether its weights are random."""
     if options.run:
-        return runs.Run.open(options.run)
+        return run_folder.Run.open(options.run)
     model = ModelConfig(filters=options.filters or 64, image_size=options.image_size or 256)
     say(f"random weights: base width {model.filters}, {model.image_size}x{model.image_size}")
     return subjects.random_run(path / "run", model)

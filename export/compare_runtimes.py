@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
+from shiftnet_tf.model_folder import ModelSpec
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
@@ -34,7 +34,7 @@ def parse(arguments):
 
 def fill(folder, image, mask):
     """The answer of each runtime for which the folder has a file: dict of runtime to (answer, shift map or None)."""
-    formats = {entry.format for entry in ArtifactSpec.read(folder).files.values()}
+    formats = {entry.format for entry in ModelSpec.read(folder).files.values()}
     answers = {}
     for runtime, (file_format, *_) in RUNTIMES.items():
         if file_format in formats:

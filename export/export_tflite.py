@@ -20,7 +20,7 @@ tf = import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import artifact, exporting, gpu_delegate, serving
+from shiftnet_tf import exporting, gpu_delegate, model_folder, serving
 from shiftnet_tf.ops.patch_filling import SCOPE
 from shiftnet_tf.ops.targets import graph_for
 
@@ -75,7 +75,7 @@ def quantize(path, pairs=None):
 @command
 def main(arguments=None):
     options = exporting.parser(
-        __doc__, PHOTOS, ("float32", "float16", "dynamic", "int8"), artifact.PROFILES
+        __doc__, PHOTOS, ("float32", "float16", "dynamic", "int8"), model_folder.PROFILES
     ).parse_args(arguments)
     exporting.export(options, "tflite", ".tflite", convert, ["tensorflow", "keras"], batch=1)
 

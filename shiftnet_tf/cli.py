@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shiftnet_tf import __version__, doctor, strategies
-from shiftnet_tf.artifact import ArtifactSpec, locate
+from shiftnet_tf import __version__, doctor
 from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.masks.mask_files import CHANNELS, MaskSettings
+from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder
+from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder, strategies
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.system.command import command
@@ -107,7 +107,7 @@ def _pixels(options):
 def _info(options):
     path = options.model
     folder, name = locate(path)
-    spec = ArtifactSpec.read(folder)
+    spec = ModelSpec.read(folder)
     masks = ", ".join(f"{kind} {weight:g}" for kind, weight in spec.masks.items() if weight)
     print(f"model folder: {folder}\ntrained at: {spec.image_size}x{spec.image_size}, masks: {masks}")
     print(f"weights: sha256 {spec.weights_sha256}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf import __version__, artifact
+from shiftnet_tf import __version__, model_folder
 from shiftnet_tf.errors import first_line
 from shiftnet_tf.runtime import Inpainter, backends, providers
 from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory
@@ -122,8 +122,8 @@ def _tensorflow():
 def _model(say):
     """Checks the files of the model in the box and fills a hole with each runtime that is there."""
     try:
-        folder = artifact.default_model()
-        spec = artifact.ArtifactSpec.read(folder)
+        folder = model_folder.default_model()
+        spec = model_folder.ModelSpec.read(folder)
     except Exception as error:
         say(f"model: FAILED, {first_line(error).replace(str(Path.home()), '~')}")
         return False
@@ -140,7 +140,7 @@ def _model(say):
 
 
 def _file(path, entry):
-    artifact.check(path, entry)
+    model_folder.verify_file(path, entry)
     return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... as it should be"
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from shiftnet_tf import artifact, parity
+from shiftnet_tf import model_folder, parity
 from shiftnet_tf.errors import ExportError, InputError, first_line
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import backends
 from shiftnet_tf.system.atomic import locked
 from shiftnet_tf.system.packages import versions_of
@@ -28,12 +28,12 @@ class Job:
     """What a converter is asked for.
 
     Attributes:
-        format: str, one of `artifact.FORMATS`.
+        format: str, one of `model_folder.FORMATS`.
         with_shift_map: bool, whether the file gives the shift map too.
-        precision: str, one of `artifact.PRECISIONS`.
+        precision: str, one of `model_folder.PRECISIONS`.
         calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which int8 takes the range of each
             activation; None for other precisions.
-        profile: str, one of `artifact.PROFILES`.
+        profile: str, one of `model_folder.PROFILES`.
     """
 
     format: str
@@ -49,9 +49,9 @@ def parser(description, photos, precisions=("float32",), profiles=("default",)):
     Args:
         description: str, for --help.
         photos: Path, the default folder of photos to compare with Keras on.
-        precisions: of `artifact.PRECISIONS`, what the exporter offers; with more than one come the arguments of the
+        precisions: of `model_folder.PRECISIONS`, what the exporter offers; with more than one come the arguments of the
             lower ones.
-        profiles: of `artifact.PROFILES`, likewise.
+        profiles: of `model_folder.PROFILES`, likewise.
 
     Returns:
         argparse.ArgumentParser.
@@ -103,10 +103,10 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         job = dataclasses.replace(job, calibration=_calibration(options, run, generator.image_size))
     name = _file_name(job, run, generator.image_size) + suffix
     out = Path(options.out or run.path / "export")
-    spec = artifact.ArtifactSpec(
+    spec = model_folder.ModelSpec(
         image_size=run.config.model.image_size,
         masks=run.config.masks.weights,
-        weights_sha256=artifact.sha256(run.generator_weights),
+        weights_sha256=model_folder.sha256(run.generator_weights),
         versions=versions_of(packages),
     )
     spec.merged_into(out, name, None)  # refuses a folder of other weights before the work, not after it
@@ -115,9 +115,9 @@ def export(options, file_format, suffix, convert, packages, batch=None):
         details = convert(generator, folder / name, job) or {}
         print(f"comparing with Keras on {len(pairs[0])} photos", flush=True)
         outputs, measured = _prove(generator, folder / name, convert, pairs, job, options)
-        digest = artifact.sha256(folder / name)
+        digest = model_folder.sha256(folder / name)
         size, precision = generator.image_size, job.precision
-        entry = artifact.FileEntry(
+        entry = model_folder.FileEntry(
             file_format, size, batch, outputs, digest, measured, precision, options.profile, details=details
         )
         with locked(out):

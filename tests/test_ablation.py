@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
 
 SETTINGS = [item for item in SMALL if not item.startswith("training.")]

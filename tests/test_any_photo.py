@@ -14,7 +14,7 @@ from PIL import Image
 from test_server import Server, form
 
 from shiftnet_tf import Inpainter, inpaint_file
-from shiftnet_tf.strategies import STRATEGIES
+from shiftnet_tf.runtime.strategies import STRATEGIES
 
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
 RUNNER = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says
 
-from shiftnet_tf import artifact
+from shiftnet_tf import model_folder
 from shiftnet_tf.photos import image_files
 
 
@@ -28,7 +28,7 @@ def test_pairs_are_drawn_with_their_key(script, tmp_path, monkeypatch):
     everything = script.removals
     monkeypatch.setattr(script, "removals", lambda folders: itertools.islice(everything(folders), 1))
     monkeypatch.setattr(script.baselines, "baseline", lambda name: lambda image, mask: np.full_like(image, 9))
-    arguments = ["draw", str(artifact.default_model()), "--centers", str(tmp_path / "centers")]
+    arguments = ["draw", str(model_folder.default_model()), "--centers", str(tmp_path / "centers")]
     arguments += ["--removals", str(tmp_path / "removals"), "--out", str(tmp_path / "out")]
     assert script.main(arguments) == 0
     key = json.loads((tmp_path / "out" / "key.json").read_text())
@@ -59,7 +59,7 @@ def test_answers_are_counted(script, tmp_path, capsys):
 
 
 def test_a_photo_that_is_missing_is_named(script, tmp_path, capsys):
-    arguments = ["draw", str(artifact.default_model()), "--removals", str(tmp_path), "--out", str(tmp_path / "out")]
+    arguments = ["draw", str(model_folder.default_model()), "--removals", str(tmp_path), "--out", str(tmp_path / "out")]
     says(capsys, 2, "no photo gc_farm_sheep.jpg below", script.main(arguments))
     says(capsys, 2, "nothing to draw", script.main([*arguments[:2], "--out", str(tmp_path / "out")]))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shiftnet_tf.conversion import discriminator_from_torch, generator_from_torch
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks.from_torch import discriminator_from_torch, generator_from_torch
 
 
 @pytest.fixture

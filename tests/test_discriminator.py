@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.conversion import discriminator_from_torch
 from shiftnet_tf.networks import Discriminator
+from shiftnet_tf.networks.from_torch import discriminator_from_torch
 
 
 @pytest.mark.parametrize("name, patches", [("discriminator_256", 30), ("discriminator_120", 13)])

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from test_light import run
 
-from shiftnet_tf import artifact, doctor
+from shiftnet_tf import doctor, model_folder
 from shiftnet_tf.cli import main
 from shiftnet_tf.runtime import providers
 
@@ -36,7 +36,7 @@ def test_the_page_without_tensorflow():
     ):
         assert re.search(line, page, flags=re.MULTILINE), f"{line} is not in\n{page}"
     assert "FAIL" not in page and "CONFLICT" not in page
-    assert str(artifact.default_model().parent) not in page and f"{os.sep}home{os.sep}" not in page
+    assert str(model_folder.default_model().parent) not in page and f"{os.sep}home{os.sep}" not in page
 
 
 def test_no_runtime_at_all():
@@ -58,11 +58,11 @@ def test_a_broken_runtime_is_a_line(capsys, monkeypatch):
 
 
 def test_a_damaged_model_is_a_line(capsys, monkeypatch, tmp_path):
-    model = shutil.copytree(artifact.default_model(), tmp_path / "model", ignore=shutil.ignore_patterns("*.h5"))
+    model = shutil.copytree(model_folder.default_model(), tmp_path / "model", ignore=shutil.ignore_patterns("*.h5"))
     for path in (*model.glob("*.onnx"), *model.glob("*.tflite")):
         with open(path, "ab") as file:
             file.write(b"x")
-    monkeypatch.setattr(artifact, "default_model", lambda: model)
+    monkeypatch.setattr(model_folder, "default_model", lambda: model)
     assert main(["doctor"]) == 1
     page = capsys.readouterr().out
     files = len([*model.glob("*.onnx"), *model.glob("*.tflite")])

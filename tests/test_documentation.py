@@ -135,7 +135,7 @@ def test_the_public_functions_say_their_types():
 
 
 def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_path):
-    from shiftnet_tf import Inpainter, artifact, parity
+    from shiftnet_tf import Inpainter, model_folder, parity
 
     script = (ROOT / "docs" / "edge_device.py").read_text("utf-8")
     assert set(re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE)) <= {
@@ -148,7 +148,7 @@ def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_
     images, masks = parity.sample_pairs(ROOT / "training" / "sample_photos" / "test", 256, 1)
     np.save(tmp_path / "photo.npy", images[0])
     np.save(tmp_path / "mask.npy", masks[0, ..., 0])
-    model = next(artifact.default_model().glob("*.tflite"))
+    model = next(model_folder.default_model().glob("*.tflite"))
     arguments = [sys.executable, ROOT / "docs" / "edge_device.py", model, "photo.npy", "mask.npy", "out.npy"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "first picture after" in done.stdout, done.stderr

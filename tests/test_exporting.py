@@ -8,10 +8,10 @@ import onnx
 import pytest
 from conftest import PHOTOS, SMALL, load_script, says, with_settings
 
-from shiftnet_tf import artifact, parity, serving
+from shiftnet_tf import model_folder, parity, serving
 from shiftnet_tf.errors import ExportError
 from shiftnet_tf.networks import Generator
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, backends
 
 
@@ -36,7 +36,7 @@ def pairs():
 
 def test_all_formats_agree_with_keras(small_model):
     """Shows 5: over the hole's pixels of 20 photos."""
-    spec = artifact.ArtifactSpec.read(small_model)
+    spec = model_folder.ModelSpec.read(small_model)
     assert {entry.format for entry in spec.files.values()} == {"onnx", "tflite", "saved_model"}
     for entry in spec.files.values():
         assert entry.parity["pairs"] == 20 and entry.parity["compared_pairs"] >= 18
@@ -45,7 +45,7 @@ def test_all_formats_agree_with_keras(small_model):
 
 
 def test_the_parity_in_the_spec_is_that_of_the_file(small_model, generator, pairs):
-    spec = artifact.ArtifactSpec.read(small_model)
+    spec = model_folder.ModelSpec.read(small_model)
     for name, entry in spec.files.items():
         backend = backends.open_file(entry.format, small_model / name)
         measured = parity.measure(generator, backend, pairs)
@@ -64,10 +64,10 @@ def test_spec_json_is_the_contract(small_model, small_run):
     assert spec["outputs"]["inpainted_image"]["dtype"] == "uint8" and spec["outputs"]["shift_map"]["dtype"] == "int32"
     assert spec["masks"] == {"center": 1.0, "rectangle": 1.0, "freeform": 1.0, "objects": 0.0, "folder": 0.0}
     assert {"tensorflow", "keras", "onnx", "tf2onnx", "python", "shiftnet_tf"} == set(spec["versions"])
-    assert spec["weights_sha256"] == artifact.sha256(small_run / "generator.weights.h5")
+    assert spec["weights_sha256"] == model_folder.sha256(small_run / "generator.weights.h5")
     assert set(spec["files"]) == {"model.onnx", "model.tflite", "saved_model"}
     for name, entry in spec["files"].items():
-        assert entry["sha256"] == artifact.sha256(small_model / name)
+        assert entry["sha256"] == model_folder.sha256(small_model / name)
         assert entry["precision"] == "float32" and entry["batch"] == (1 if name == "model.tflite" else None)
     assert {path.name for path in small_model.iterdir()} == {*spec["files"], "spec.json"}
 
@@ -126,7 +126,7 @@ def test_the_graph_takes_any_nonzero_mask_value_and_any_image(generator, name, p
 def test_another_image_size_and_no_shift_map(small_run, tmp_path, script):
     main = load_script(f"export/{script}").main
     assert main([str(small_run), "--out", str(tmp_path), "--image-size", "128"]) == 0
-    ((name, entry),) = artifact.ArtifactSpec.read(tmp_path).files.items()
+    ((name, entry),) = model_folder.ModelSpec.read(tmp_path).files.items()
     assert "-128" in name and entry.image_size == 128 and entry.outputs == ["inpainted_image"]
     assert entry.parity["equal_shifts"] is None
 
@@ -146,7 +146,7 @@ def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, tra
 
 
 def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp_path, capsys):
-    spec = artifact.ArtifactSpec.read(small_model)
+    spec = model_folder.ModelSpec.read(small_model)
     dataclasses.replace(spec, weights_sha256="0" * 64).write(tmp_path)
     main = load_script("export/export_saved_model").main
     says(capsys, 2, "holds the export of other weights", main([str(small_run), "--out", str(tmp_path)]))
@@ -239,7 +239,7 @@ def test_a_network_of_real_size_with_weights_that_matter(train, tmp_path, monkey
     network.save_weights(run.generator_weights)
     for script in ("export_onnx", "export_tflite", "export_saved_model"):
         assert load_script(f"export/{script}").main([str(run.path), "--shift-map"]) == 0
-    for entry in artifact.ArtifactSpec.read(run.path / "export").files.values():
+    for entry in model_folder.ModelSpec.read(run.path / "export").files.values():
         assert entry.parity["equal_shifts"] >= 0.99 and entry.parity["compared_pairs"] >= 15
     photos, holes = parity.sample_pairs(PHOTOS / "train", 256, count=3)
     answer = serving.serve(network, photos, holes)["inpainted_image"].numpy()[holes[..., 0] != 0]
@@ -275,7 +275,7 @@ def test_lower_precisions(wide_run, hundred_photos, tmp_path, script, name, prec
     for wanted in ("float32", precision):
         arguments = [str(wide_run), "--out", str(tmp_path), "--precision", wanted]
         assert main(arguments + ["--calibration-photos", str(hundred_photos)] * (wanted == "int8")) == 0
-    spec = artifact.ArtifactSpec.read(tmp_path)
+    spec = model_folder.ModelSpec.read(tmp_path)
     entry, whole = spec.files[name], spec.files[f"model{tmp_path.joinpath(name).suffix}"]
     assert (entry.precision, whole.precision) == (precision, "float32")
     sizes = [(tmp_path / file).stat().st_size for file in (name, f"model{tmp_path.joinpath(name).suffix}")]

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from shiftnet_tf import layers
 from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
-from shiftnet_tf.conversion import generator_from_torch
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
+from shiftnet_tf.networks.from_torch import generator_from_torch
 from shiftnet_tf.ops.masking import composite, mask_image
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says, with_settings
 
-from shiftnet_tf import Inpainter, artifact, gpu_delegate, parity
+from shiftnet_tf import Inpainter, gpu_delegate, model_folder, parity
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
     arguments = [str(small_run), "--out", str(tmp_path), "--shift-map"]
     assert export(arguments) == 0
     assert export([*arguments, "--profile", "mobile-gpu", "--precision", precision]) == 0
-    entry = artifact.ArtifactSpec.read(tmp_path).files[f"{name}.tflite"]
+    entry = model_folder.ModelSpec.read(tmp_path).files[f"{name}.tflite"]
     assert entry.profile == "mobile-gpu" and entry.parity["equal_shifts"] >= 0.99
     assert gpu_delegate.refused(tmp_path / f"{name}.tflite") == []
     refused = " ".join(gpu_delegate.refused(tmp_path / "model.tflite"))

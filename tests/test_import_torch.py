@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_script, says
 
-from shiftnet_tf import Inpainter, conversion, serving
+from shiftnet_tf import Inpainter, serving
+from shiftnet_tf.networks import from_torch
 from shiftnet_tf.photos import pixels
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_the_other_networks_become_runs_and_files(script, reference, tmp_path, m
     assert f"base width 4, {words}" in capsys.readouterr().out
     inputs = {key: values[key].transpose(0, 2, 3, 1) for key in ("image", "mask")}
     generator = Run.open(run).load_generator()
-    expected = conversion.generator_from_torch(tensors)(inputs)
+    expected = from_torch.generator_from_torch(tensors)(inputs)
     np.testing.assert_array_equal(generator(inputs), expected)
     for script_name in ("export_onnx", "export_tflite"):
         assert load_script(f"export/{script_name}").main([str(run)]) == 0

@@ -109,10 +109,6 @@ ROOMS = {
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
 MOVING = {  # modules that still stand in the root, and the rooms they go to
-    "model_folder": ("artifact",),
-    "networks": ("conversion",),
-    "run_folder": ("runs",),
-    "runtime": ("strategies",),
     "training": ("shiftnet", "losses", "gan_losses", "data", "photo_folder", "photo_lists", "run_inputs", "callbacks")
     + ("near_duplicates", "building", "checkpoints", "optimizers", "metrics"),
     "evaluation": ("quality", "baselines"),

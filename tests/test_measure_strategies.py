@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says
 
-from shiftnet_tf import artifact
+from shiftnet_tf import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_photo_is_measured_with_each_strategy(script, tmp_path, capsys, monkey
     (tmp_path / "photos").mkdir()
     shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
     monkeypatch.setattr(script, "HOLES", {"box": (script.box, (0.02, 0.1))})
-    model = next(artifact.default_model().glob("*.tflite"))
+    model = next(model_folder.default_model().glob("*.tflite"))
     arguments = [str(model), "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--holes", "1"]
     assert script.main(arguments) == 0
     with open(tmp_path / "out" / "rows.csv") as file:
@@ -45,7 +45,7 @@ def test_ways_to_the_detail_are_compared(script, tmp_path, monkeypatch):
     shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
     monkeypatch.setattr(script, "HOLES", {"box": (script.box, (0.02,)), "lines": (script.lines, (0.001,))})
     monkeypatch.setattr("shiftnet_tf.networks.deep_distance.deep_distance", lambda image, filled, mask: 0.5)
-    model = next(artifact.default_model().glob("*.tflite"))
+    model = next(model_folder.default_model().glob("*.tflite"))
     arguments = [str(model), "--compare", "detail", "--images", str(tmp_path / "photos"), "--holes", "1"]
     assert script.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     with open(tmp_path / "out" / "rows.csv") as file:

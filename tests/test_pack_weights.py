@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import load_script, says, with_settings
 
-from shiftnet_tf.artifact import ArtifactSpec
-from shiftnet_tf.runs import Run
+from shiftnet_tf.model_folder import ModelSpec
+from shiftnet_tf.run_folder import Run
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_others_begin_with_it_and_export_it(pack, train, small_run, tmp_path):
     assert train(with_settings(arguments, ["training.epochs=1"])) == 0
     assert f"begins with the weights of {out}\n" in (tmp_path / "run" / "log.txt").read_text()
     assert load_script("export/export_onnx").main([str(out), "--out", str(out)]) == 0
-    assert set(ArtifactSpec.read(out).files) == {"model.onnx"}
+    assert set(ModelSpec.read(out).files) == {"model.onnx"}
 
 
 def test_without_a_discriminator(pack, small_run, tmp_path):

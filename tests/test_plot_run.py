@@ -6,7 +6,7 @@ import pytest
 from conftest import load_script, says
 from PIL import Image
 
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shiftnet_tf import Inpainter, artifact
+from shiftnet_tf import Inpainter, model_folder
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.photos.windows import Window
@@ -168,8 +168,8 @@ def test_a_file_that_is_not_listed(model_copy):
 @pytest.mark.parametrize("runtime, name", [("onnxruntime", "model.onnx"), ("litert", "model.tflite")])
 def test_a_damaged_file_with_a_matching_spec(model_copy, runtime, name):
     (model_copy / name).write_bytes(b"no model at all")
-    spec = artifact.ArtifactSpec.read(model_copy)
-    entry = dataclasses.replace(spec.files[name], sha256=artifact.sha256(model_copy / name))
+    spec = model_folder.ModelSpec.read(model_copy)
+    entry = dataclasses.replace(spec.files[name], sha256=model_folder.sha256(model_copy / name))
     dataclasses.replace(spec, files={name: entry}).write(model_copy)
     with pytest.raises(InputError, match="cannot load"):
         Inpainter(model_copy)
@@ -213,7 +213,7 @@ def test_a_spec_with_values_of_another_kind(model_copy):
 
 
 def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
-    spec = artifact.ArtifactSpec.read(model_copy)
+    spec = model_folder.ModelSpec.read(model_copy)
     entry = spec.files["model.onnx"]
     for name, change in (("a.onnx", {"image_size": 128}), ("b.onnx", {"precision": "int8"})):
         shutil.copy(model_copy / "model.onnx", model_copy / name)
@@ -225,7 +225,7 @@ def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
 
 
 def test_a_file_for_one_kind_of_device_is_taken_only_by_its_name(model_copy):
-    spec = artifact.ArtifactSpec.read(model_copy)
+    spec = model_folder.ModelSpec.read(model_copy)
     shutil.copy(model_copy / "model.tflite", model_copy / "a.tflite")
     entry = dataclasses.replace(spec.files["model.tflite"], profile="mobile-gpu")
     dataclasses.replace(spec, files={"a.tflite": entry, **spec.files}).write(model_copy)
@@ -234,7 +234,7 @@ def test_a_file_for_one_kind_of_device_is_taken_only_by_its_name(model_copy):
 
 
 def test_a_precision_that_the_runtime_has_no_file_of(model_copy):
-    spec = artifact.ArtifactSpec.read(model_copy)
+    spec = model_folder.ModelSpec.read(model_copy)
     shutil.copy(model_copy / "model.tflite", model_copy / "dynamic.tflite")
     files = spec.files | {"dynamic.tflite": dataclasses.replace(spec.files["model.tflite"], precision="dynamic")}
     dataclasses.replace(spec, files=files).write(model_copy)

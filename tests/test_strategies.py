@@ -9,7 +9,7 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import filling
-from shiftnet_tf.strategies import STRATEGIES, plan
+from shiftnet_tf.runtime.strategies import STRATEGIES, plan
 
 
 def mask_of(shape, *boxes):

@@ -22,7 +22,7 @@ from shiftnet_tf import building, callbacks, checkpoints
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.shiftnet import ShiftNet
 from shiftnet_tf.system.atomic import locked
 

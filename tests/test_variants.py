@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from conftest import load_script, with_settings
 
-from shiftnet_tf import artifact
+from shiftnet_tf import model_folder
 from shiftnet_tf.config.model import GAN_LOSSES
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 
 SETTINGS = [
     "model.image_size=128",
@@ -97,7 +97,7 @@ def test_network(train, tmp_path, name):
     more = ["--shift-map"] if network.shift_layers else []
     for script in ("export_onnx", "export_tflite", "export_saved_model"):
         assert load_script(f"export/{script}").main([str(run.path), *more]) == 0
-    entries = artifact.ArtifactSpec.read(run.path / "export").files.values()
+    entries = model_folder.ModelSpec.read(run.path / "export").files.values()
     assert {entry.format for entry in entries} == {"onnx", "tflite", "saved_model"}
     for entry in entries:
         assert entry.parity["compared_pairs"] >= 10

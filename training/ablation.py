@@ -28,7 +28,7 @@ import_tensorflow().config.set_visible_devices([], "GPU")
 from shiftnet_tf import data
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked, write_atomically
 from shiftnet_tf.system.command import command
 

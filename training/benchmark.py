@@ -23,7 +23,7 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import building, data, parity, runs
+from shiftnet_tf import building, data, parity, run_folder
 from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
 from shiftnet_tf.config.model import DiscriminatorConfig, ModelConfig
@@ -68,7 +68,7 @@ def make_run(options, path):
         training=TrainingConfig(batch_size=options.batch),
     )
     data.open_photos(settings)  # what is wrong with them is said now
-    run = runs.Run.create(path / "run", settings)
+    run = run_folder.Run.create(path / "run", settings)
     model = building.build(settings)
     model.generator.save_weights(run.generator_weights)
     model.discriminator.save_weights(run.discriminator_weights)

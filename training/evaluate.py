@@ -30,10 +30,10 @@ from shiftnet_tf.errors import InputError, check, check_folder
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.photos import image_files, pixels, sheets
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.strategies import plan
+from shiftnet_tf.runtime.strategies import plan
 from shiftnet_tf.system.atomic import existing_parent, write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional

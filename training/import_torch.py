@@ -21,11 +21,11 @@ from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
-from shiftnet_tf import conversion
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check_folder, first_line
-from shiftnet_tf.runs import Run
+from shiftnet_tf.networks import from_torch
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import check_room, existing_parent, write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional
@@ -84,7 +84,7 @@ def main(arguments=None):
     parser.add_argument("--image-size", type=int, default=256, help="pixels that it was trained at; default: 256")
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
-    generator = conversion.generator_from_torch(read_state_dict(options.checkpoint), options.image_size)
+    generator = from_torch.generator_from_torch(read_state_dict(options.checkpoint), options.image_size)
     names = {field.name for field in dataclasses.fields(ModelConfig)}
     values = {name: value for name, value in generator.get_config().items() if name in names}
     model = ModelConfig(**{**values, "shift_layers": tuple(values["shift_layers"])})

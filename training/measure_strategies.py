@@ -30,7 +30,7 @@ from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.runtime import Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.strategies import STRATEGIES, plan
+from shiftnet_tf.runtime.strategies import STRATEGIES, plan
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from shiftnet_tf.artifact import SPEC_NAME
 from shiftnet_tf.errors import InputError, check, check_folder
-from shiftnet_tf.runs import Run
+from shiftnet_tf.model_folder import SPEC_NAME
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import check_room, write_atomically
 from shiftnet_tf.system.command import command
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional

@@ -4,7 +4,7 @@
     python training/train.py training/configs/compact.toml --set data.photos=~/photos
     python training/train.py --resume --run-dir runs/compact-20261122T120000Z
 
-Each run has all it leaves in its folder, see shiftnet_tf/runs.py.
+Each run has all it leaves in its folder, see shiftnet_tf/run_folder.py.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from shiftnet_tf import callbacks, checkpoints, data, run_inputs
 from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, MissingGpuError, check
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.machine import total_memory

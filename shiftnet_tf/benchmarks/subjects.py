@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from shiftnet_tf import parity
-from shiftnet_tf.artifact import ArtifactSpec
 from shiftnet_tf.benchmarks import figures, plain_keras
 from shiftnet_tf.benchmarks.measuring import MeasuringError
 from shiftnet_tf.config.run import Config, DataConfig
+from shiftnet_tf.model_folder import ModelSpec
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.photos import image_files, pixels
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 
 # The format in spec.json -> the exporter, the runtime, what people call it.
 EXPORTERS = {
@@ -33,7 +33,7 @@ class Subject:
 
     Attributes:
         name: str, such as `"ONNX Runtime"`.
-        precision: str, one of `artifact.PRECISIONS`.
+        precision: str, one of `model_folder.PRECISIONS`.
         kind: str, a key of `worker.KINDS`.
         path: Path of its model.
         settings: dict, what its worker takes beside the path.
@@ -208,10 +208,10 @@ def export(exporters, file_format, run, out, precision="float32", options=()):
     batches = file_format != "tflite"
     arguments = [exporters / script, run.path, "--out", out, *options]
     arguments += ["--precision", precision] if precision != "float32" else []
-    before = set(ArtifactSpec.read(out).files) if (out / "spec.json").is_file() else set()
+    before = set(ModelSpec.read(out).files) if (out / "spec.json").is_file() else set()
     try:
         _run(arguments)
-        (new,) = set(ArtifactSpec.read(out).files) - before
+        (new,) = set(ModelSpec.read(out).files) - before
     except MeasuringError as error:
         return Subject(name, precision, kind, batches=batches, failure=str(error))
     return Subject(name, precision, kind, out / new, batches=batches)

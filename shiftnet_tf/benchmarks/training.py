@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shiftnet_tf.benchmarks.measuring import Subject, tensorflow, timed
-from shiftnet_tf.runs import Run
+from shiftnet_tf.run_folder import Run
 
 
 class TrainingStep(Subject):

@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 
-from shiftnet_tf import artifact
+from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, MissingGpuError, MissingPackageError, ShiftNetError, first_line
 from shiftnet_tf.runtime import providers
 from shiftnet_tf.system.packages import import_optional
@@ -197,7 +197,7 @@ def choose_file(path, spec, name=None, runtime=None, precision=None):
 
     Args:
         path: Path of the spec, for the messages.
-        spec: ArtifactSpec.
+        spec: ModelSpec.
         name: str, the one file that is meant, or None.
         runtime, precision: str, the caller's choices, or None: the first that is installed and fits, the most precise.
 
@@ -225,7 +225,7 @@ def choose_file(path, spec, name=None, runtime=None, precision=None):
     def rank(n):
         entry = entries[n]
         special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
-        return special, entry.image_size != spec.image_size, artifact.PRECISIONS.index(entry.precision)
+        return special, entry.image_size != spec.image_size, model_folder.PRECISIONS.index(entry.precision)
 
     return runtime, min((n for n, e in entries.items() if e.format == RUNTIMES[runtime][0]), key=rank)
 

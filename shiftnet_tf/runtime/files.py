@@ -10,7 +10,7 @@ from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files, sheets
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
-from shiftnet_tf.strategies import Plan
+from shiftnet_tf.runtime.strategies import Plan
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 

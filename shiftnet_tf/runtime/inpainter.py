@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftnet_tf import artifact, strategies
+from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.runtime import backends, batching, filling, refine
+from shiftnet_tf.runtime import backends, batching, filling, refine, strategies
 from shiftnet_tf.system.progress import Progress, part, silent
 
 _ABSENT = object()
@@ -33,7 +33,7 @@ class Inpainter:
         require_gpu: bool, whether to refuse to run on the CPU. Defaults to False.
 
     Attributes:
-        spec: ArtifactSpec of the folder.
+        spec: ModelSpec of the folder.
         entry: FileEntry of the file that runs.
         path: Path of that file.
         image_size: int, the size S in pixels that it works at.
@@ -80,11 +80,11 @@ class Inpainter:
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
         check("provider", provider, isinstance(provider, str) and provider, 'a name such as "auto" or "cpu"')
-        folder, name = artifact.locate(path)
-        self.spec = artifact.ArtifactSpec.read(folder)
-        self.runtime, name = backends.choose_file(folder / artifact.SPEC_NAME, self.spec, name, runtime, precision)
+        folder, name = model_folder.locate(path)
+        self.spec = model_folder.ModelSpec.read(folder)
+        self.runtime, name = backends.choose_file(folder / model_folder.SPEC_NAME, self.spec, name, runtime, precision)
         self.entry = self.spec.files[name]
-        artifact.check(folder / name, self.entry)
+        model_folder.verify_file(folder / name, self.entry)
         backend, size = backends.RUNTIMES[self.runtime][-1], self.entry.image_size
         self._take(backend(folder / name, threads, provider, require_gpu, size), folder / name, size, self.entry.batch)
 

@@ -16,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-from shiftnet_tf import artifact
+from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, MissingGpuError, first_line
 from shiftnet_tf.system.packages import version
 
@@ -165,7 +165,7 @@ def _options(onnxruntime, model, name, image_size):
         return {}
     # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT itself looks at).
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
-    folder /= f"{onnxruntime.__version__}-{artifact.sha256(model)[:16]}"
+    folder /= f"{onnxruntime.__version__}-{model_folder.sha256(model)[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {
         f"trt_profile_{which}_shapes": ",".join(

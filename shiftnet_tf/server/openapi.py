@@ -2,7 +2,7 @@
 
 from shiftnet_tf.masks.mask_files import CHANNELS
 from shiftnet_tf.runtime.refine import DETAILS
-from shiftnet_tf.strategies import STRATEGIES
+from shiftnet_tf.runtime.strategies import STRATEGIES
 
 _CHOICES = {
     "strategy": {"type": "string", "enum": list(STRATEGIES), "default": "auto"},

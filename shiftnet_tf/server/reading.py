@@ -14,7 +14,7 @@ from shiftnet_tf.errors import InputError, check, first_line
 from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.refine import DETAILS
-from shiftnet_tf.strategies import STRATEGIES
+from shiftnet_tf.runtime.strategies import STRATEGIES
 
 FIELDS = ("image", "mask", "strategy", "detail", "format", "invert", "dilate", "threshold", "mask_channel")
 _MOST_MASKS = 16

@@ -84,7 +84,7 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class ArtifactSpec:
+class ModelSpec:
     """What spec.json holds.
 
     Attributes:
@@ -124,7 +124,7 @@ class ArtifactSpec:
             folder: str or Path.
 
         Returns:
-            ArtifactSpec.
+            ModelSpec.
 
         Raises:
             InputError: no such folder, no spec, a damaged or a newer one.
@@ -167,14 +167,14 @@ class ArtifactSpec:
             entry: FileEntry.
 
         Returns:
-            ArtifactSpec.
+            ModelSpec.
 
         Raises:
             InputError: the folder holds the export of other weights.
         """
         files, versions = {}, {}
         if (Path(folder) / SPEC_NAME).exists():
-            there = ArtifactSpec.read(folder)
+            there = ModelSpec.read(folder)
             if there.weights_sha256 != self.weights_sha256:
                 raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
             files, versions = there.files, there.versions
@@ -187,7 +187,7 @@ def default_model():
     for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
         if (folder / SPEC_NAME).is_file():
             return folder
-    raise InputError("this shiftnet_tf was built without its model: name one")
+    raise InputError("this build has no bundled model: pass --model")
 
 
 def locate(path=None):
@@ -231,7 +231,7 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def check(path, entry):
+def verify_file(path, entry):
     """Refuses a model file that is not the one that was exported.
 
     Args:
