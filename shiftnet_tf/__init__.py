@@ -19,7 +19,7 @@ _MODULE_OF = {
     "MaskSettings": "shiftnet_tf.masks.mask_files",
     "inpaint_file": "shiftnet_tf.runtime",
     "inpaint_folder": "shiftnet_tf.runtime",
-    "ShiftNet": "shiftnet_tf.shiftnet",
+    "ShiftNet": "shiftnet_tf.training.shiftnet",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

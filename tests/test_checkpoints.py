@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, says, with_settings
 
-from shiftnet_tf.checkpoints import Checkpoints
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.run_folder import Run
-from shiftnet_tf.shiftnet import ShiftNet
+from shiftnet_tf.training.checkpoints import Checkpoints
+from shiftnet_tf.training.shiftnet import ShiftNet
 
 NEWEST = "ckpt-8"  # of `small_run`: 2 epochs of 4 steps; the one before it is ckpt-4
 

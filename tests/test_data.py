@@ -9,11 +9,11 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image
 
-from shiftnet_tf import data
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photo_folder import PhotoFolder
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.training import dataset
+from shiftnet_tf.training.photo_folder import PhotoFolder
 
 SETTINGS = toml_file.from_dict(
     {
@@ -31,7 +31,7 @@ def photos():
 
 
 def take(photos, settings, count, first_sample=0):
-    return list(data.training_dataset(photos, settings, first_sample).take(count).as_numpy_iterator())
+    return list(dataset.training_dataset(photos, settings, first_sample).take(count).as_numpy_iterator())
 
 
 def test_shapes_and_ranges(photos):
@@ -140,9 +140,9 @@ def test_photos_and_masks_that_cannot_be_read_at_all(tmp_path, monkeypatch):
 def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
     image_files.write_image(tmp_path / "black.png", np.zeros((64, 64, 3), np.uint8))
     masks = dataclasses.replace(SETTINGS.masks, folder_path=str(tmp_path), validation="folder")
-    dataset = data.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
+    samples = dataset.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
     with pytest.raises(tf.errors.OpError):
-        list(dataset)
+        list(samples)
     assert "must cover a part of the image" in str(photos.failure)
 
 
@@ -164,14 +164,14 @@ def test_training_photos_are_not_those_of_validation():
 
 def test_validation_with_the_mix_of_training(photos):
     masks = dataclasses.replace(SETTINGS.masks, validation="mix")
-    dataset = data.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
-    assert len({sample["mask"].tobytes() for sample in dataset.as_numpy_iterator()}) > 3
+    samples = dataset.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
+    assert len({sample["mask"].tobytes() for sample in samples.as_numpy_iterator()}) > 3
 
 
 def test_validation_is_the_same_on_each_pass(photos):
-    dataset = data.validation_dataset(photos, SETTINGS)
-    passes = [list(dataset.as_numpy_iterator()) for _ in range(2)]
-    assert len(passes[0]) == len(photos) == dataset.cardinality()
+    samples = dataset.validation_dataset(photos, SETTINGS)
+    passes = [list(samples.as_numpy_iterator()) for _ in range(2)]
+    assert len(passes[0]) == len(photos) == samples.cardinality()
     for first, second in zip(*passes):
         np.testing.assert_array_equal(first["image"], second["image"])
         np.testing.assert_array_equal(first["mask"], second["mask"])
@@ -238,13 +238,13 @@ def test_held_out_photos_are_not_trained_on_and_may_be_validated_with(tmp_path):
     list_of_photos.write_text(f"# kept\n[more]\n{names[3]}  # why\n{names[5]}\n\n[theme]\n{names[0]}\n")
     section = {"photos": str(PHOTOS / "train"), "held_out": str(list_of_photos), "validation_sets": ("more",)}
     settings = changed("data", **section | {"photos": (str(PHOTOS / "train"),)})
-    photos, sets = data.open_photos(settings)
+    photos, sets = dataset.open_photos(settings)
     assert list(sets) == ["more"] and [path.name for path in sets["more"].paths] == [names[3], names[5]]
     assert [path.name for path in photos.paths] == [n for n in names if n not in (names[0], names[3], names[5])]
     both = dataclasses.replace(
         settings, data=dataclasses.replace(settings.data, validation_photos=(str(PHOTOS / "test"),))
     )
-    assert {name: len(folder) for name, folder in data.open_photos(both)[1].items()} == {"val": 8, "more": 2}
+    assert {name: len(folder) for name, folder in dataset.open_photos(both)[1].items()} == {"val": 8, "more": 2}
 
 
 @pytest.mark.parametrize(
@@ -263,4 +263,4 @@ def test_held_out_lists_that_are_refused(tmp_path, text, sets, message):
         path.write_text(text)
     settings = changed("data", photos=(str(PHOTOS / "train"),), held_out=str(path), validation_sets=sets)
     with pytest.raises(InputError, match=message):
-        data.open_photos(settings)
+        dataset.open_photos(settings)

@@ -109,8 +109,6 @@ ROOMS = {
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
 MOVING = {  # modules that still stand in the root, and the rooms they go to
-    "training": ("shiftnet", "losses", "gan_losses", "data", "photo_folder", "photo_lists", "run_inputs", "callbacks")
-    + ("near_duplicates", "building", "checkpoints", "optimizers", "metrics"),
     "evaluation": ("quality", "baselines"),
     "export": ("serving", "exporting", "parity", "onnx_graph", "gpu_delegate"),
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf import metrics
+from shiftnet_tf.training import metrics
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import pytest
 from conftest import PHOTOS
 from PIL import Image, ImageEnhance, ImageOps
 
-from shiftnet_tf import near_duplicates as nd
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photo_lists import read_photo_list
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.training import near_duplicates as nd
+from shiftnet_tf.training.photo_lists import read_photo_list
 
 
 def encode(picture):
@@ -310,7 +310,8 @@ def test_a_list_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_the_module_is_light():
-    code = "import sys, shiftnet_tf.near_duplicates; print({'tensorflow', 'keras', 'cv2', 'tqdm'} & set(sys.modules))"
+    code = "import sys, shiftnet_tf.training.near_duplicates; "
+    code += "print({'tensorflow', 'keras', 'cv2', 'tqdm'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 

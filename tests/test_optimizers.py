@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shiftnet_tf.optimizers import FusedAdam
+from shiftnet_tf.training.optimizers import FusedAdam
 
 
 def way(optimizer, in_graph, steps=20):
@@ -39,7 +39,7 @@ REPLICAS = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from shiftnet_tf.optimizers import FusedAdam
+from shiftnet_tf.training.optimizers import FusedAdam
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     weights, optimizer = tf.Variable([1.0, 2.0, 3.0]), FusedAdam(0.1)

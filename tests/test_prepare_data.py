@@ -9,8 +9,8 @@ from conftest import PHOTOS, ROOT, load_script, says
 from PIL import Image, ImageOps
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.photo_lists import read_photo_list
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.training.photo_lists import read_photo_list
 
 SAMPLE = PHOTOS / "test" / "gc_petra.jpg"
 TRAIN_LIST = """/a/airfield/00000001.jpg 0

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from shiftnet_tf import run_inputs
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.training import run_inputs
 
 DIFFERS = "the resumed run differs from an undisturbed one"
 
@@ -112,5 +112,7 @@ def test_names_that_are_no_utf_8(photos, run):
 
 
 def test_it_needs_no_other_package():
-    code = "import sys, shiftnet_tf.run_inputs; print({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules))"
+    code = (
+        "import sys, shiftnet_tf.training.run_inputs; print({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

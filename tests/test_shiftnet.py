@@ -7,12 +7,12 @@ import tensorflow as tf
 from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
-from shiftnet_tf import data, gan_losses, losses, metrics
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.model import GAN_LOSSES, NORMALIZATIONS
 from shiftnet_tf.ops.masking import composite, hole_window
-from shiftnet_tf.photo_folder import PhotoFolder
-from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
+from shiftnet_tf.training import dataset, gan_losses, losses, metrics
+from shiftnet_tf.training.photo_folder import PhotoFolder
+from shiftnet_tf.training.shiftnet import ShiftNet, resolve_by_device
 
 
 def settings_with(**sections):
@@ -34,7 +34,7 @@ def compiled(settings, jit_compile="off"):
 @pytest.fixture(scope="module")
 def batch():
     photos = PhotoFolder(PHOTOS / "test", 64, 96)
-    return next(iter(data.training_dataset(photos, settings_with(training={"batch_size": 2}))))
+    return next(iter(dataset.training_dataset(photos, settings_with(training={"batch_size": 2}))))
 
 
 def changed(before, network):
@@ -228,7 +228,7 @@ def test_further_losses_are_those_of_their_definitions(batch, monkeypatch):
     def features(images):
         return [images[:, ::2, ::2], tf.square(images)]
 
-    monkeypatch.setattr("shiftnet_tf.shiftnet.load_vgg16", lambda path: features)
+    monkeypatch.setattr("shiftnet_tf.training.shiftnet.load_vgg16", lambda path: features)
     weights = {"hole": 400.0, "discount": 0.9, "total_variation": 2.0, "style": 10.0, "content": 3.0}
     model = compiled(settings_with(losses={**weights, "vgg16_weights": "vgg16.h5"}))
     image, mask = batch["image"], batch["mask"]
@@ -301,8 +301,8 @@ def random_features(monkeypatch):
         blocks.append(tf.nn.relu6(tf.nn.conv2d(blocks[0], kernels[1], 2, "SAME")))
         return blocks[: last + 1]
 
-    monkeypatch.setattr("shiftnet_tf.shiftnet.load_efficientnet_lite", lambda number: network)
-    monkeypatch.setattr("shiftnet_tf.shiftnet.STAGES", {0: (0, 1)})
+    monkeypatch.setattr("shiftnet_tf.training.shiftnet.load_efficientnet_lite", lambda number: network)
+    monkeypatch.setattr("shiftnet_tf.training.shiftnet.STAGES", {0: (0, 1)})
     return network
 
 
@@ -341,6 +341,6 @@ def test_each_new_loss_moves_in_thirty_steps(batch, random_features, name):
     section = {**RECIPE["losses"], "perceptual": 0.0, "style": 0.0, "feature_matching": 0.0, name: 50.0}
     model = compiled(settings_with(losses=section | {"reconstruction": 1.0}, discriminator=RECIPE["discriminator"]))
     first = float(model.train_step(batch)[f"{name}_loss"])
-    dataset = tf.data.Dataset.from_tensors(batch).repeat(30)
-    last = [model.fit(dataset, verbose=0).history[f"{name}_loss"][0] for _ in range(2)][1]
+    repeated = tf.data.Dataset.from_tensors(batch).repeat(30)
+    last = [model.fit(repeated, verbose=0).history[f"{name}_loss"][0] for _ in range(2)][1]
     assert np.isfinite(last) and last < (0.9 if name != "feature_matching" else 1.0) * first

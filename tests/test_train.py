@@ -18,13 +18,13 @@ import tensorflow as tf
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 from PIL import Image
 
-from shiftnet_tf import building, callbacks, checkpoints
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.run_folder import Run
-from shiftnet_tf.shiftnet import ShiftNet
 from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.training import building, callbacks, checkpoints
+from shiftnet_tf.training.shiftnet import ShiftNet
 
 
 def rows(run):
@@ -357,7 +357,7 @@ def test_the_best_by_deep_distance_over_all_validation_sets(train, tmp_path, mon
     def network(images):
         return [tf.nn.avg_pool2d(images, 2, 2, "SAME")] * 21
 
-    monkeypatch.setattr("shiftnet_tf.callbacks.load_efficientnet_lite", lambda number: network)
+    monkeypatch.setattr("shiftnet_tf.training.callbacks.load_efficientnet_lite", lambda number: network)
     (tmp_path / "held_out.txt").write_text("[more]\ngc_crab.jpg\ngc_navajo.jpg\n")
     settings = ["training.best=deep_distance", f"data.held_out={tmp_path / 'held_out.txt'}"]
     settings += ['data.validation_sets=["more"]']
@@ -407,7 +407,7 @@ def test_a_bad_loss_of_the_discriminator_alone_ends_the_run_too():
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(train, tmp_path, capsys, monkeypatch):
-    from shiftnet_tf import losses
+    from shiftnet_tf.training import losses
 
     monkeypatch.setattr(losses, "reconstruction_loss", lambda predicted_image, image: 1e38 * 1e38)
     result = train(with_settings(["--run-dir", str(tmp_path / "run")]))

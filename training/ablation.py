@@ -25,12 +25,12 @@ from shiftnet_tf.system.quiet import import_tensorflow
 # The scripts that this one runs take the GPU, one after the other; itself it only copies weights.
 import_tensorflow().config.set_visible_devices([], "GPU")
 
-from shiftnet_tf import data
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, ShiftNetError, check, check_folder
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked, write_atomically
 from shiftnet_tf.system.command import command
+from shiftnet_tf.training import dataset
 
 SCRIPTS = Path(__file__).resolve().parent
 STEPS = 200  # of an epoch
@@ -184,7 +184,7 @@ def main(arguments=None):
     images = options.images or next(iter(settings.data.validation_photos), "")
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
-    data.open_photos(settings)
+    dataset.open_photos(settings)
     out = Path(options.out)
     baselines = ["--baselines", options.baselines] if options.baselines else []
     wanted = ["--images", images, "--masks", options.masks, "--size", settings.model.image_size, *baselines]

@@ -23,7 +23,7 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import building, data, parity, run_folder
+from shiftnet_tf import parity, run_folder
 from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
 from shiftnet_tf.config.model import DiscriminatorConfig, ModelConfig
@@ -31,6 +31,7 @@ from shiftnet_tf.config.run import Config, DataConfig, TrainingConfig
 from shiftnet_tf.errors import check
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import versions_of
+from shiftnet_tf.training import building, dataset
 
 PHOTOS = Path(__file__).resolve().parent / "sample_photos" / "train"
 PACKAGES = ["tensorflow", "keras", "torch", "numpy"]
@@ -67,7 +68,7 @@ def make_run(options, path):
         data=DataConfig(photos=(str(options.photos),), short_side=max(350, options.image_size)),
         training=TrainingConfig(batch_size=options.batch),
     )
-    data.open_photos(settings)  # what is wrong with them is said now
+    dataset.open_photos(settings)  # what is wrong with them is said now
     run = run_folder.Run.create(path / "run", settings)
     model = building.build(settings)
     model.generator.save_weights(run.generator_weights)

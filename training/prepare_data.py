@@ -7,7 +7,7 @@
 
 check decodes every photo, changes nothing and prints one line for each photo that is broken, too small, or a
 near-duplicate of another photo or of a validation photo. Exit code: 0 if there is none, 1 if there is one, 2 for bad
-input. See shiftnet_tf/near_duplicates.py for how photos are compared.
+input. See shiftnet_tf/training/near_duplicates.py for how photos are compared.
 
 places6 takes the standard file lists of Places365 (lines `/b/butte/00000001.jpg 71` for training, `NAME.jpg 71` for
 validation, whose labels the training list explains) and puts the images of the six scenes into OUT/train, OUT/val and
@@ -29,12 +29,12 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from shiftnet_tf import near_duplicates
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.training import near_duplicates
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
 SPLITS = ("train", "val", "test")

@@ -20,14 +20,14 @@ tf = import_tensorflow()
 
 import keras
 
-from shiftnet_tf import callbacks, checkpoints, data, run_inputs
-from shiftnet_tf.building import build, is_deterministic
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, MissingGpuError, check
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.machine import total_memory
+from shiftnet_tf.training import callbacks, checkpoints, dataset, run_inputs
+from shiftnet_tf.training.building import build, is_deterministic
 
 ROOT = Path(__file__).resolve().parent.parent
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
@@ -110,8 +110,8 @@ def inputs_of(settings, photos, validation):
     files = {
         "photos": photos.paths,
         "validation photos": [path for folder in validation.values() for path in folder.paths],
-        "masks": data.mask_sampler(settings).files,
-        "validation masks": data.mask_sampler(settings, validation=True).files,
+        "masks": dataset.mask_sampler(settings).files,
+        "validation masks": dataset.mask_sampler(settings, validation=True).files,
     }
     return run_inputs.summarize(settings.training.seed, files)
 
@@ -160,7 +160,7 @@ def fit(model, run, photos, validation, options, log):
 
     def fit_epochs(begin, end, begun=0):
         model.fit(
-            data.training_dataset(photos, settings, (begin * steps + begun) * settings.training.batch_size),
+            dataset.training_dataset(photos, settings, (begin * steps + begun) * settings.training.batch_size),
             initial_epoch=begin,
             epochs=end,
             steps_per_epoch=steps - begun,
@@ -188,7 +188,7 @@ def main(arguments=None):
     options = parse(arguments)
     settings, folder = read_settings(options)
     device = choose_device(options.require_gpu)
-    photos, validation = data.open_photos(settings)
+    photos, validation = dataset.open_photos(settings)
     if not settings.training.steps_per_epoch:  # once through the photos: kept, for they may be others on --resume
         steps = max(1, len(photos) // settings.training.batch_size)
         settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))

@@ -41,7 +41,7 @@ class TensorFlowStep(TrainingStep):
 
     def load(self):
         tf = tensorflow(self.threads)
-        from shiftnet_tf import building, data
+        from shiftnet_tf.training import building, dataset
 
         part = self.settings["part"]
         self.model = building.build(self.run.config)
@@ -50,11 +50,11 @@ class TensorFlowStep(TrainingStep):
         if part in ("backward", "forward"):
             optimizers = (_idle_optimizer(uses_gradients=part == "backward") for _ in range(2))
             self.model.compile(*optimizers, jit_compile=self.run.config.training.jit_compile)
-        dataset = tf.data.Dataset.from_tensors(self.batch).repeat()
+        batches = tf.data.Dataset.from_tensors(self.batch).repeat()
         if part == "photos":
-            photos, _ = data.open_photos(self.run.config)
-            dataset = data.training_dataset(photos, self.run.config)
-        self.batches = iter(dataset)
+            photos, _ = dataset.open_photos(self.run.config)
+            batches = dataset.training_dataset(photos, self.run.config)
+        self.batches = iter(batches)
         self.model.make_train_function()
 
     def step(self):

@@ -19,9 +19,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.callbacks import WHAT_TO_TRY, validation_score
 from shiftnet_tf.errors import ShiftNetError, first_line
 from shiftnet_tf.system.atomic import check_room, is_leftover, write_atomically
+from shiftnet_tf.training.callbacks import WHAT_TO_TRY, validation_score
 
 
 class Checkpoints(keras.callbacks.Callback):

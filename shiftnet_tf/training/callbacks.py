@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import data
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
 from shiftnet_tf.ops.masking import composite, mask_image
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.photos.windows import Window
+from shiftnet_tf.training import dataset
 
 
 class Progress(keras.callbacks.Callback):
@@ -123,14 +123,14 @@ class Validation(keras.callbacks.Callback):
 
     def __init__(self, sets, settings):
         super().__init__()
-        self.datasets = {name: data.validation_dataset(photos, settings) for name, photos in sets.items()}
+        self.datasets = {name: dataset.validation_dataset(photos, settings) for name, photos in sets.items()}
         self.network = load_efficientnet_lite(2) if settings.training.best == "deep_distance" else None
 
     def on_epoch_end(self, epoch, logs=None):
-        for name, dataset in self.datasets.items():
-            values = self.model.evaluate(dataset, verbose=0, return_dict=True)
+        for name, samples in self.datasets.items():
+            values = self.model.evaluate(samples, verbose=0, return_dict=True)
             if self.network:
-                values["deep_distance"] = np.mean([self._deep_distance(sample) for sample in dataset])
+                values["deep_distance"] = np.mean([self._deep_distance(sample) for sample in samples])
             logs |= {f"{name}_{measure}": float(value) for measure, value in values.items()}
 
     def _deep_distance(self, sample):

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.optimizers import FusedAdam
-from shiftnet_tf.shiftnet import ShiftNet, resolve_by_device
+from shiftnet_tf.training.optimizers import FusedAdam
+from shiftnet_tf.training.shiftnet import ShiftNet, resolve_by_device
 
 
 def is_deterministic(settings):

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks import sampling
-from shiftnet_tf.photo_folder import PhotoFolder
-from shiftnet_tf.photo_lists import read_photo_list
 from shiftnet_tf.photos import pixels
+from shiftnet_tf.training.photo_folder import PhotoFolder
+from shiftnet_tf.training.photo_lists import read_photo_list
 
 # Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)

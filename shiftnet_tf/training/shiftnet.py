@@ -13,13 +13,13 @@ import functools
 import keras
 import tensorflow as tf
 
-from shiftnet_tf import gan_losses, losses, metrics
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.model import LOSSES
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
 from shiftnet_tf.ops.masking import composite, hole_window
+from shiftnet_tf.training import gan_losses, losses, metrics
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")

@@ -1,0 +1,1 @@
+"""Training: data, model, losses, optimizers, callbacks, checkpoints."""
