@@ -11,8 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
-API := runtime runtime.inpainter runtime.refine runtime.files runtime.folders runtime.strategies photos.windows photos.photo photos.pixels photos.image_files masks.mask_files masks.shapes masks.sampling errors \
-	layers networks shiftnet losses gan_losses metrics quality config.run config.model data model_folder run_folder networks.from_torch server.app
+API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' -not -path '*/benchmarks/*' | sort)))
 
 .PHONY: demo test test-quick test-long lint wheel docs benchmark
 .DELETE_ON_ERROR:
@@ -52,7 +51,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 docs: $(INSTALLED)
-	$(BIN)/python -m pdoc --docformat google --output-directory api $(API:%=shiftnet_tf.%)
+	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)
 
 wheel: $(INSTALLED)
 	rm -rf build

@@ -25,10 +25,11 @@ from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
-from shiftnet_tf import parity, run_folder
+from shiftnet_tf import run_folder
 from shiftnet_tf.benchmarks import comparison, figures, plain_keras, reporting, subjects
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.export import parity
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import versions_of
 

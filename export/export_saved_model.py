@@ -12,19 +12,16 @@ from shiftnet_tf.system.quiet import import_tensorflow
 
 import_tensorflow()
 
-from shiftnet_tf import exporting, serving
+from shiftnet_tf.export import export_saved_model
+from shiftnet_tf.export.command_line import parse
+from shiftnet_tf.export.to_saved_model import FORMAT
 
 PHOTOS = Path(__file__).resolve().parent.parent / "training" / "sample_photos" / "train"
 
 
-def convert(generator, path, job):
-    serving.write_saved_model(generator, path, with_shift_map=job.with_shift_map)
-
-
 @command
 def main(arguments=None):
-    options = exporting.parser(__doc__, PHOTOS).parse_args(arguments)
-    exporting.export(options, "saved_model", "", convert, ["tensorflow", "keras"])
+    export_saved_model(**parse(__doc__, PHOTOS, FORMAT, arguments))
 
 
 if __name__ == "__main__":

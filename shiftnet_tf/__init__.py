@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # (The environment's own KERAS_BACKEND stands; layers/ refuses another.)
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+_ROOMS = {"config", "evaluation", "export", "layers", "masks", "networks", "ops", "photos", "runtime", "training"}
 _MODULE_OF = {
     "InputError": "shiftnet_tf.errors",
     "Inpainter": "shiftnet_tf.runtime",
@@ -28,7 +29,7 @@ __all__ = ["__version__", *_MODULE_OF]
 def __getattr__(name):
     if name in _MODULE_OF:
         return getattr(importlib.import_module(_MODULE_OF[name]), name)
-    if name in {"layers", "networks", "runtime"}:
+    if name in _ROOMS:
         return importlib.import_module(f"shiftnet_tf.{name}")
     raise AttributeError(f"module 'shiftnet_tf' has no attribute {name!r}")
 

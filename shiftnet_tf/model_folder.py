@@ -51,7 +51,7 @@ class FileEntry:
         batch: int, or None for any.
         outputs: list of output names.
         sha256: str, of the file; of a folder, of its sorted lines of path and sha256.
-        parity: dict, the measured difference from Keras, see `parity.measure` and `parity.measure_loss`.
+        parity: dict, the measured difference from Keras, see `export.parity.measure` and `export.parity.measure_loss`.
         precision: str, one of PRECISIONS.
         profile: str, one of PROFILES: the kind of device that the file is made for.
         details: dict, of the format, such as the ONNX opset.

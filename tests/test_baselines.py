@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shiftnet_tf import baselines
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.evaluation import baselines
 from shiftnet_tf.photos import pixels
 
 

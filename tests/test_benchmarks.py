@@ -36,7 +36,7 @@ def random_generator(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pairs():
-    from shiftnet_tf import parity
+    from shiftnet_tf.export import parity
 
     return parity.sample_pairs(PHOTOS / "test", 64, 3)
 

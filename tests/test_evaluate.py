@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf import baselines, quality
+from shiftnet_tf.evaluation import baselines, quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
 from shiftnet_tf.photos import image_files, pixels

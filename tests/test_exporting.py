@@ -8,8 +8,9 @@ import onnx
 import pytest
 from conftest import PHOTOS, SMALL, load_script, says, with_settings
 
-from shiftnet_tf import model_folder, parity, serving
+from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError
+from shiftnet_tf.export import graph, parity, to_saved_model
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, backends
@@ -111,12 +112,12 @@ def test_the_shift_map_points_at_known_positions(small_model, pairs):
 @pytest.mark.parametrize("name", ["image", "mask"])
 def test_the_graph_takes_any_nonzero_mask_value_and_any_image(generator, name, pairs):
     image, mask = pairs[0][:2], pairs[1][:2]
-    plain = serving.serve(generator, image, mask)["inpainted_image"].numpy()
+    plain = graph.inpaint(generator, image, mask)["inpainted_image"].numpy()
     if name == "mask":
-        other = serving.serve(generator, image, mask * 255)["inpainted_image"].numpy()
+        other = graph.inpaint(generator, image, mask * 255)["inpainted_image"].numpy()
     else:
         noise = np.random.default_rng(0).integers(0, 256, image.shape, dtype=np.uint8)
-        other = serving.serve(generator, np.where(mask, noise, image), mask)["inpainted_image"].numpy()
+        other = graph.inpaint(generator, np.where(mask, noise, image), mask)["inpainted_image"].numpy()
     np.testing.assert_array_equal(plain, other)
     np.testing.assert_array_equal(plain[mask[..., 0] == 0], image[mask[..., 0] == 0])
 
@@ -154,15 +155,15 @@ def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp
 
 
 def test_a_file_that_computes_something_else_is_not_kept(small_run, tmp_path, capsys, monkeypatch):
-    script = load_script("export/export_saved_model")
+    main = load_script("export/export_saved_model").main
 
-    def spoiled(generator, path, with_shift_map):
+    def spoiled(generator, path, job):
         generator.decoder_ups[0].bias.assign(generator.decoder_ups[0].bias + 0.1)
-        serving.write_saved_model(generator, path, with_shift_map=with_shift_map)
+        graph.write_saved_model(generator, path, with_shift_map=job.shift_map)
         generator.decoder_ups[0].bias.assign(generator.decoder_ups[0].bias - 0.1)
 
-    monkeypatch.setattr(script, "convert", spoiled)
-    says(capsys, 1, "does not compute what Keras computes", script.main([str(small_run), "--out", str(tmp_path)]))
+    monkeypatch.setattr(to_saved_model, "FORMAT", dataclasses.replace(to_saved_model.FORMAT, convert=spoiled))
+    says(capsys, 1, "does not compute what Keras computes", main([str(small_run), "--out", str(tmp_path)]))
     assert not list(tmp_path.iterdir())
 
 
@@ -181,7 +182,7 @@ class Answers:
         self.generator, self.change, self.outputs = generator, change, outputs
 
     def __call__(self, image, mask):
-        answer = serving.serve(self.generator, image, mask, with_shift_map=True)
+        answer = graph.inpaint(self.generator, image, mask, with_shift_map=True)
         answer = {name: value.numpy() for name, value in answer.items()}
         self.change(answer, mask)
         return {name: answer[name] for name in self.outputs}
@@ -218,7 +219,7 @@ def test_without_a_shift_map_a_twin_tells_near_ties_from_errors(generator, pairs
 
 def test_the_shift_map_is_that_of_the_connection_nearest_the_output(pairs):
     two = Generator(image_size=64, filters=4, depth=6, shift_layers=(3, 2))
-    assert serving.serve(two, pairs[0][:1], pairs[1][:1], True)["shift_map"].shape == (1, 16, 16)
+    assert graph.inpaint(two, pairs[0][:1], pairs[1][:1], True)["shift_map"].shape == (1, 16, 16)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "saved_model"])
@@ -242,7 +243,7 @@ def test_a_network_of_real_size_with_weights_that_matter(train, tmp_path, monkey
     for entry in model_folder.ModelSpec.read(run.path / "export").files.values():
         assert entry.parity["equal_shifts"] >= 0.99 and entry.parity["compared_pairs"] >= 15
     photos, holes = parity.sample_pairs(PHOTOS / "train", 256, count=3)
-    answer = serving.serve(network, photos, holes)["inpainted_image"].numpy()[holes[..., 0] != 0]
+    answer = graph.inpaint(network, photos, holes)["inpainted_image"].numpy()[holes[..., 0] != 0]
     assert answer.std() > 20  # not near grey
 
 
@@ -251,7 +252,7 @@ def test_a_file_that_changes_known_pixels_is_refused(generator, pairs):
         outputs = ("inpainted_image",)
 
         def __call__(self, image, mask):
-            answer = serving.serve(generator, image, mask)["inpainted_image"].numpy()
+            answer = graph.inpaint(generator, image, mask)["inpainted_image"].numpy()
             return {"inpainted_image": answer ^ np.uint8(1)}
 
     with pytest.raises(ExportError, match="changes known pixels"):
@@ -293,7 +294,7 @@ def test_a_precision_that_loses_too_much_is_refused(wide_run, hundred_photos, tm
     main = load_script("export/export_onnx").main
     arguments = [str(wide_run), "--out", str(tmp_path / "out"), "--precision", "int8"]
     arguments += ["--calibration-photos", str(hundred_photos), "--max-psnr-drop", "-5"]
-    says(capsys, 1, "more than the -5 of --max-psnr-drop, and was not kept", main(arguments))
+    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was not kept", main(arguments))
     assert not (tmp_path / "out").exists()
     says(capsys, 2, "no photo (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
     few = PHOTOS / "train"  # of them 20 are compared on

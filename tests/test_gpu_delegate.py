@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says, with_settings
 
-from shiftnet_tf import Inpainter, gpu_delegate, model_folder, parity
+from shiftnet_tf import Inpainter, model_folder
+from shiftnet_tf.export import mobile_gpu, parity
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
     assert export([*arguments, "--profile", "mobile-gpu", "--precision", precision]) == 0
     entry = model_folder.ModelSpec.read(tmp_path).files[f"{name}.tflite"]
     assert entry.profile == "mobile-gpu" and entry.parity["equal_shifts"] >= 0.99
-    assert gpu_delegate.refused(tmp_path / f"{name}.tflite") == []
-    refused = " ".join(gpu_delegate.refused(tmp_path / "model.tflite"))
+    assert mobile_gpu.refused(tmp_path / f"{name}.tflite") == []
+    refused = " ".join(mobile_gpu.refused(tmp_path / "model.tflite"))
     assert all(operation in refused for operation in ("ARG_MAX", "GATHER", "L2_NORMALIZATION", "MEAN"))
     images, masks = parity.sample_pairs(PHOTOS / "test", 64, 3)
     plain, mobile = (Inpainter(tmp_path / f"{file}.tflite") for file in ("model", name))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_script, says
 
-from shiftnet_tf import Inpainter, serving
+from shiftnet_tf import Inpainter
+from shiftnet_tf.export import graph
 from shiftnet_tf.networks import from_torch
 from shiftnet_tf.photos import pixels
 from shiftnet_tf.run_folder import Run
@@ -36,7 +37,7 @@ def check_the_recorded_picture(run, models, reference):
     generator = Run.open(run).load_generator()
     np.testing.assert_allclose(generator({"image": image, "mask": mask}), output, atol=1e-4)
     picture, hole = pixels.from_float(image[0]), mask[0, ..., 0].astype(np.uint8)
-    expected = serving.serve(generator, picture[np.newaxis], hole[np.newaxis, ..., np.newaxis])
+    expected = graph.inpaint(generator, picture[np.newaxis], hole[np.newaxis, ..., np.newaxis])
     expected = expected["inpainted_image"].numpy()[0].astype(int)
     for name, runtime in (("export_onnx", "onnxruntime"), ("export_tflite", "litert")):
         assert load_script(f"export/{name}").main([str(run), "--out", str(models)]) == 0

@@ -98,21 +98,16 @@ ROOMS = {
     "run_folder": ("networks", "photos"),
     "runtime": ("masks", "model_folder"),
     "training": ("run_folder", "masks"),
-    "evaluation": ("runtime", "training"),
-    "export": ("evaluation",),
+    "export": ("runtime", "training"),
+    "evaluation": ("export",),
     "server": ("runtime",),
     "doctor": ("runtime",),
     "cli": ("server", "doctor"),
-    "benchmarks": ("export",),
+    "benchmarks": ("evaluation",),
 }
 # Rooms that load without TensorFlow, and without a runtime.
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
-MOVING = {  # modules that still stand in the root, and the rooms they go to
-    "evaluation": ("quality", "baselines"),
-    "export": ("serving", "exporting", "parity", "onnx_graph", "gpu_delegate"),
-}
-HOME = {module: room for room, modules in MOVING.items() for module in modules}
 
 
 def below(room):
@@ -135,7 +130,7 @@ def imports(path, nested=False):
                 rooms |= {alias.name for alias in node.names} - {"__version__"}
         elif isinstance(node, ast.Import):
             others |= {alias.name.split(".")[0] for alias in node.names}
-    return {HOME.get(room, room) for room in rooms}, others
+    return rooms, others
 
 
 @pytest.mark.parametrize(
@@ -146,10 +141,9 @@ def test_who_imports_whom(path):
     if part == "__init__":
         assert imports(path) == (set(), {"importlib", "os"})
         return
-    room = HOME.get(part, part)
-    assert room in ROOMS, f"{part} is in no room: give it a line"
-    assert imports(path, nested=True)[0] <= below(room)
-    if room in LIGHT:
+    assert part in ROOMS, f"{part} is in no room: give it a line"
+    assert imports(path, nested=True)[0] <= below(part)
+    if part in LIGHT:
         assert not imports(path)[1] & HEAVY
 
 

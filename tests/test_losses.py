@@ -9,8 +9,8 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
-from shiftnet_tf import quality
 from shiftnet_tf.config.model import GAN_LOSSES
+from shiftnet_tf.evaluation import quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Discriminator
 from shiftnet_tf.photos import image_files

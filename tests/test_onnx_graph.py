@@ -6,7 +6,7 @@ import onnxruntime
 import tensorflow as tf
 import tf2onnx
 
-from shiftnet_tf import onnx_graph
+from shiftnet_tf.export import onnx_graph
 
 
 def run(model, **inputs):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import PHOTOS
 
-from shiftnet_tf import quality
+from shiftnet_tf.evaluation import quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches

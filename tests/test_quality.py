@@ -5,7 +5,7 @@ import pytest
 import skimage.metrics
 from conftest import PHOTOS
 
-from shiftnet_tf import quality
+from shiftnet_tf.evaluation import quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import image_files
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import load_script
 
 from shiftnet_tf.benchmarks.measuring import medians
 from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
-from shiftnet_tf.exporting import Job
+from shiftnet_tf.export import to_tflite
+from shiftnet_tf.export.exporter import Job
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.runtime.backends import LiteRTBackend
@@ -28,7 +28,7 @@ def test_faster_than_plain_keras_layers(tmp_path):
     for name, network in networks.items():
         graph = tf.function(lambda image, mask, network=network: network({"image": image, "mask": mask}))
         calls[f"TensorFlow {name}"] = lambda graph=graph: graph(**inputs).numpy()
-        load_script("export/export_tflite").convert(network, tmp_path / name, Job("tflite", with_shift_map=False))
+        to_tflite.convert(network, tmp_path / name, Job(format="tflite"))
         backend = LiteRTBackend(tmp_path / name, threads=2)
         calls[f"LiteRT {name}"] = lambda backend=backend: backend(image, mask)["inpainted_image"]
     np.testing.assert_allclose(calls["TensorFlow ours"](), calls["TensorFlow plain"](), atol=1e-4)

@@ -23,12 +23,13 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import parity, run_folder
+from shiftnet_tf import run_folder
 from shiftnet_tf.benchmarks import figures, reporting, training
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
 from shiftnet_tf.config.model import DiscriminatorConfig, ModelConfig
 from shiftnet_tf.config.run import Config, DataConfig, TrainingConfig
 from shiftnet_tf.errors import check
+from shiftnet_tf.export import parity
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import versions_of
 from shiftnet_tf.training import building, dataset

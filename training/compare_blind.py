@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from shiftnet_tf import baselines, quality
 from shiftnet_tf.errors import InputError, check_folder
+from shiftnet_tf.evaluation import baselines, quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.photos import image_files, pixels, sheets

@@ -25,8 +25,9 @@ import_tensorflow()
 
 import numpy as np
 
-from shiftnet_tf import baselines, quality, serving
 from shiftnet_tf.errors import InputError, check, check_folder
+from shiftnet_tf.evaluation import baselines, quality
+from shiftnet_tf.export import graph
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.photos import image_files, pixels, sheets
@@ -106,7 +107,7 @@ def detailed(method, detail):
 def open_model(path):
     if (path / "config.toml").is_file():
         generator = Run.open(path).load_generator()
-        return Inpainter.from_backend(serving.GeneratorBackend(generator), path, generator.image_size)
+        return Inpainter.from_backend(graph.GeneratorBackend(generator), path, generator.image_size)
     return Inpainter(path)
 
 

@@ -5,7 +5,7 @@ import statistics
 
 from shiftnet_tf.benchmarks import figures, reporting
 from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker, in_turns
-from shiftnet_tf.exporting import megabytes
+from shiftnet_tf.export.exporter import megabytes
 
 STARTS = 3  # fresh processes, of whose cold starts the median is taken
 

@@ -10,10 +10,10 @@ import sys
 import keras
 import numpy as np
 
-from shiftnet_tf import parity
 from shiftnet_tf.benchmarks import figures, plain_keras
 from shiftnet_tf.benchmarks.measuring import MeasuringError
 from shiftnet_tf.config.run import Config, DataConfig
+from shiftnet_tf.export import parity
 from shiftnet_tf.model_folder import ModelSpec
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.photos import image_files, pixels

@@ -2,7 +2,7 @@
 
 `"tensorflow"`: training, Keras and SavedModels, where the weights are variables. `"runtime"`: model files, where they
 are constants that the runtime lays out once. `"mobile-gpu"`: model files of those operations alone that LiteRT's
-delegates for the GPUs of phones take (see `gpu_delegate`), with sums that 16-bit floats can hold.
+delegates for the GPUs of phones take (see `export.mobile_gpu`), with sums that 16-bit floats can hold.
 """
 
 import contextlib

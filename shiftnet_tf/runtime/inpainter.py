@@ -90,7 +90,7 @@ class Inpainter:
 
     @classmethod
     def from_backend(cls, backend, path, image_size):
-        """An Inpainter on a backend of one's own, such as `serving.GeneratorBackend`; it has no spec and no entry.
+        """An Inpainter on a backend of one's own, such as `export.graph.GeneratorBackend`; it has no spec and no entry.
 
         Args:
             backend: see `runtime.backends`.

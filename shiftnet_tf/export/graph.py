@@ -12,8 +12,8 @@ from shiftnet_tf.ops.masking import composite
 from shiftnet_tf.photos import pixels
 
 
-def serve(generator, image, mask, with_shift_map=False):
-    """The whole way from grey levels to grey levels.
+def inpaint(generator, image, mask, with_shift_map=False):
+    """uint8 in, uint8 out: scale, predict, composite, round.
 
     Args:
         generator: Generator.
@@ -68,7 +68,7 @@ def write_saved_model(generator, path, batch=None, with_shift_map=False):
     archive = keras.export.ExportArchive()
     archive.add_endpoint(
         name="serving_default",
-        fn=lambda image, mask: serve(generator, image, mask, with_shift_map),
+        fn=lambda image, mask: inpaint(generator, image, mask, with_shift_map),
         input_signature=input_signature(generator.image_size, batch),
     )
     archive.write_out(str(path), verbose=False)
@@ -88,10 +88,10 @@ class GeneratorBackend:
     def __init__(self, generator):
         with_shift_map = bool(generator.shift_layers)
         self.outputs = ["inpainted_image", "shift_map"] if with_shift_map else ["inpainted_image"]
-        self._serve = tf.function(
-            lambda image, mask: serve(generator, image, mask, with_shift_map),
+        self._inpaint = tf.function(
+            lambda image, mask: inpaint(generator, image, mask, with_shift_map),
             input_signature=input_signature(generator.image_size),
         )
 
     def __call__(self, image, mask):
-        return {name: value.numpy() for name, value in self._serve(image, mask).items()}
+        return {name: value.numpy() for name, value in self._inpaint(image, mask).items()}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import serving
 from shiftnet_tf.errors import ExportError, InputError
+from shiftnet_tf.export import graph
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import image_files, pixels
 
@@ -135,7 +135,7 @@ def _answers(generator, backend, pairs, twin=None):
     for image, mask in zip(*pairs):
         inputs = image[np.newaxis], mask[np.newaxis]
         with tf.device("CPU"):  # a GPU multiplies in less than float32 unless told otherwise
-            expected = serving.serve(generator, *inputs, with_shift_map=mapping is not None)
+            expected = graph.inpaint(generator, *inputs, with_shift_map=mapping is not None)
         given = backend(*inputs)["inpainted_image"][0]
         hole = mask[..., 0] != 0
         if not np.array_equal(given[~hole], image[~hole]):

@@ -1,0 +1,7 @@
+"""Export: a run folder in, a model folder out; each file is proved against Keras in its own runtime."""
+
+from shiftnet_tf.export.to_onnx import export_onnx
+from shiftnet_tf.export.to_saved_model import export_saved_model
+from shiftnet_tf.export.to_tflite import export_tflite
+
+__all__ = ["export_onnx", "export_saved_model", "export_tflite"]

@@ -1,0 +1,227 @@
+"""What every exporter does around its conversion: open the run, convert, prove the file, list it in spec.json.
+
+The file is run in its own runtime on real photos and compared with Keras; a file that differs is not left behind.
+"""
+
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from shiftnet_tf import model_folder
+from shiftnet_tf.errors import ExportError, InputError, check, first_line
+from shiftnet_tf.export import parity
+from shiftnet_tf.run_folder import Run
+from shiftnet_tf.runtime import backends
+from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.packages import versions_of
+from shiftnet_tf.system.quiet import quiet_stderr
+
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+CALIBRATION_PHOTOS = (100, 128)  # at the least, at the most
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a converter is asked for.
+
+    Attributes:
+        format: one of `model_folder.FORMATS`.
+        shift_map: whether the file gives the shift map too.
+        precision: one of `model_folder.PRECISIONS`.
+        profile: one of `model_folder.PROFILES`.
+        calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which int8 takes the range of each
+            activation; None for other precisions.
+    """
+
+    format: str
+    shift_map: bool = False
+    precision: str = "float32"
+    profile: str = "default"
+    calibration: tuple | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """A file format: how it is written, and what is noted of it.
+
+    Attributes:
+        name: one of `model_folder.FORMATS`.
+        suffix: of the file name, `""` for a folder.
+        convert: function (generator, path, job) -> dict of details or None; writes the file or folder `path`.
+        packages: names of packages whose versions are noted.
+        precisions, profiles: what it can be written in.
+        batch: what the file takes; None for any.
+    """
+
+    name: str
+    suffix: str
+    convert: Callable
+    packages: tuple[str, ...]
+    precisions: tuple[str, ...] = ("float32",)
+    profiles: tuple[str, ...] = ("default",)
+    batch: int | None = None
+
+
+def export(
+    file_format,
+    run,
+    out=None,
+    *,
+    image_size=None,
+    shift_map=False,
+    precision="float32",
+    profile="default",
+    photos=None,
+    calibration_photos=None,
+    max_psnr_drop=0.2,
+    log=print,
+):
+    """Open a run, convert it, prove the file against Keras, put it in place with its entry in spec.json.
+
+    `export_onnx`, `export_tflite` and `export_saved_model` describe the arguments.
+
+    Args:
+        file_format: Format.
+
+    Returns:
+        Path of the file or folder.
+    """
+    check("precision", precision, precision in file_format.precisions, f"one of {', '.join(file_format.precisions)}")
+    check("profile", profile, profile in file_format.profiles, f"one of {', '.join(file_format.profiles)}")
+    path, run = run, Run.open(run)
+    generator = run.load_generator(image_size)
+    if shift_map and not generator.shift_layers:
+        raise InputError(f"no shift map: the network of {path} has no shift connection")
+    photos = photos or run.config.data.photos
+    if not photos:
+        raise InputError(f"{path} does not tell the photos it was trained on: name photos to compare with Keras on")
+    pairs = parity.sample_pairs(photos, generator.image_size)
+    job = Job(format=file_format.name, shift_map=shift_map, precision=precision, profile=profile)
+    if precision == "int8":
+        folders = calibration_photos or run.config.data.photos
+        if not folders:
+            raise InputError(f"{path} does not tell the photos it was trained on: name calibration photos")
+        found = _calibration(folders, generator.image_size, parity.sample_paths(photos))
+        job = dataclasses.replace(job, calibration=found)
+    name = _file_name(job, run, generator.image_size) + file_format.suffix
+    out = Path(out or run.path / "export")
+    spec = model_folder.ModelSpec(
+        image_size=run.config.model.image_size,
+        masks=run.config.masks.weights,
+        weights_sha256=model_folder.sha256(run.generator_weights),
+        versions=versions_of(file_format.packages),
+    )
+    spec.merged_into(out, name, None)  # refuses a folder of other weights before the work, not after it
+    with _temporary(out) as folder:
+        log(f"converting {path} ({generator.count_params():,} weights) to {out / name}")
+        details = file_format.convert(generator, folder / name, job) or {}
+        log(f"comparing with Keras on {len(pairs[0])} photos")
+        convert = file_format.convert
+        with quiet_stderr():
+            backend = backends.open_file(job.format, folder / name, cpu=True)
+        measured = _prove(generator, backend, pairs, lambda: _twin(generator, folder / name, convert, job), job)
+        if precision != "float32" and not measured["psnr_drop"] <= max_psnr_drop:
+            raise ExportError(
+                f"{name} loses {measured['psnr_drop']:.2f} dB, more than the {max_psnr_drop:g} allowed "
+                f"(max_psnr_drop), and was not kept: {measured}"
+            )
+        entry = model_folder.FileEntry(
+            format=job.format,
+            image_size=generator.image_size,
+            batch=file_format.batch,
+            outputs=backend.outputs,
+            sha256=model_folder.sha256(folder / name),
+            parity=measured,
+            precision=precision,
+            profile=profile,
+            details=details,
+        )
+        with locked(out):
+            _replace(folder / name, out / name)
+            spec.merged_into(out, name, entry).write(out)
+    log(f"{out / name}: {megabytes(out / name):.1f} MB, {measured}")
+    return out / name
+
+
+def _file_name(job, run, image_size):
+    """Without its suffix: what is not as usual is part of it."""
+    parts = ["saved_model" if job.format == "saved_model" else "model"]
+    parts += [str(image_size)] * (image_size != run.config.model.image_size)
+    parts += [value for value in (job.profile, job.precision) if value not in ("default", "float32")]
+    return "-".join(parts)
+
+
+def _calibration(folders, image_size, compared):
+    """The masked photos that 8 bits are fitted to; none of those that the file is compared on."""
+    least, most = CALIBRATION_PHOTOS
+    pairs = parity.sample_pairs(folders, image_size, most, compared)
+    if len(pairs[0]) < least:
+        raise InputError(
+            f"int8 is fitted to at least {least} photos, others than those compared on. Received: "
+            f"{len(pairs[0])} below {folders} (--calibration-photos)"
+        )
+    return pairs
+
+
+def _prove(generator, backend, pairs, twin, job):
+    """What was measured of a file; refuses one of float32 that is past its limits.
+
+    `twin` makes a backend on the same conversion with the shift map: where the file gives none, only the twin tells
+    near ties that were decided otherwise from errors.
+    """
+    blind = "shift_map" not in backend.outputs and generator.shift_layers
+    if job.precision != "float32":
+        return parity.measure_loss(generator, backend, pairs, twin() if blind else None)
+    measured = parity.measure(generator, backend, pairs)
+    if not parity.within_limits(measured) and blind:
+        measured = parity.measure(generator, backend, pairs, twin())
+    if not parity.within_limits(measured):
+        raise ExportError(f"the file does not compute what Keras computes, and was not kept: {measured}")
+    return measured
+
+
+def _twin(generator, path, convert, job):
+    """A backend on the same conversion with the shift map."""
+    twin = path.with_name(f"twin-{path.name}")
+    convert(generator, twin, dataclasses.replace(job, shift_map=True))
+    with quiet_stderr():
+        return backends.open_file(job.format, twin, cpu=True)
+
+
+@contextlib.contextmanager
+def _temporary(out):
+    """A folder inside `out` for unfinished work; what the system refuses there is said in a sentence."""
+    folder = out / f".{secrets.token_hex(4)}"
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    kept = False
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        kept = True
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(f"cannot write to {out}: {first_line(error)}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            for path in made:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
+
+def _replace(new, path):
+    """Puts a file or folder in the place of another; the old one goes to the temporary folder that `new` is in."""
+    if path.exists():
+        path.rename(new.with_name(f"old-{path.name}"))
+    new.rename(path)
+
+
+def megabytes(path):
+    """float, 10^6 bytes of a file or of all files in a folder."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

@@ -1,0 +1,149 @@
+"""Export to ONNX, for ONNX Runtime on a server.
+
+tf2onnx copies all weights some seventy times while it optimizes a graph: 14 GB and over a minute for the paper's
+network. So the kernels are inputs of the graph while it is converted and become constants afterwards: the same file
+with 2 GB, in seconds.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shiftnet_tf.export import exporter, graph, onnx_graph
+from shiftnet_tf.ops.patch_filling import SCOPE
+from shiftnet_tf.ops.targets import graph_for
+from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.system.quiet import quiet_stderr
+
+OPSET = 18
+
+
+def convert(generator, path, job):
+    """Write an ONNX file: the converter of `export_onnx`, see `exporter.Format`."""
+    tf2onnx = import_optional("tf2onnx.convert", "tf2onnx", "exporting to ONNX")
+    kernels = {f"kernel_{i}": variable for i, variable in enumerate(generator.variables) if len(variable.shape) == 4}
+
+    @tf.function
+    def pipeline(image, mask, *values):
+        with keras.StatelessScope(state_mapping=list(zip(kernels.values(), values))):
+            return graph.inpaint(generator, image, mask, job.shift_map)
+
+    signature = graph.input_signature(generator.image_size)
+    signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
+    with graph_for("runtime"):
+        model, _ = tf2onnx.from_function(pipeline, input_signature=signature, opset=OPSET)
+    onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
+    onnx_graph.select_by_where(model.graph)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx gives it a name made of numbers
+    if job.precision == "float16":
+        onnx_graph.halve_constants(model.graph)
+    path.write_bytes(model.SerializeToString())
+    if job.precision == "int8":
+        quantize(path, job.calibration)
+    return {"opset": OPSET}
+
+
+class Calibration:
+    """Photos and masks as the quantiser reads them, one pair at a time.
+
+    Args:
+        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
+    """
+
+    def __init__(self, pairs):
+        self.pairs = zip(*pairs)
+
+    def get_next(self):
+        pair = next(self.pairs, None)
+        return pair and {name: value[np.newaxis] for name, value in zip(("image", "mask"), pair)}
+
+
+def quantize(path, pairs):
+    """Puts the convolutions of an ONNX file in 8 bits, weights for each channel apart; all else stays float32.
+
+    Args:
+        path: Path of the file, replaced.
+        pairs: see `Calibration`.
+    """
+    quantization = import_optional("onnxruntime.quantization", "onnxruntime", "quantising an ONNX model")
+    onnx = import_optional("onnx", "onnx", "quantising an ONNX model")
+    plain = path.with_name(f"float32-{path.name}")
+    path.rename(plain)
+    with quiet_stderr():
+        quantization.quantize_static(
+            plain,
+            path,
+            Calibration(pairs),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            # Those of fill_from_patches only move values: in 8 bits they would spoil them and gain nothing.
+            nodes_to_exclude=[node.name for node in onnx.load(plain).graph.node if SCOPE in node.name],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    plain.unlink()
+
+
+FORMAT = exporter.Format(
+    name="onnx",
+    suffix=".onnx",
+    convert=convert,
+    packages=("tensorflow", "keras", "onnx", "tf2onnx"),
+    precisions=("float32", "float16", "int8"),
+)
+
+
+def export_onnx(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    image_size: int | None = None,
+    shift_map: bool = False,
+    precision: str = "float32",
+    photos: exporter.Folders | None = None,
+    calibration_photos: exporter.Folders | None = None,
+    max_psnr_drop: float = 0.2,
+    log: Callable[[str], object] = print,
+) -> Path:
+    """Write a run's network as ONNX: uint8 image and mask in, uint8 inpainted image out, any batch, opset 18.
+
+    Args:
+        run: a run folder, or a folder of packed weights.
+        out: the model folder to write to; None: `export/` in the run folder.
+        image_size: S in pixels, a multiple of 2**depth; None: the training's.
+        shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
+        precision: `"float32"`; `"float16"`, half the file, weights kept in 16 bits and computed with in 32; `"int8"`, a
+            quarter, convolutions in 8 bits. Defaults to `"float32"`.
+        photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.
+        calibration_photos: folder or folders of 100 photos or more that int8 is fitted to, but for those compared on;
+            None: those that the run was trained on.
+        max_psnr_drop: dB that a lower precision may lose in the hole, beside Keras. Defaults to 0.2.
+        log: function of a line, for progress. Defaults to `print`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: the run, the photos, the size or the folder cannot be used.
+        ExportError: the conversion fails, or its file does not compute what Keras computes, or loses too much; nothing
+            is left then.
+        MissingPackageError: a package is absent; the text holds the `pip install` line.
+    """
+    return exporter.export(
+        FORMAT,
+        run,
+        out,
+        image_size=image_size,
+        shift_map=shift_map,
+        precision=precision,
+        photos=photos,
+        calibration_photos=calibration_photos,
+        max_psnr_drop=max_psnr_drop,
+        log=log,
+    )

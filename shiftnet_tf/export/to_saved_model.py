@@ -1,0 +1,54 @@
+"""Export to a TensorFlow SavedModel, as TensorFlow Serving takes it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from shiftnet_tf.export import exporter, graph
+
+
+def convert(generator, path, job):
+    """Write a SavedModel: the converter of `export_saved_model`, see `exporter.Format`."""
+    graph.write_saved_model(generator, path, with_shift_map=job.shift_map)
+
+
+FORMAT = exporter.Format(name="saved_model", suffix="", convert=convert, packages=("tensorflow", "keras"))
+
+
+def export_saved_model(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    image_size: int | None = None,
+    shift_map: bool = False,
+    photos: exporter.Folders | None = None,
+    log: Callable[[str], object] = print,
+) -> Path:
+    """Write a run's network as a SavedModel: uint8 in and out, any batch, signature `serving_default`.
+
+    Args:
+        run: a run folder, or a folder of packed weights.
+        out: the model folder to write to; None: `export/` in the run folder.
+        image_size: S in pixels, a multiple of 2**depth; None: the training's.
+        shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
+        photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.
+        log: function of a line, for progress. Defaults to `print`.
+
+    Returns:
+        The path of the folder.
+
+    Raises:
+        InputError: the run, the photos, the size or the folder cannot be used.
+        ExportError: the conversion fails, or its file does not compute what Keras computes, or loses too much; nothing
+            is left then.
+        MissingPackageError: a package is absent; the text holds the `pip install` line.
+    """
+    return exporter.export(
+        FORMAT,
+        run,
+        out,
+        image_size=image_size,
+        shift_map=shift_map,
+        photos=photos,
+        log=log,
+    )
