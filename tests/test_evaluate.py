@@ -11,7 +11,8 @@ import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
-from shiftnet_tf.evaluation import baselines, quality
+from shiftnet_tf.evaluation import Samples, baselines, quality, report
+from shiftnet_tf.evaluation import evaluate as evaluate_photos
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
 from shiftnet_tf.photos import image_files, pixels
@@ -95,7 +96,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
         ([*base, "--masks", "freeform:x"], "must be center, freeform:SEED or a folder. Received: 'freeform:x'"),
         ([*base, "--masks", str(PHOTOS / "train")], "each photo needs one mask. Received: 8 photos and 32 masks"),
         ([*base, "--masks", "center", "--detail", "best"], "of model, shift-map, unguided. Received: 'best'"),
-        ([*base, "--masks", "center", "--size", "3"], "`--size` must be at least 32"),
+        ([*base, "--masks", "center", "--size", "3"], "`size` must be at least 32"),
         (["--images", str(tmp_path / "empty"), "--masks", "center", "--baselines", "telea", *out], "no photo"),
         ([*base, "--masks", "center", "--baselines", "magic"], "a baseline must be one of"),
         (["nowhere", *base, "--masks", "center"], "the model does not exist"),
@@ -125,21 +126,20 @@ def test_check_says_what_would_fail_later(evaluate, tmp_path, capsys):
 
 def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     """A network that halves the picture stands in for the pretrained one."""
-    script = load_script("training/evaluate")
 
     def network(pixels):
         return [tf.nn.avg_pool2d(pixels, 2, 2, "SAME")] * 21
 
-    monkeypatch.setattr(script, "load_efficientnet_lite", lambda number: network)
-    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea,patchmatch", "--deep"]
-    assert script.main([*arguments, "--size", "128", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr(report, "load_efficientnet_lite", lambda number: network)
+    samples = Samples(images=PHOTOS / "test", size=128)
+    evaluate_photos(tmp_path, samples, baselines=["telea", "patchmatch"], deep=True)
     with open(tmp_path / "results.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "telea"]
     summary = json.loads((tmp_path / "results.json").read_text())["all"]
     mask = pixels.resize_mask(sampling.center(256), 128, 128)
     true, filled = [], []
     for row, path in zip(rows, image_files.find_photos(PHOTOS / "test"), strict=True):
-        image = script.prepare(path, 128, False)
+        image = samples.read(path)
         answer = baselines.baseline("telea")(image, mask)
         assert row["photo"] == path.name
         assert float(row["deep_distance"]) == pytest.approx(deep_distance(image, answer, mask, network))

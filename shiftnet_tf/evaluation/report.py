@@ -1,0 +1,190 @@
+"""Measures models and other methods on photos with holes: the table that a paper would print.
+
+Photo by photo the measures of `evaluation.quality`; with `deep` also the distance of EfficientNet-Lite2's features, and
+their Frechet distance over all photos (neither LPIPS nor FID).
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.evaluation import quality
+from shiftnet_tf.evaluation.methods import open_methods
+from shiftnet_tf.evaluation.samples import RANGES, Samples
+from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
+from shiftnet_tf.photos import image_files, pixels, sheets
+from shiftnet_tf.system.atomic import existing_parent, write_atomically
+from shiftnet_tf.system.packages import import_optional
+
+DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
+MEASURES = quality.HIGHER_IS_BETTER | DEEP
+
+
+def evaluate(
+    out: str | os.PathLike[str],
+    samples: Samples,
+    models: Iterable[str | os.PathLike[str]] = (),
+    *,
+    baselines: Iterable[str] = (),
+    details: Sequence[str] = ("model",),
+    deep: bool = False,
+    log: Callable[[str], object] = print,
+) -> dict:
+    """Measure models and other methods, and write table, numbers and a contact sheet.
+
+    Args:
+        out: folder to write to: results.csv (a row a photo and method), results.json, table.md, and contact.png, the
+            best, middle and worst photos of the first method.
+        samples: photos and masks to measure on.
+        models, baselines, details: what is measured, see `methods.open_methods`.
+        deep: whether to measure deep features too; needs the extra `perceptual`.
+        log: function of a line.
+
+    Returns:
+        dict of the hole's range (`"all"` first) to method to the mean of each number.
+
+    Raises:
+        InputError: the photos, the masks, a model or the folder cannot be used.
+        MissingPackageError: a package is absent; the text holds the `pip install` line.
+    """
+    methods = open_methods(models, baselines, details)
+    rows, features, shown = measure(samples, methods, deep)
+    summary = summarize(rows, features, methods)
+    text = table(summary, samples.masks)
+    _write(Path(out), rows, summary, text, contact_sheet(shown, samples, methods))
+    log(text)
+    return summary
+
+
+def check_inputs(out, samples, deep=False, log=print):
+    """Say all that can be said before anything is measured: photos, masks, packages, the folder of the results.
+
+    Args and errors as of `evaluate`.
+    """
+    there = existing_parent(out)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"--out must be a folder that can be written to. Received: {out}")
+    import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
+    if deep:
+        load_efficientnet_lite(2)
+    usable = 0
+    for path, draws in samples.pairs():
+        image = samples.read(path)
+        if image is not None:
+            usable += all(draw(*image.shape[:2]).any() for draw in draws)
+    if not usable:
+        raise InputError(f"none of the photos below {samples.images} is large enough")
+    log(f"{usable} photos with their masks")
+
+
+def measure(samples, methods, deep=False):
+    """Rows of the table (dicts), pooled features for each row, and what the contact sheet shows of the first method.
+
+    The features are those of the true and the filled photo, or None without `deep`.
+    """
+    rows, features, shown = [], [], []
+    network = load_efficientnet_lite(2) if deep else None
+    pairs = samples.pairs()
+    paths = [path for path, _ in pairs]
+    progress = import_optional("tqdm", "tqdm", "a progress bar").tqdm(pairs, unit="photo")
+    for path, draws in progress:
+        image = samples.read(path)
+        if image is None:
+            progress.write(f"skipped: {path} is too small")
+            continue
+        for draw in draws:
+            mask = draw(*image.shape[:2])
+            answers = {name: method(image, mask) for name, method in methods.items()}
+            known = {"photo": path.name, "hole": float(mask.mean())}
+            new = [known | {"method": name} | quality.measure(image, answers[name], mask) for name in methods]
+            if network:
+                true = deep_distance.pooled_features(image, mask, network)
+                for row, answer in zip(new, answers.values()):
+                    row["deep_distance"] = deep_distance.deep_distance(image, answer, mask, network)
+                    features.append((true, deep_distance.pooled_features(answer, mask, network)))
+            shown.append((new[0]["hole_psnr"], path, draw))
+            rows += new
+    if not rows:
+        raise InputError(f"none of the {len(paths)} photos below {samples.images} is large enough")
+    return rows, features or [None] * len(rows), sorted(shown, key=lambda item: item[0])
+
+
+def summarize(rows, features, methods):
+    """dict of range to method to the mean of each number; the range `all` first."""
+    pairs = list(zip(rows, features))
+    groups = {"all": pairs}
+    for low, high in RANGES:
+        inside = [pair for pair in pairs if low <= pair[0]["hole"] < high]
+        if inside and len(inside) < len(pairs):
+            groups[f"{100 * low:.0f} to {100 * high:.0f} %"] = inside
+    summary = {}
+    for group, members in groups.items():
+        summary[group] = {}
+        for method in methods:
+            own = [row for row, _ in members if row["method"] == method]
+            values = {name: float(np.mean([row[name] for row in own])) for name in own[0] if name in MEASURES}
+            pooled = [pair for row, pair in members if row["method"] == method and pair]
+            if len(pooled) > 1:
+                values["lite2_frechet"] = deep_distance.frechet_distance(*map(np.stack, zip(*pooled)))
+            summary[group][method] = {"photos": len(own), **values}
+    return summary
+
+
+def table(summary, masks):
+    """The summary as Markdown, the best of each column in bold."""
+    lines = [f"Masks: {masks}. PSNR in dB, l1, l2 and texture distance in grey levels.", ""]
+    for group, methods in summary.items():
+        names = [name for name in next(iter(methods.values())) if name in MEASURES]
+        lines += [f"**Hole size: {group}**", "", "| method | photos | " + " | ".join(names) + " |"]
+        lines.append("|---" * (len(names) + 2) + "|")
+        columns = {name: [_rounded(name, values[name]) for values in methods.values()] for name in names}
+        best = {name: (max if MEASURES[name] else min)(column, key=float) for name, column in columns.items()}
+        for i, (method, values) in enumerate(methods.items()):
+            cells = [columns[name][i] for name in names]
+            cells = [f"**{cell}**" if cell == best[name] else cell for cell, name in zip(cells, names)]
+            lines.append(f"| {method} | {values['photos']} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _rounded(name, value):
+    """As it stands in the table: numbers around 1 with three decimals."""
+    return f"{value:.3f}" if "ssim" in name or name == "deep_distance" else f"{value:.2f}"
+
+
+def contact_sheet(shown, samples, methods):
+    """Hole, each method's answer and truth of the best two, middle two and worst two photos of the first method."""
+    middle = len(shown) // 2
+    picked = dict.fromkeys([len(shown) - 1, len(shown) - 2, middle, middle - 1, 1, 0])
+    rows = []
+    for index in picked:
+        if 0 <= index < len(shown):
+            _, path, draw = shown[index]
+            image = samples.read(path)
+            mask = draw(*image.shape[:2])
+            hole = pixels.composite(np.full_like(image, 255), image, mask)
+            row = {"hole": hole} | {name: method(image, mask) for name, method in methods.items()} | {"photo": image}
+            row = {name: pixels.resize_image(picture, samples.size, samples.size) for name, picture in row.items()}
+            rows.append([sheets.captioned(name, picture) for name, picture in row.items()])
+    return sheets.grid(rows)
+
+
+def _write(out, rows, summary, text, sheet):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = {"results.csv": file.getvalue(), "results.json": json.dumps(summary, indent=2) + "\n", "table.md": text}
+    for name, value in content.items():
+        write_atomically(out / name, lambda part, value=value: part.write_text(value, encoding="utf-8"))
+    image_files.write_image(out / "contact.png", sheet)
