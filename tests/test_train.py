@@ -23,7 +23,7 @@ from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
-from shiftnet_tf.training import building, callbacks, checkpoints
+from shiftnet_tf.training import building, callbacks, checkpoints, fitting
 from shiftnet_tf.training.shiftnet import ShiftNet
 
 
@@ -163,10 +163,9 @@ def test_no_room_for_a_checkpoint_is_said_before_it_is_written(small_run, tmp_pa
 
 
 def test_the_optimizers_take_the_configs_values(small_run):
-    script = load_script("training/train")
     settings = Run.open(small_run).config
     training = dataclasses.replace(settings.training, learning_rate=0.125, beta_1=0.25)
-    model = script.build(dataclasses.replace(settings, training=training))
+    model = building.build(dataclasses.replace(settings, training=training))
     for optimizer in (model.optimizer, model.discriminator_optimizer):
         assert float(optimizer.learning_rate) == 0.125 and optimizer.beta_1 == 0.25
 
@@ -442,7 +441,7 @@ def test_a_run_keeps_its_steps_and_a_folder_that_was_only_begun_is_taken(train, 
 def test_a_shift_that_no_memory_can_hold_is_refused():
     large = {"image_size": 4096, "shift_layers": [1]}
     model, data = toml_file.from_dict, {"short_side": 4096}
-    check_memory = load_script("training/train").check_memory
+    check_memory = fitting._check_memory
     with pytest.raises(InputError, match="needs at least 70369 GB of memory"):
         check_memory(model({"model": {**large, "shift": "soft"}, "data": data}))
     check_memory(model({"model": large, "data": data}))  # in blocks

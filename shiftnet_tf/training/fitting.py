@@ -1,0 +1,219 @@
+"""Training from a config to a run folder: `fit`, which `training/train.py` calls."""
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from shiftnet_tf.config import toml_file
+from shiftnet_tf.config.run import Config
+from shiftnet_tf.errors import InputError, MissingGpuError
+from shiftnet_tf.run_folder import Run
+from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.machine import total_memory
+from shiftnet_tf.training import callbacks, checkpoints, dataset, run_inputs
+from shiftnet_tf.training.building import build, is_deterministic
+
+RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
+
+
+def fit(
+    settings: Config,
+    run_dir: str | os.PathLike[str],
+    *,
+    start: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    require_gpu: bool = False,
+    log: Callable[[str], object] = print,
+) -> Run:
+    """Train to the last epoch of a config.
+
+    SIGINT and SIGTERM finish the step, write a checkpoint and raise KeyboardInterrupt.
+
+    Args:
+        settings: the config; of a run that is resumed what `read_resumable` gives.
+        run_dir: the run folder, which must not exist unless the run is resumed.
+        start: a run folder or packed weights to begin with, in place of random weights.
+        resume: whether to go on from the last checkpoint in the run folder.
+        require_gpu: whether to refuse to train on a CPU.
+        log: function of a line, for what a person watches; all goes to log.txt in the run folder too.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: the photos, the folder, the weights to begin with or the config cannot be used.
+        MissingGpuError: a GPU is required and there is none.
+        ShiftNetError: a loss that is not finite, a disk that is full, checkpoints that cannot be read.
+    """
+    device = _choose_device(require_gpu)
+    photos, validation = dataset.open_photos(settings)
+    if not settings.training.steps_per_epoch:  # once through the photos: kept, for they may be others on --resume
+        steps = max(1, len(photos) // settings.training.batch_size)
+        settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
+    _check_memory(settings)
+    measured = callbacks.Validation(validation, settings)
+    model = build(settings)
+    begun = _load_start(start, model) if start else "with random weights"
+    run = Run(Path(run_dir), settings) if resume else Run.create(Path(run_dir), settings)
+
+    def tell(line: str, show: bool = True) -> None:
+        if show:
+            log(line)
+        with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+
+    try:
+        with locked(run.path, wait=False):
+            _describe(device, photos, validation, model, tell)
+            inputs = _inputs_of(settings, photos, validation)
+            if resume:
+                for sentence in run_inputs.changes(run.path, inputs):
+                    tell(sentence)
+            else:
+                run_inputs.write(run.path, inputs)
+                tell(f"begins {begun}")
+            _fit(model, run, photos, measured, resume, start is not None, tell)
+    except tf.errors.OpError:
+        for folder in (photos, *validation.values()):
+            if folder.failure:
+                raise folder.failure from None
+        raise
+    tell(f"run folder: {run.path}")
+    return run
+
+
+def read_resumable(run_dir: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Read the config of a run that is to be resumed.
+
+    Args:
+        run_dir: the run folder.
+        overrides: `KEY=VALUE` each, of the keys RESUMABLE.
+
+    Raises:
+        InputError: no run folder, another key.
+    """
+    wrong = [item for item in overrides if item.partition("=")[0] not in RESUMABLE]
+    if wrong:
+        raise InputError(f"--resume lets only {' and '.join(RESUMABLE)} be set anew. Received: {wrong[0]}")
+    return toml_file.read(Run.open(run_dir).path / "config.toml", overrides)
+
+
+def _choose_device(require_gpu):
+    """Which device TensorFlow trains on, in words."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if require_gpu and not gpus:
+        raise MissingGpuError(
+            "a GPU is required and TensorFlow finds none (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
+            'install with: pip install "tensorflow[and-cuda]"'
+        )
+    return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
+
+
+def _check_memory(settings):
+    """Refuses a soft shift whose weights, of all positions for all, take more memory than there is; others need few."""
+    model = settings.model
+    if model.shift not in ("soft", "soft_fused"):
+        return
+    positions = [(model.image_size >> layer) ** 2 for layer in model.shift_layers]
+    needed = settings.training.batch_size * sum(4 * count**2 for count in positions)
+    there = total_memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
+            f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"
+        )
+
+
+def _load_start(folder, model):
+    """Gives the model the weights of another run, its discriminator's if it is of the same kind; says what it did."""
+    start = Run.open(folder)
+    start.load_weights(model.generator, start.generator_weights)
+    model.averaged_generator.set_weights(model.generator.get_weights())
+    words = f"with the weights of {folder}"
+    if not start.discriminator_weights.is_file() or start.config.discriminator != model.config.discriminator:
+        return f"{words}, the discriminator with random ones"
+    start.load_weights(model.discriminator, start.discriminator_weights)
+    return words
+
+
+def _inputs_of(settings, photos, validation):
+    """What the run trains on, to be compared when it is resumed."""
+    files = {
+        "photos": photos.paths,
+        "validation photos": [path for folder in validation.values() for path in folder.paths],
+        "masks": dataset.mask_sampler(settings).files,
+        "validation masks": dataset.mask_sampler(settings, validation=True).files,
+    }
+    return run_inputs.summarize(settings.training.seed, files)
+
+
+def _describe(device, photos, validation, model, log):
+    """Says what this run trains, on what and with what."""
+    log(f"device: {device}")
+    skipped = photos.skipped + [sentence for folder in validation.values() for sentence in folder.skipped]
+    for sentence in skipped:
+        log(f"skipped: {sentence}")
+    sets = ", ".join(f"{len(folder)} to validate with ({name})" for name, folder in validation.items())
+    log(f"photos: {len(photos)} to train on, {sets}, {len(skipped)} skipped")
+    log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
+    words = {True: "on", False: "off"}
+    log(
+        f"XLA: {words[model.jit_compile]}, precision: {keras.mixed_precision.dtype_policy().name}, "
+        f"deterministic operations: {words[is_deterministic(model.config)]}"
+    )
+
+
+def _fit(model, run, photos, validation, resume, started, log):
+    """Trains to the last epoch of the config."""
+    settings = run.config
+    steps = settings.training.steps_per_epoch
+    saved = checkpoints.Checkpoints(run, model, steps)
+    if resume:
+        saved.restore(log)
+        if settings.training.schedule == "constant":
+            model.optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
+            model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
+        checkpoints.cut_metrics(run.metrics, saved.epoch)
+    elif started:
+        saved.save(0, 0)  # else --resume could only begin with random weights
+    first, done, epochs = saved.epoch, saved.step, settings.training.epochs
+    if first >= epochs:
+        log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
+        return
+    run.write_config()
+    shown = [
+        validation,
+        callbacks.StopOnBadLoss(),
+        callbacks.Progress((epochs - first) * steps - done, epochs, log),
+        callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
+        keras.callbacks.TensorBoard(run.events, write_graph=False),
+    ]
+
+    def fit_epochs(begin, end, begun=0):
+        model.fit(
+            dataset.training_dataset(photos, settings, (begin * steps + begun) * settings.training.batch_size),
+            initial_epoch=begin,
+            epochs=end,
+            steps_per_epoch=steps - begun,
+            shuffle=False,
+            verbose=0,
+            # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
+            callbacks=[
+                *shown,
+                keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first),
+                saved,
+                stop,
+            ],
+        )
+
+    with checkpoints.StopOnSignal(saved) as stop:
+        if done:  # an epoch that was left in the middle is ended first: `fit` has one number of steps for all
+            fit_epochs(first, first + 1, done)
+            first += 1
+        if first < epochs:
+            fit_epochs(first, epochs)
