@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shiftnet_tf import FillOptions
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
 from shiftnet_tf.model_folder import ModelSpec
@@ -33,25 +34,23 @@ def parse(arguments):
 
 
 def fill(folder, image, mask):
-    """The answer of each runtime for which the folder has a file: dict of runtime to (answer, shift map or None)."""
+    """The answer of each runtime for which the folder has a file: dict of runtime to Inpainted."""
     formats = {entry.format for entry in ModelSpec.read(folder).files.values()}
     answers = {}
     for runtime, (file_format, *_) in RUNTIMES.items():
         if file_format in formats:
             with quiet_start():
-                inpainter = Inpainter(folder, runtime=runtime)
-            if "shift_map" in inpainter.entry.outputs:
-                answers[runtime] = inpainter(image, mask, return_shift_map=True, detail="model")
-            else:
-                answers[runtime] = inpainter(image, mask, detail="model"), None
+                inpainter = Inpainter.load(folder, runtime=runtime)
+            maps = "shift_map" in inpainter.model.entry.outputs
+            answers[runtime] = inpainter.inpaint(image, mask, FillOptions(detail="model"), shift_maps=maps)
     return answers
 
 
 def draw(image, mask, answers):
     """All pictures, three in a row, each with its caption."""
     hole = pixels.composite(np.full_like(image, 255), image, mask)
-    panels = {"photo": image, "hole": hole} | {NAMES[name]: answer for name, (answer, _) in answers.items()}
-    shift_maps = [shift_map for _, shift_map in answers.values() if shift_map is not None]
+    panels = {"photo": image, "hole": hole} | {NAMES[name]: answer.image for name, answer in answers.items()}
+    shift_maps = [answer.shift_maps for answer in answers.values() if answer.shift_maps]
     if shift_maps:
         panels["filled from"] = sheets.shift_map_sheet(image, mask, shift_maps[0])
     return sheets.grid(_rows([sheets.captioned(name, picture) for name, picture in panels.items()]), gap=8)

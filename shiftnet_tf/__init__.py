@@ -6,6 +6,12 @@ imported on first use (PEP 562).
 
 import importlib
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shiftnet_tf.errors import InputError
+    from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
+    from shiftnet_tf.training.shiftnet import ShiftNet
 
 __version__ = "0.1.0"
 
@@ -15,15 +21,15 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 _ROOMS = {"config", "evaluation", "export", "layers", "masks", "networks", "ops", "photos", "runtime", "training"}
 _MODULE_OF = {
+    "FillOptions": "shiftnet_tf.runtime",
     "InputError": "shiftnet_tf.errors",
     "Inpainter": "shiftnet_tf.runtime",
-    "MaskSettings": "shiftnet_tf.masks.mask_files",
     "inpaint_file": "shiftnet_tf.runtime",
     "inpaint_folder": "shiftnet_tf.runtime",
     "ShiftNet": "shiftnet_tf.training.shiftnet",
 }
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["FillOptions", "Inpainter", "InputError", "ShiftNet", "__version__", "inpaint_file", "inpaint_folder"]
 
 
 def __getattr__(name):

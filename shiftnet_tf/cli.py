@@ -2,26 +2,25 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
 from shiftnet_tf import __version__, doctor
 from shiftnet_tf.errors import InputError, MissingPackageError, check
-from shiftnet_tf.masks.mask_files import CHANNELS, MaskSettings
 from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runtime import Inpainter, inpaint_file, inpaint_folder, strategies
+from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
-from shiftnet_tf.runtime.refine import DETAILS
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.quiet import quiet_start
 
 
 def _inpaint(options):
-    settings = MaskSettings(options.invert, options.dilate, options.threshold, options.mask_channel)
     folder = Path(options.photo).is_dir()
     for given, name, fits in (
         (options.save_shift_map, "--save-shift-map", not folder),
@@ -32,7 +31,7 @@ def _inpaint(options):
         if given and not fits:
             raise InputError(f"{name} is for {'one photo, not for a folder' if folder else 'a folder of photos'}")
     if folder:
-        return _inpaint_folder(options, settings)
+        return _inpaint_folder(options)
     inpainter = _start(options)
     with _bar() as progress:
         filled = inpaint_file(
@@ -40,15 +39,13 @@ def _inpaint(options):
             options.photo,
             options.mask,
             options.output,
-            options.strategy,
-            settings,
-            options.save_shift_map,
-            _pixels(options),
-            options.detail,
-            progress,
+            options=_fill_options(options),
+            shift_map=options.save_shift_map,
+            max_pixels=_pixels(options),
+            progress=progress,
         )
-    if filled:
-        print(f"{options.output}: filled with {inpainter.path} on {_where(inpainter)}; {filled.plan}")
+    if filled.has_hole:
+        print(f"{options.output}: filled with {inpainter.model.path} on {_where(inpainter)}; {filled.plan}")
         if options.save_shift_map:
             print(f"{options.save_shift_map}: where each part of the hole came from")
     else:
@@ -64,7 +61,7 @@ def _bar():
         yield lambda share: bar.update(share - bar.n)
 
 
-def _inpaint_folder(options, settings):
+def _inpaint_folder(options):
     if len(options.mask) > 1:
         raise InputError("a folder of photos takes one --mask: a folder, or one file for all")
     inpainter = _start(options)
@@ -73,13 +70,11 @@ def _inpaint_folder(options, settings):
         options.photo,
         options.mask[0],
         options.output,
-        options.strategy,
-        settings,
-        options.suffix,
-        options.workers,
-        options.skip_existing,
-        _pixels(options),
-        options.detail,
+        options=_fill_options(options),
+        suffix=options.suffix,
+        workers=options.workers,
+        skip_existing=options.skip_existing,
+        max_pixels=_pixels(options),
     )
     counts, failed = {}, []
     with open(options.log, "a", encoding="utf-8") if options.log else contextlib.nullcontext() as log:
@@ -92,8 +87,12 @@ def _inpaint_folder(options, settings):
     for outcome in sorted(failed, key=lambda outcome: outcome.photo):
         print(f"failed: {outcome.photo}: {outcome.error}", file=sys.stderr)
     words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    print(f"{options.output}: {words} of {number} photos, with {inpainter.path} on {_where(inpainter)}")
+    print(f"{options.output}: {words} of {number} photos, with {inpainter.model.path} on {_where(inpainter)}")
     return 1 if failed else 0
+
+
+def _fill_options(options):
+    return FillOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(FillOptions)})
 
 
 def _pixels(options):
@@ -127,16 +126,16 @@ def _info(options):
     except MissingPackageError as error:
         print(f"taken here: nothing, {error}")
     else:
-        print(f"taken here: {inpainter.path.name} on {_where(inpainter)}")
+        print(f"taken here: {inpainter.model.path.name} on {_where(inpainter)}")
 
 
 def _start(options):
     with quiet_start():
-        return Inpainter(
+        return Inpainter.load(
             options.model,
-            options.runtime,
-            options.precision,
-            options.threads,
+            runtime=options.runtime,
+            precision=options.precision,
+            threads=options.threads,
             provider=options.provider,
             require_gpu=options.require_gpu,
         )
@@ -151,9 +150,23 @@ def _doctor(options):
 
 
 def _serve(options):
-    from shiftnet_tf.server.running import serve
+    from shiftnet_tf.server import Limits, serve
 
-    return serve(functools.partial(_start, options), options, options.page)
+    limits = Limits(
+        bytes=round(options.max_bytes * 1e6),
+        pixels=round(options.max_pixels * 1e6),
+        seconds=options.timeout,
+        in_flight=options.in_flight,
+    )
+    browser = options.page and not options.no_browser
+    return serve(
+        _start(options),
+        limits,
+        host=options.host,
+        port=options.port,
+        page=options.page,
+        open_browser=browser,
+    )
 
 
 _MODEL = "model folder (with spec.json), or one model file in it; default: the one that comes with shiftnet_tf"
@@ -185,27 +198,19 @@ def _add_inpaint(commands):
     )
     parser.add_argument("-o", "--output", required=True, help="file (its suffix names the format) or folder to write")
     parser.add_argument("--model", help=_MODEL)
-    parser.add_argument(
-        "--strategy",
-        choices=strategies.STRATEGIES,
-        default="auto",
-        help="what the model looks at: the whole photo (resize), each hole and its surroundings (crop), or overlapping "
-        "windows (tile); default: what fits the holes",
-    )
-    parser.add_argument(
-        "--detail",
-        choices=DETAILS,
-        default="auto",
-        help="take detail from the network (model), or copy pixels of the photo at its own resolution, guided by the "
-        "network (shift-map); default: shift-map for wide holes, model for narrow ones",
-    )
     parser.add_argument("--save-shift-map", metavar="FILE", help="picture of where each part of the hole came from")
     parser.add_argument("--max-pixels", type=float, metavar="MILLIONS", help="of a photo, at most 179 (default)")
-    group = parser.add_argument_group("how the mask is read")
-    group.add_argument("--invert", action="store_true", help="what is marked stays, all else is hole")
-    group.add_argument("--dilate", type=int, default=0, metavar="N", help="grow the hole by N pixels")
-    group.add_argument("--threshold", type=int, metavar="N", help="lighter than N is hole; default: 0, lossy files 127")
-    group.add_argument("--mask-channel", choices=CHANNELS, default="auto", help="alpha: what is opaque is hole")
+    group = parser.add_argument_group("how the hole is filled and the mask is read")
+    types = get_type_hints(FillOptions)
+    for field in dataclasses.fields(FillOptions):
+        kinds = {"help": field.metadata["help"], "default": field.default}
+        if types[field.name] is bool:
+            kinds["action"] = "store_true"
+        elif get_origin(types[field.name]) is Literal:
+            kinds["choices"] = get_args(types[field.name])
+        else:
+            kinds |= {"type": int, "metavar": "N"}
+        group.add_argument("--" + field.name.replace("_", "-"), **kinds)
     group = parser.add_argument_group("folders")
     group.add_argument("--workers", type=int, default=2, help="photos at a time; default: 2")
     group.add_argument("--skip-existing", action="store_true", help="leave alone what is there already")

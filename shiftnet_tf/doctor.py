@@ -146,9 +146,9 @@ def _file(path, entry):
 
 def _fill(runtime):
     start = time.perf_counter()
-    inpainter = Inpainter(runtime=runtime)
+    inpainter = Inpainter.load(runtime=runtime)
     loaded = time.perf_counter()
-    size = inpainter.image_size
+    size = inpainter.model.image_size
     image = np.broadcast_to(np.linspace(0, 255, size).astype(np.uint8)[:, None, None], (size, size, 3))
     mask = np.zeros((size, size), bool)
     mask[size // 3 : size // 2, size // 3 : size // 2] = True
@@ -157,6 +157,6 @@ def _fill(runtime):
         inpainter(image, mask)
         times.append(time.perf_counter())
     return (
-        f"{inpainter.path.name} on {inpainter.provider}, loaded in {loaded - start:.2f} s, first fill "
+        f"{inpainter.model.path.name} on {inpainter.provider}, loaded in {loaded - start:.2f} s, first fill "
         f"{times[1] - times[0]:.2f} s, second {times[2] - times[1]:.2f} s"
     )

@@ -13,7 +13,7 @@ from conftest import MASK, PHOTOS, ROOT
 from PIL import Image
 from test_server import Server, form
 
-from shiftnet_tf import Inpainter, inpaint_file
+from shiftnet_tf import FillOptions, Inpainter, inpaint_file
 from shiftnet_tf.runtime.strategies import STRATEGIES
 
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
@@ -32,7 +32,7 @@ for line in sys.stdin:
 
 
 def check_sizes(tmp_path, sizes):
-    inpainter = Inpainter()
+    inpainter = Inpainter.load()
     rng = np.random.default_rng(7)
     photo = Image.open(PHOTO)
     for height, width in sizes:
@@ -45,7 +45,13 @@ def check_sizes(tmp_path, sizes):
         Image.fromarray(mask).save(tmp_path / "mask.png")
         before = np.array(picture)
         for strategy in STRATEGIES:
-            assert inpaint_file(inpainter, tmp_path / "photo.png", tmp_path / "mask.png", tmp_path / "o.png", strategy)
+            assert inpaint_file(
+                inpainter,
+                tmp_path / "photo.png",
+                tmp_path / "mask.png",
+                tmp_path / "o.png",
+                options=FillOptions(strategy=strategy),
+            ).has_hole
             with Image.open(tmp_path / "o.png") as out:
                 after = np.array(out)
             np.testing.assert_array_equal(after[mask == 0], before[mask == 0], err_msg=f"{height}x{width} {strategy}")

@@ -19,7 +19,7 @@ def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
 def test_inpaint(small_model, tmp_path, capsys, photo):
     assert inpaint(small_model, tmp_path / "out.png") == 0
     assert "filled with" in capsys.readouterr().out
-    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), Inpainter(small_model)(*photo))
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), Inpainter.load(small_model)(*photo))
 
 
 def test_runtime_and_threads(small_model, tmp_path, capsys):
@@ -32,9 +32,9 @@ def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix
     sheet = tmp_path / f"map{suffix}"
     assert inpaint(small_model, tmp_path / "out.png", PHOTO, MASK, "--save-shift-map", str(sheet)) == 0
     assert f"{sheet}: where each part of the hole came from" in capsys.readouterr().out
-    inpainted, shift_maps = Inpainter(small_model)(*photo, return_shift_map=True)
-    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainted)
-    expected = sheets.shift_map_sheet(*photo, shift_maps)
+    answer = Inpainter.load(small_model).inpaint(*photo, shift_maps=True)
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), answer.image)
+    expected = sheets.shift_map_sheet(*photo, answer.shift_maps)
     difference = np.abs(image_files.read_image(sheet).astype(int) - expected)
     assert difference.mean() < (6 if suffix == ".jpg" else 1e-9)
 

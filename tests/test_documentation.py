@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from shiftnet_tf import FillOptions
+
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 MODULES = [
@@ -52,7 +54,7 @@ def test_the_runtime_example(small_model, tmp_path, monkeypatch, photo):
     Image.fromarray(image).save("photos/a.jpg", quality=95)
     Image.fromarray(mask * 255).save("mask.png")
     exec(re.findall(r"```python\n(.*?)```", PAGES["run.md"], flags=re.DOTALL)[0], {})
-    expected = Inpainter(small_model)(np.array(Image.open("photo.jpg")), mask)
+    expected = Inpainter.load(small_model)(np.array(Image.open("photo.jpg")), mask)
     np.testing.assert_array_equal(np.array(Image.open("out.png")), expected)
     assert Image.open("out.jpg").size == Image.open("filled/a.jpg").size == (530, 384)
 
@@ -153,5 +155,5 @@ def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_
     arguments = [sys.executable, ROOT / "docs" / "edge_device.py", model, "photo.npy", "mask.npy", "out.npy"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "first picture after" in done.stdout, done.stderr
-    expected = Inpainter(model)(images[0], masks[0, ..., 0], detail="model")
+    expected = Inpainter.load(model)(images[0], masks[0, ..., 0], FillOptions(detail="model"))
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)

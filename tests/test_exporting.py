@@ -285,8 +285,8 @@ def test_lower_precisions(wide_run, hundred_photos, tmp_path, script, name, prec
     assert measured["psnr_drop"] <= 0.2 and measured["equal_shifts"] > 0.5
     assert measured["psnr_to_keras"] > 30 and 0 < measured["mean_difference"] < 5
     runtime = {".onnx": "onnxruntime", ".tflite": "litert"}[tmp_path.joinpath(name).suffix]
-    assert Inpainter(tmp_path, runtime=runtime).entry == whole
-    assert Inpainter(tmp_path, runtime=runtime, precision=precision).entry == entry
+    assert Inpainter.load(tmp_path, runtime=runtime).model.entry == whole
+    assert Inpainter.load(tmp_path, runtime=runtime, precision=precision).model.entry == entry
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from conftest import MASK, PHOTOS, says
 from PIL import Image
 
-from shiftnet_tf import Inpainter, inpaint_file, inpaint_folder
+from shiftnet_tf import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.runtime.folders import pair
@@ -53,7 +53,7 @@ def test_the_command_goes_on_after_bad_files_and_lists_them(folders, tmp_path, c
     lines = {json.loads(line)["photo"]: json.loads(line) for line in log.read_text().splitlines()}
     assert len(lines) == 4 and lines[str(photos / "a.jpg")]["status"] == "filled"
     assert "window" in lines[str(photos / "a.jpg")]["plan"] and lines[str(photos / "broken.jpg")]["error"]
-    inpaint_file(Inpainter(), photos / "a.jpg", masks / "a.png", tmp_path / "alone.jpg")
+    inpaint_file(Inpainter.load(), photos / "a.jpg", masks / "a.png", tmp_path / "alone.jpg")
     assert (tmp_path / "alone.jpg").read_bytes() == (out / "a.jpg").read_bytes()
 
     (photos / "broken.jpg").unlink()
@@ -81,7 +81,9 @@ def test_many_workers_give_the_bytes_of_one(folders, tmp_path):
     results = {}
     for workers in (1, 8):
         out = tmp_path / f"out{workers}"
-        number, outcomes = inpaint_folder(Inpainter(), photos, MASK, out, workers=workers, detail="model")
+        number, outcomes = inpaint_folder(
+            Inpainter.load(), photos, MASK, out, workers=workers, options=FillOptions(detail="model")
+        )
         assert number == 16 and sorted(outcome.status for outcome in outcomes) == ["failed"] + ["filled"] * 15
         results[workers] = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     assert results[1] == results[8] and len(set(results[1].values())) == 15
@@ -91,7 +93,9 @@ def test_whoever_stops_listening_stops_the_work(folders, tmp_path):
     photos, _ = folders
     for i in range(20):
         Image.open(photos / "a.jpg").save(photos / f"{i:02}.png")
-    number, outcomes = inpaint_folder(Inpainter(), photos, MASK, tmp_path / "out", workers=1, detail="model")
+    number, outcomes = inpaint_folder(
+        Inpainter.load(), photos, MASK, tmp_path / "out", workers=1, options=FillOptions(detail="model")
+    )
     next(outcomes)
     outcomes.close()
     assert number == 24 and len(list((tmp_path / "out").rglob("*.*"))) < 6
@@ -155,7 +159,9 @@ def test_results_and_masks_below_the_photos_are_no_photos(folders, tmp_path):
     photos, masks = folders
     masks = masks.rename(photos / "masks")
     for _ in range(2):
-        number, outcomes = inpaint_folder(Inpainter(), photos, masks, photos / "filled", detail="model")
+        number, outcomes = inpaint_folder(
+            Inpainter.load(), photos, masks, photos / "filled", options=FillOptions(detail="model")
+        )
         assert number == 4 and sorted(outcome.status for outcome in outcomes) == [
             "failed",
             "failed",

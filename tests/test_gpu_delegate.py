@@ -24,7 +24,7 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
     refused = " ".join(mobile_gpu.refused(tmp_path / "model.tflite"))
     assert all(operation in refused for operation in ("ARG_MAX", "GATHER", "L2_NORMALIZATION", "MEAN"))
     images, masks = parity.sample_pairs(PHOTOS / "test", 64, 3)
-    plain, mobile = (Inpainter(tmp_path / f"{file}.tflite") for file in ("model", name))
+    plain, mobile = (Inpainter.load(tmp_path / f"{file}.tflite") for file in ("model", name))
     for image, mask in zip(images, masks[..., 0]):
         difference = np.abs(plain(image, mask).astype(int) - mobile(image, mask))
         assert difference.max() <= (1 if precision == "float32" else 8)
@@ -33,7 +33,7 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
 def test_a_folder_is_run_by_its_default_profile(export, small_run, tmp_path):
     for more in (["--profile", "mobile-gpu"], []):
         assert export([str(small_run), "--out", str(tmp_path), *more]) == 0
-    assert Inpainter(tmp_path).path.name == "model.tflite"
+    assert Inpainter.load(tmp_path).model.path.name == "model.tflite"
 
 
 def test_a_network_that_a_gpu_cannot_run_is_refused(export, train, tmp_path, capsys):

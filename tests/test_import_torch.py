@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_script, says
 
-from shiftnet_tf import Inpainter
+from shiftnet_tf import FillOptions, Inpainter
 from shiftnet_tf.export import graph
 from shiftnet_tf.networks import from_torch
 from shiftnet_tf.photos import pixels
@@ -41,7 +41,12 @@ def check_the_recorded_picture(run, models, reference):
     expected = expected["inpainted_image"].numpy()[0].astype(int)
     for name, runtime in (("export_onnx", "onnxruntime"), ("export_tflite", "litert")):
         assert load_script(f"export/{name}").main([str(run), "--out", str(models)]) == 0
-        off = np.abs(Inpainter(models, runtime)(picture, hole, detail="model") - expected).max(axis=-1) > 1
+        off = (
+            np.abs(Inpainter.load(models, runtime=runtime)(picture, hole, FillOptions(detail="model")) - expected).max(
+                axis=-1
+            )
+            > 1
+        )
         assert off[hole != 0].mean() <= 0.001
 
 

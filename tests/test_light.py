@@ -45,7 +45,7 @@ def test_a_missing_runtime_is_one_sentence_with_the_pip_line(small_model, tmp_pa
     for name in ("spec.json", "model.onnx"):
         (tmp_path / "one" / name).write_bytes((small_model / name).read_bytes())
     code = "from shiftnet_tf import Inpainter\nfrom shiftnet_tf.system.command import command\n"
-    code += f"raise SystemExit(command(lambda arguments: Inpainter({str(tmp_path / 'one')!r}) and 0)())"
+    code += f"raise SystemExit(command(lambda arguments: Inpainter.load({str(tmp_path / 'one')!r}) and 0)())"
     result = run(code, blocked=("onnxruntime", "ai_edge_litert", "tensorflow"))
     assert result.returncode == 2 and "pip install onnxruntime" in result.stderr and result.stderr.count("\n") == 1
 

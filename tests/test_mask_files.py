@@ -56,9 +56,9 @@ def test_a_photo_with_a_part_erased_needs_to_be_told_so(save):
     photo = np.random.default_rng(0).integers(0, 256, (*SHAPE, 4), dtype=np.uint8)
     photo[..., 3] = np.where(hole(BOX), 0, 255)
     path = save("erased.png", photo)
-    with pytest.raises(InputError, match="transparent pixels and several colours.*channel alpha"):
+    with pytest.raises(InputError, match="transparent pixels and several colours.*mask from alpha"):
         read_hole([path], SHAPE)
-    np.testing.assert_array_equal(read_hole([path], SHAPE, MaskSettings(invert=True, channel="alpha")), hole(BOX))
+    np.testing.assert_array_equal(read_hole([path], SHAPE, MaskSettings(invert=True, mask_from="alpha")), hole(BOX))
 
 
 def test_threshold(save):
@@ -159,7 +159,7 @@ def test_masks_of_another_size(save):
         ({"dilate": -1}, "`dilate` must be a whole number of pixels from 0 to 1000"),
         ({"dilate": 2.5}, "`dilate`"),
         ({"threshold": 256}, "`threshold` must be a whole number from 0 to 255"),
-        ({"channel": "red"}, "`channel` must be one of auto, color, alpha"),
+        ({"mask_from": "red"}, "`mask_from` must be one of auto, color, alpha"),
         ({"invert": "yes"}, "`invert` must be true or false"),
     ],
 )

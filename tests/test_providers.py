@@ -61,12 +61,12 @@ def arguments(out, *more):
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_auto_says_what_is_missing_and_runs_on_the_cpu(package_with_cuda, caplog):
     with caplog.at_level(logging.WARNING, "shiftnet_tf"):
-        inpainter = Inpainter(runtime="onnxruntime")
+        inpainter = Inpainter.load(runtime="onnxruntime")
     assert inpainter.provider == "CPUExecutionProvider"
     message = f"the provider cuda does not load: the library {ABSENT} is missing; running on the CPU instead"
     assert caplog.messages == [message]
     caplog.clear()
-    assert Inpainter(runtime="onnxruntime", provider="cpu").provider == "CPUExecutionProvider"
+    assert Inpainter.load(runtime="onnxruntime", provider="cpu").provider == "CPUExecutionProvider"
     assert not caplog.messages
 
 
@@ -108,35 +108,35 @@ def test_a_package_without_gpu(tmp_path, capsys):
 )
 def test_a_provider_that_a_runtime_cannot_take(runtime, provider, message):
     with pytest.raises(InputError, match=message) as caught:
-        Inpainter(runtime=runtime, provider=provider)
+        Inpainter.load(runtime=runtime, provider=provider)
     assert not isinstance(caught.value, MissingGpuError)
 
 
 def test_the_cpu_and_a_required_gpu_are_a_contradiction():
     for runtime in ("onnxruntime", "litert"):
         with pytest.raises(InputError, match="a GPU is required and the provider is cpu"):
-            Inpainter(runtime=runtime, provider="cpu", require_gpu=True)
+            Inpainter.load(runtime=runtime, provider="cpu", require_gpu=True)
 
 
 def test_tensorflow_on_a_machine_without_gpu(small_model):
-    assert Inpainter(small_model, "tensorflow").provider == "CPU (TensorFlow)"
-    assert Inpainter(small_model, "tensorflow", provider="cpu").provider == "CPU (TensorFlow)"
+    assert Inpainter.load(small_model, runtime="tensorflow").provider == "CPU (TensorFlow)"
+    assert Inpainter.load(small_model, runtime="tensorflow", provider="cpu").provider == "CPU (TensorFlow)"
     for choice in ({"provider": "gpu"}, {"require_gpu": True}):
         with pytest.raises(MissingGpuError, match="TensorFlow finds no GPU"):
-            Inpainter(small_model, "tensorflow", **choice)
+            Inpainter.load(small_model, runtime="tensorflow", **choice)
     with pytest.raises(InputError, match="tensorflow can take auto, gpu, cpu here. Received: 'cuda'"):
-        Inpainter(small_model, "tensorflow", provider="cuda")
+        Inpainter.load(small_model, runtime="tensorflow", provider="cuda")
 
 
 def test_litert_runs_on_xnnpack_as_it_says():
-    inpainter = Inpainter(runtime="litert")
+    inpainter = Inpainter.load(runtime="litert")
     assert inpainter.provider == "CPU (XNNPACK)"
     operations = inpainter._backend._interpreter._get_ops_details()
     assert any(operation["op_name"] == "DELEGATE" for operation in operations)
 
 
 def test_where_cuda_loads(fake_session, caplog):
-    inpainter = Inpainter(runtime="onnxruntime", require_gpu=True)
+    inpainter = Inpainter.load(runtime="onnxruntime", require_gpu=True)
     assert inpainter.provider == CUDA and inpainter._backend.batch_sizes == (1, 2, 4, 8)
     assert fake_session == [{CUDA: {"cudnn_conv_algo_search": "HEURISTIC"}, "CPUExecutionProvider": {}}]
     assert not caplog.messages
@@ -146,13 +146,13 @@ def test_options_of_tensorrt(fake_session, monkeypatch, tmp_path):
     available = ["TensorrtExecutionProvider", *onnxruntime.get_available_providers()]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert Inpainter(runtime="onnxruntime").provider == CUDA  # auto builds no engine
-    inpainter = Inpainter(runtime="onnxruntime", provider="tensorrt")
+    assert Inpainter.load(runtime="onnxruntime").provider == CUDA  # auto builds no engine
+    inpainter = Inpainter.load(runtime="onnxruntime", provider="tensorrt")
     assert list(fake_session[-1]) == ["TensorrtExecutionProvider", CUDA, "CPUExecutionProvider"]
     options = fake_session[-1]["TensorrtExecutionProvider"]
     folder = Path(options.pop("trt_engine_cache_path"))
     assert folder.is_dir() and folder.is_relative_to(tmp_path / "cache" / "shiftnet_tf")
-    assert onnxruntime.__version__ in folder.name and inpainter.entry.sha256[:16] in folder.name
+    assert onnxruntime.__version__ in folder.name and inpainter.model.entry.sha256[:16] in folder.name
     assert options == {
         "trt_engine_cache_enable": True,
         "trt_profile_min_shapes": "image:1x256x256x3,mask:1x256x256x1",
@@ -172,17 +172,17 @@ def test_a_provider_that_throws(package_with_cuda, monkeypatch, caplog):
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
     monkeypatch.setattr(providers, "_missing_library", lambda *_: "")
-    assert Inpainter(runtime="onnxruntime").provider == "CPUExecutionProvider"
+    assert Inpainter.load(runtime="onnxruntime").provider == "CPUExecutionProvider"
     assert "CUDA failure 100: no CUDA-capable device is detected; running on the CPU" in caplog.messages[0]
     with pytest.raises(MissingGpuError, match="no CUDA-capable device is detected; "):
-        Inpainter(runtime="onnxruntime", require_gpu=True)
+        Inpainter.load(runtime="onnxruntime", require_gpu=True)
 
 
 def test_two_packages_at_once_are_said(monkeypatch, caplog):
     assert providers.conflict() == ""
     versions = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
     monkeypatch.setattr(providers, "version", versions.get)
-    Inpainter(runtime="onnxruntime")
+    Inpainter.load(runtime="onnxruntime")
     assert "onnxruntime and onnxruntime-gpu are installed at once" in caplog.messages[0]
     assert "pip uninstall onnxruntime onnxruntime-gpu" in caplog.messages[0]
 
@@ -190,6 +190,6 @@ def test_two_packages_at_once_are_said(monkeypatch, caplog):
 @pytest.mark.parametrize("runtime, name", [("onnxruntime", "ONNX Runtime"), ("litert", "LiteRT")])
 def test_a_run_that_fails_is_a_sentence(runtime, name):
     """As where a GPU's memory is at its end; here by pictures of a size that the file does not take."""
-    backend = Inpainter(runtime=runtime)._backend
+    backend = Inpainter.load(runtime=runtime)._backend
     with pytest.raises(ShiftNetError, match=f"{name} failed on a batch of 2: "):
         backend(np.zeros((2, 9, 9, 3), np.uint8), np.zeros((2, 9, 9, 1), np.uint8))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shiftnet_tf import Inpainter, model_folder
+from shiftnet_tf import FillOptions, Inpainter, model_folder
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.photos.windows import Window
@@ -19,7 +19,7 @@ RUNTIMES = list(backends.RUNTIMES)
 
 @pytest.fixture(scope="module")
 def inpainter(small_model):
-    return Inpainter(small_model)
+    return Inpainter.load(small_model)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def random_photo(height, width, seed=0):
 @pytest.mark.parametrize("size", [(64, 64), (667, 1000), (64, 40), (3, 3), (1, 300)])
 def test_known_pixels_are_bit_for_bit_those_of_the_photo(small_model, runtime, size):
     image, mask = random_photo(*size)
-    inpainted = Inpainter(small_model, runtime)(image, mask)
+    inpainted = Inpainter.load(small_model, runtime=runtime)(image, mask)
     assert inpainted.shape == image.shape and inpainted.dtype == np.uint8
     np.testing.assert_array_equal(inpainted[mask == 0], image[mask == 0])
     if min(size) > 3:
@@ -51,12 +51,12 @@ def test_what_lies_under_the_mask_changes_no_byte(small_model, runtime):
     """Shows 7, at 1000x667."""
     image, mask = random_photo(667, 1000)
     noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
-    run = Inpainter(small_model, runtime)
+    run = Inpainter.load(small_model, runtime=runtime)
     np.testing.assert_array_equal(run(image, mask), run(pixels.composite(noise, image, mask), mask))
 
 
 def test_the_runtimes_give_the_same_picture(small_model, photo):
-    answers = [Inpainter(small_model, runtime)(*photo).astype(int) for runtime in RUNTIMES]
+    answers = [Inpainter.load(small_model, runtime=runtime)(*photo).astype(int) for runtime in RUNTIMES]
     for answer in answers[1:]:
         assert (np.abs(answer - answers[0]) > 1).mean() < 0.001
 
@@ -76,20 +76,20 @@ def test_an_empty_mask_gives_a_copy(inpainter):
 
 
 def test_shift_map(inpainter, photo):
-    _, [(window, shift_map)] = inpainter(*photo, "resize", return_shift_map=True, detail="model")
+    options = {name: FillOptions(strategy=name, detail="model") for name in ("resize", "tile", "crop")}
+    [(window, shift_map)] = inpainter.inpaint(*photo, options["resize"], shift_maps=True).shift_maps
     assert window == Window(0, 0, 384, 530)
     assert shift_map.shape == (8, 8) and shift_map.dtype == np.int32 and (shift_map >= 0).any()
-    _, shift_maps = inpainter(*photo, "tile", return_shift_map=True, detail="model")
+    shift_maps = inpainter.inpaint(*photo, options["tile"], shift_maps=True).shift_maps
     assert len(shift_maps) > 1 and all((shift_map >= 0).any() for _, shift_map in shift_maps)
-    _, shift_maps = inpainter(
-        *photo, "crop", return_shift_map=True, detail="model"
-    )  # of the crop, not of the wider look
+    shift_maps = inpainter.inpaint(*photo, options["crop"], shift_maps=True).shift_maps  # not of the wider look
     assert len(shift_maps) == 1
 
 
 def test_the_shift_map_of_copied_pixels_says_where_they_came_from(inpainter, photo):
     image, mask = photo
-    out, [(window, shift_map)] = inpainter(image, mask, return_shift_map=True)
+    answer = inpainter.inpaint(image, mask, shift_maps=True)
+    [(window, shift_map)] = answer.shift_maps
     assert shift_map.shape == (window.height, window.width) and shift_map.dtype == np.int32
     filled = np.zeros(mask.shape, bool)
     filled[window.slices] = shift_map >= 0
@@ -97,7 +97,7 @@ def test_the_shift_map_of_copied_pixels_says_where_they_came_from(inpainter, pho
     rows, columns = np.divmod(shift_map[shift_map >= 0], window.width)
     rows, columns = rows + window.top, columns + window.left
     assert not mask[rows, columns].any()
-    difference = np.abs(out[filled].astype(int) - image[rows, columns])  # but for the blend
+    difference = np.abs(answer.image[filled].astype(int) - image[rows, columns])  # but for the blend
     assert np.median(difference) < 12
 
 
@@ -119,50 +119,50 @@ def test_arrays_that_are_refused(inpainter, image, mask, message):
 
 
 def test_the_first_installed_runtime_is_taken(small_model, monkeypatch):
-    assert Inpainter(small_model).runtime == "onnxruntime"
+    assert Inpainter.load(small_model).runtime == "onnxruntime"
     monkeypatch.setattr(backends, "installed", lambda: ["litert", "tensorflow"])
-    assert Inpainter(small_model).runtime == "litert"
+    assert Inpainter.load(small_model).runtime == "litert"
     monkeypatch.setattr(backends, "installed", lambda: [])
     message = "no installed runtime .*pip install onnxruntime or pip install ai-edge-litert or pip install tensorflow"
     with pytest.raises(MissingPackageError, match=message):
-        Inpainter(small_model)
+        Inpainter.load(small_model)
 
 
 def test_one_file_of_a_folder(small_model):
-    assert Inpainter(small_model / "model.tflite").runtime == "litert"
-    assert Inpainter(small_model / "saved_model").runtime == "tensorflow"
+    assert Inpainter.load(small_model / "model.tflite").runtime == "litert"
+    assert Inpainter.load(small_model / "saved_model").runtime == "tensorflow"
     with pytest.raises(InputError, match="the model has no onnx file for onnxruntime, only tflite"):
-        Inpainter(small_model / "model.tflite", runtime="onnxruntime")
+        Inpainter.load(small_model / "model.tflite", runtime="onnxruntime")
 
 
 def test_choices_that_cannot_be(small_model, tmp_path):
     with pytest.raises(InputError, match="`runtime` must be one of onnxruntime, litert, tensorflow. Received: 'tpu'"):
-        Inpainter(small_model, runtime="tpu")
+        Inpainter.load(small_model, runtime="tpu")
     with pytest.raises(InputError, match="lists no file of precision int4, only"):
-        Inpainter(small_model, precision="int4")
+        Inpainter.load(small_model, precision="int4")
     with pytest.raises(InputError, match="the model does not exist"):
-        Inpainter(tmp_path / "absent")
+        Inpainter.load(tmp_path / "absent")
     with pytest.raises(InputError, match="no model folder .it has no spec.json."):
-        Inpainter(tmp_path)
+        Inpainter.load(tmp_path)
 
 
 def test_a_file_that_is_not_the_one_exported(model_copy):
     with open(model_copy / "model.onnx", "ab") as file:
         file.write(b"x")
     with pytest.raises(InputError, match="is not the file that was exported"):
-        Inpainter(model_copy)
+        Inpainter.load(model_copy)
     (model_copy / "model.onnx").unlink()
     with pytest.raises(InputError, match="lists model.onnx, which is not there"):
-        Inpainter(model_copy)
+        Inpainter.load(model_copy)
     (model_copy / "saved_model" / "more").touch()
     with pytest.raises(InputError, match="is not the file that was exported"):
-        Inpainter(model_copy, runtime="tensorflow")
+        Inpainter.load(model_copy, runtime="tensorflow")
 
 
 def test_a_file_that_is_not_listed(model_copy):
     shutil.copy(model_copy / "model.onnx", model_copy / "other.onnx")
     with pytest.raises(InputError, match="lists no other.onnx, only"):
-        Inpainter(model_copy / "other.onnx")
+        Inpainter.load(model_copy / "other.onnx")
 
 
 @pytest.mark.parametrize("runtime, name", [("onnxruntime", "model.onnx"), ("litert", "model.tflite")])
@@ -172,7 +172,7 @@ def test_a_damaged_file_with_a_matching_spec(model_copy, runtime, name):
     entry = dataclasses.replace(spec.files[name], sha256=model_folder.sha256(model_copy / name))
     dataclasses.replace(spec, files={name: entry}).write(model_copy)
     with pytest.raises(InputError, match="cannot load"):
-        Inpainter(model_copy)
+        Inpainter.load(model_copy)
 
 
 def test_a_newer_or_damaged_spec(model_copy):
@@ -180,11 +180,11 @@ def test_a_newer_or_damaged_spec(model_copy):
     values = json.loads(path.read_text())
     path.write_text(json.dumps(values | {"format_version": 2}))
     with pytest.raises(InputError, match="format version 2, newer than the 1"):
-        Inpainter(model_copy)
+        Inpainter.load(model_copy)
     for text in ("{", "[]", "{}", json.dumps(values | {"files": 3}), json.dumps(values | {"surplus": 3})):
         path.write_text(text)
         with pytest.raises(InputError, match="is damaged"):
-            Inpainter(model_copy)
+            Inpainter.load(model_copy)
 
 
 def test_a_spec_with_values_of_another_kind(model_copy):
@@ -202,14 +202,14 @@ def test_a_spec_with_values_of_another_kind(model_copy):
     for change in wrong:
         path.write_text(json.dumps(values | {"files": {"model.onnx": entry | change}}))
         with pytest.raises(InputError, match="is damaged"):
-            Inpainter(model_copy)
+            Inpainter.load(model_copy)
     for change in ({"masks": []}, {"image_size": None}, {"versions": 3}, {"weights_sha256": None}):
         path.write_text(json.dumps(values | change))
         with pytest.raises(InputError, match="is damaged"):
-            Inpainter(model_copy)
+            Inpainter.load(model_copy)
     path.write_text(json.dumps(values | {"files": {}}))
     with pytest.raises(InputError, match="lists no model file"):
-        Inpainter(model_copy)
+        Inpainter.load(model_copy)
 
 
 def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
@@ -220,8 +220,8 @@ def test_the_trainings_size_and_the_most_precise_file_come_first(model_copy):
         spec.files[name] = dataclasses.replace(entry, **change)
     files = dict(sorted(spec.files.items()))  # a.onnx and b.onnx before model.onnx
     dataclasses.replace(spec, files=files).write(model_copy)
-    assert Inpainter(model_copy).path.name == "model.onnx"
-    assert Inpainter(model_copy, precision="int8").path.name == "b.onnx"
+    assert Inpainter.load(model_copy).model.path.name == "model.onnx"
+    assert Inpainter.load(model_copy, precision="int8").model.path.name == "b.onnx"
 
 
 def test_a_file_for_one_kind_of_device_is_taken_only_by_its_name(model_copy):
@@ -229,8 +229,8 @@ def test_a_file_for_one_kind_of_device_is_taken_only_by_its_name(model_copy):
     shutil.copy(model_copy / "model.tflite", model_copy / "a.tflite")
     entry = dataclasses.replace(spec.files["model.tflite"], profile="mobile-gpu")
     dataclasses.replace(spec, files={"a.tflite": entry, **spec.files}).write(model_copy)
-    assert Inpainter(model_copy, "litert").path.name == "model.tflite"
-    assert Inpainter(model_copy / "a.tflite").path.name == "a.tflite"
+    assert Inpainter.load(model_copy, runtime="litert").model.path.name == "model.tflite"
+    assert Inpainter.load(model_copy / "a.tflite").model.path.name == "a.tflite"
 
 
 def test_a_precision_that_the_runtime_has_no_file_of(model_copy):
@@ -238,33 +238,35 @@ def test_a_precision_that_the_runtime_has_no_file_of(model_copy):
     shutil.copy(model_copy / "model.tflite", model_copy / "dynamic.tflite")
     files = spec.files | {"dynamic.tflite": dataclasses.replace(spec.files["model.tflite"], precision="dynamic")}
     dataclasses.replace(spec, files=files).write(model_copy)
-    assert Inpainter(model_copy, "litert", "dynamic").path.name == "dynamic.tflite"
+    assert Inpainter.load(model_copy, runtime="litert", precision="dynamic").model.path.name == "dynamic.tflite"
     message = "onnxruntime cannot run precision dynamic of this model, only float32: .* lists dynamic as tflite"
     with pytest.raises(InputError, match=message):
-        Inpainter(model_copy, "onnxruntime", "dynamic")
+        Inpainter.load(model_copy, runtime="onnxruntime", precision="dynamic")
     with pytest.raises(InputError, match=r"lists no file of precision int8, only .*dynamic.tflite \(dynamic\)"):
-        Inpainter(model_copy, precision="int8")
+        Inpainter.load(model_copy, precision="int8")
 
 
 def test_a_mask_that_touches_every_pixel_of_the_model_is_refused(inpainter):
     image, mask = np.zeros((640, 640, 3), np.uint8), np.zeros((640, 640), np.uint8)
     mask[::8, ::8] = 1
     with pytest.raises(InputError, match="scaled to the model's 64x64, the mask touches every pixel"):
-        inpainter(image, mask, "resize")
+        inpainter(image, mask, FillOptions(strategy="resize"))
     assert (inpainter(image, mask)[mask == 0] == 0).all()  # in smaller windows there is something known
 
 
 @pytest.mark.parametrize("threads", [0, -1, 10**9])
 def test_threads_out_of_range(small_model, threads):
     with pytest.raises(InputError, match="`threads` must be from 1 to 256"):
-        Inpainter(small_model, threads=threads)
+        Inpainter.load(small_model, threads=threads)
 
 
 def test_many_threads_make_and_use_inpainters(small_model, photo):
-    expected = Inpainter(small_model, "litert")(*photo)
-    shared = Inpainter(small_model, "litert")
+    expected = Inpainter.load(small_model, runtime="litert")(*photo)
+    shared = Inpainter.load(small_model, runtime="litert")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda i: (shared if i % 2 else Inpainter(small_model, "litert"))(*photo), range(24)))
+        answers = list(
+            pool.map(lambda i: (shared if i % 2 else Inpainter.load(small_model, runtime="litert"))(*photo), range(24))
+        )
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 
@@ -272,5 +274,5 @@ def test_inpaint_file_is_the_same_as_arrays(inpainter, photo, tmp_path):
     image, mask = photo
     image_files.write_image(tmp_path / "photo.png", image)
     image_files.write_image(tmp_path / "mask.png", np.repeat(mask[..., None] * 255, 3, -1).astype(np.uint8))
-    assert inpaint_file(inpainter, tmp_path / "photo.png", tmp_path / "mask.png", tmp_path / "out.png")
+    assert inpaint_file(inpainter, tmp_path / "photo.png", tmp_path / "mask.png", tmp_path / "out.png").has_hole
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), inpainter(image, mask))

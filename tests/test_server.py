@@ -17,12 +17,13 @@ import pytest
 from conftest import MASK, PHOTOS
 from PIL import Image
 
-from shiftnet_tf import Inpainter, inpaint_file
+from shiftnet_tf import FillOptions, Inpainter, inpaint_file
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.batching import GroupedBackend
+from shiftnet_tf.runtime.inpainter import ModelFile
 
 pytest.importorskip("fastapi")
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"
@@ -94,17 +95,17 @@ def test_the_same_bytes_through_command_python_form_and_json(server, tmp_path, c
         json_body = json.dumps(values | options), {"Content-Type": "application/json"}
         status, content, _ = server.ask("/v1/inpaint", *json_body)
         assert status == 200 and base64.b64decode(json.loads(content)["image"]) == out.read_bytes()
-    inpaint_file(Inpainter(), PHOTO, MASK, tmp_path / "c.jpg")
+    inpaint_file(Inpainter.load(), PHOTO, MASK, tmp_path / "c.jpg")
     assert (tmp_path / "c.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
     picture = np.asarray(Image.open(PHOTO).convert("RGB"))
-    of_array = Inpainter()(picture, np.asarray(Image.open(MASK).convert("L")), detail="shift-map")
+    of_array = Inpainter.load()(picture, np.asarray(Image.open(MASK).convert("L")), FillOptions(detail="shift-map"))
     assert np.array_equal(of_array, Image.open(tmp_path / "d.png"))
 
 
 def test_masks_as_shapes_and_several(server, tmp_path):
     shapes = {"boxes": [[40, 50, 120, 130]], "strokes": [{"points": [[300, 200], [340, 260]], "width": 20}]}
     (tmp_path / "m.json").write_text(json.dumps(shapes))
-    inpaint_file(Inpainter(), PHOTO, [tmp_path / "m.json", MASK], tmp_path / "out.jpg")
+    inpaint_file(Inpainter.load(), PHOTO, [tmp_path / "m.json", MASK], tmp_path / "out.jpg")
     photo = PHOTO.read_bytes()
     status, content, _ = server.ask(
         "/v1/inpaint", *form(image=photo, mask=[json.dumps(shapes).encode(), MASK.read_bytes()])
@@ -134,36 +135,44 @@ def test_bad_requests_are_said_in_a_sentence(server):
     full = io.BytesIO()
     Image.new("L", (530, 384), 255).save(full, "PNG")
     for fields, message in (
-        ({"image": photo}, "send `mask` 1 to 16 times"),
-        ({"mask": mask}, "send `image` once"),
-        ({"image": [photo, photo], "mask": mask}, "send `image` once"),
+        ({"image": photo}, "`mask` is missing"),
+        ({"mask": mask}, "`image` is missing"),
+        ({"image": [photo, photo], "mask": mask}, "exactly one `image` is required"),
         ({"image": photo[:5000], "mask": mask}, "the photo is damaged"),
         ({"image": b"no photo", "mask": mask}, "no picture that Pillow can read"),
         ({"image": photo, "mask": photo[:99]}, "the mask is"),
         ({"image": photo, "mask": full.getvalue()}, "covers the whole photo"),
         ({"image": photo, "mask": b'{"boxes": [[1]]}'}, "boxes[0]"),
-        ({"image": photo, "mask": mask, "strategy": "best"}, "`strategy` must be one of"),
-        ({"image": photo, "mask": mask, "detail": "best"}, "`detail` must be one of auto, model, shift-map"),
+        (
+            {"image": photo, "mask": mask, "strategy": "best"},
+            "`strategy`: should be 'auto', 'resize', 'crop' or 'tile'. Received: 'best'",
+        ),
+        (
+            {"image": photo, "mask": mask, "detail": "best"},
+            "`detail`: should be 'auto', 'model' or 'shift-map'. Received: 'best'",
+        ),
         ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be one such as png"),
-        ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate`: should be a valid integer"),
         ({"image": photo, "mask": mask, "dilate": "99999"}, "`dilate` must be a whole number"),
-        ({"image": photo, "mask": mask, "dilate": " " * 12 + "x"}, "`dilate` must be a whole number"),
+        ({"image": photo, "mask": mask, "dilate": " " * 12 + "x"}, "`dilate`: should be a valid integer"),
         ({"image": photo, "mask": mask, "dilate": "5" * 20}, "`dilate` must be a whole number"),
-        ({"image": photo, "mask": mask, "invert": "perhaps"}, "`invert` must be true or false"),
+        ({"image": photo, "mask": mask, "invert": "perhaps"}, "`invert`: should be a valid boolean"),
         ({"image": photo, "mask": mask, "size": "3"}, "unknown field 'size'"),
         ({"image": photo, "mask": mask, "strategy": b"crop"}, "must not be a file"),
     ):
         assert message in error(server.ask("/v1/inpaint", *form(**fields)), 422), fields
     kind = {"Content-Type": "application/json"}
     for body, message in (
-        (b"{", "this is no JSON"),
+        (b"{", "invalid JSON"),
         (b"[]", "must be an object"),
-        (b'{"image": 3, "mask": 4}', "`image` must be a file in base64"),
-        (b'{"image": "%%%", "mask": ""}', "`image` must be a file in base64"),
+        (b'{"image": 3, "mask": 4}', "`image`: must be a file in base64"),
+        (b'{"image": "%%%", "mask": ""}', "`image`: must be a file in base64"),
         (b'{"image": "", "mask": ""}', "no picture that Pillow can read"),
     ):
         assert message in error(server.ask("/v1/inpaint", body, kind), 422), body
-    assert "this is no form" in error(server.ask("/v1/inpaint", b"x", {"Content-Type": "multipart/form-data"}), 422)
+    assert "malformed multipart form" in error(
+        server.ask("/v1/inpaint", b"x", {"Content-Type": "multipart/form-data"}), 422
+    )
     assert "multipart/form-data" in error(server.ask("/v1/inpaint", b"x"), 415)
     assert server.ask("/v1/inpaint")[0] == 405 and server.ask("/nowhere")[0] == 404
 
@@ -216,7 +225,7 @@ def pairs_of_many_photos(number):
 
 def test_many_clients_at_once_each_get_their_own_picture():
     requests = pairs_of_many_photos(48)
-    inpainter = Inpainter()
+    inpainter = Inpainter.load()
     expected = [inpaint_photo(inpainter, photo, [mask]).encoded() for photo, mask in requests]
     assert len(set(expected)) == 48
     server = Server()
@@ -260,7 +269,7 @@ def slow_app(pause, **limits):
             time.sleep(pause)
             return {"inpainted_image": image}
 
-    return create_app(Inpainter.from_backend(Slow(), PHOTO, 64), Limits(**limits))
+    return create_app(Inpainter(Slow(), ModelFile(PHOTO, 64)), Limits(**limits))
 
 
 def test_too_many_at_a_time_and_too_slow():
@@ -292,7 +301,7 @@ def test_a_runtime_that_fails_is_the_server_s_fault():
         def __call__(self, image, mask):
             raise ShiftNetError("the runtime failed")
 
-    with testclient.TestClient(create_app(Inpainter.from_backend(Broken(), PHOTO, 64))) as client:
+    with testclient.TestClient(create_app(Inpainter(Broken(), ModelFile(PHOTO, 64)))) as client:
         for _ in range(2):  # and it goes on
             answer = client.post("/v1/inpaint", files={"image": PHOTO.read_bytes(), "mask": MASK.read_bytes()})
             assert answer.status_code == 500 and answer.json() == {"error": "the runtime failed"}
@@ -301,7 +310,7 @@ def test_a_runtime_that_fails_is_the_server_s_fault():
 def test_options_that_cannot_be(capsys):
     for options, message in (
         (["--port", "99999"], "`--port` must be from 0 to 65535"),
-        (["--timeout", "0"], "`--timeout` must be above 0"),
+        (["--timeout", "0"], "`seconds` must be above 0"),
         (["--host", "203.0.113.7", "--port", "0"], "cannot listen on 203.0.113.7"),
         (["--model", "nowhere"], "the model does not exist"),
     ):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import PHOTOS
 
-from shiftnet_tf import Inpainter
+from shiftnet_tf import FillOptions, Inpainter
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files, pixels
 from shiftnet_tf.photos.windows import Window
@@ -103,7 +103,7 @@ def test_a_photo_of_the_model_s_size_is_looked_at_whole():
 
 @pytest.fixture(scope="module")
 def inpainter():
-    return Inpainter(runtime="litert")
+    return Inpainter.load(runtime="litert")
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_known_pixels_stay_at_any_size(inpainter, strategy):
         image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         mask = np.zeros(shape, bool)
         mask[: shape[0] // 2, : max(1, shape[1] // 3)] = True
-        answer = inpainter(image, mask, strategy)
+        answer = inpainter(image, mask, FillOptions(strategy=strategy))
         np.testing.assert_array_equal(answer[~mask], image[~mask])
 
 
@@ -126,8 +126,10 @@ def test_what_lies_under_the_mask_changes_no_byte(inpainter, strategy):
     image = pixels.resize_image(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), 1300, 1700)
     mask = mask_of((1300, 1700), (200, 300, 260, 380), (700, 100, 715, 1600))
     noise = rng.integers(0, 256, image.shape, dtype=np.uint8)
-    expected = inpainter(image, mask, strategy)
-    np.testing.assert_array_equal(inpainter(pixels.composite(noise, image, mask), mask, strategy), expected)
+    expected = inpainter(image, mask, FillOptions(strategy=strategy))
+    np.testing.assert_array_equal(
+        inpainter(pixels.composite(noise, image, mask), mask, FillOptions(strategy=strategy)), expected
+    )
 
 
 def test_windows_read_in_strips_are_what_they_are_at_once(monkeypatch):
@@ -196,7 +198,7 @@ def test_a_photo_of_one_row_takes_little_memory(inpainter, strategy):
     tracemalloc = pytest.importorskip("tracemalloc")
     image, mask = np.zeros((1, 60_000, 3), np.uint8), mask_of((1, 60_000), (0, 20_000, 1, 30_000))
     tracemalloc.start()
-    answer = inpainter(image, mask, strategy)
+    answer = inpainter(image, mask, FillOptions(strategy=strategy))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert answer.shape == image.shape and peak < 50e6

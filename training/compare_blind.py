@@ -82,7 +82,7 @@ def shown(picture, box):
 
 
 def draw(options):
-    inpainter, patchmatch = Inpainter(options.model), baselines.baseline("patchmatch")
+    inpainter, patchmatch = Inpainter.load(options.model), baselines.baseline("patchmatch")
     rng, out, key, cells = np.random.default_rng(options.seed), Path(options.out), [], []
     out.mkdir(parents=True, exist_ok=True)
     groups = (

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from shiftnet_tf import FillOptions
 from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.evaluation import baselines, quality
 from shiftnet_tf.masks import sampling
@@ -117,10 +118,10 @@ def measure_strategies(inpainter, paths, holes):
     for path, image, kind, share, seed, mask in holes_of(paths, holes):
         known = {}  # what two strategies plan alike is filled once
         for strategy in STRATEGIES:
-            planned = plan(mask, inpainter.image_size, strategy)
+            planned = plan(mask, inpainter.model.image_size, strategy)
             looks = planned.windows, tuple(planned.wider.items())
             if looks not in known:
-                filled = inpainter(image, mask, strategy, detail="model")
+                filled = inpainter(image, mask, FillOptions(strategy=strategy, detail="model"))
                 known[looks] = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
             rows.append((path.name, seed, kind, share, strategy, str(planned), *known[looks]))
     return rows
@@ -132,8 +133,8 @@ def measure_detail(inpainter, paths, holes):
 
     patch_match, rows = baselines.baseline("patchmatch"), []
     for path, image, kind, share, seed, mask in holes_of(paths, holes):
-        hole, boxes = mask != 0, plan(mask, inpainter.image_size).holes
-        model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, detail="model"))
+        hole, boxes = mask != 0, plan(mask, inpainter.model.image_size).holes
+        model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, FillOptions(detail="model")))
         answers = {"model": (model, seconds)}
         chosen = tuple(box for box in boxes if refine.copies(hole, box))
         for name, filled, guided in (("shift map", boxes, True), ("no guide", boxes, False), ("auto", chosen, True)):
@@ -185,7 +186,7 @@ def main(arguments=None):
         "strategies": (measure_strategies, COLUMNS),
         "detail": (measure_detail, DETAIL_COLUMNS),
     }[options.compare]
-    rows = measure(Inpainter(options.model), paths, options.holes)
+    rows = measure(Inpainter.load(options.model), paths, options.holes)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     buffer = io.StringIO()

@@ -11,8 +11,9 @@ from shiftnet_tf.errors import check
 from shiftnet_tf.evaluation.baselines import baseline
 from shiftnet_tf.export.graph import GeneratorBackend
 from shiftnet_tf.run_folder import Run
-from shiftnet_tf.runtime import Inpainter, refine
+from shiftnet_tf.runtime import FillOptions, Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
+from shiftnet_tf.runtime.inpainter import ModelFile
 from shiftnet_tf.runtime.strategies import plan
 
 DETAILS = ("model", "shift-map", "unguided")
@@ -43,7 +44,9 @@ def open_methods(
         model = open_model(path)
         folder = next(part for part in reversed(path.resolve().parts) if part != "export")
         name = f"{folder} ({model.runtime})"
-        methods[f"{name} {len(methods) + 1}" if name in methods else name] = functools.partial(model, detail="model")
+        methods[f"{name} {len(methods) + 1}" if name in methods else name] = functools.partial(
+            model, options=FillOptions(detail="model")
+        )
     for name in baselines:
         methods[name] = baseline(name)
     return {
@@ -70,5 +73,5 @@ def open_model(path: Path) -> Inpainter:
     """Open a run folder's network in Keras, or an exported model folder in its runtime."""
     if (path / "config.toml").is_file():
         generator = Run.open(path).load_generator()
-        return Inpainter.from_backend(GeneratorBackend(generator), path, generator.image_size)
-    return Inpainter(path)
+        return Inpainter(GeneratorBackend(generator), ModelFile(path, generator.image_size))
+    return Inpainter.load(path)

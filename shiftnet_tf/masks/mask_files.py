@@ -5,9 +5,10 @@ middle grey). A layer painted on nothing, as drawing programs save it (transpare
 what is painted is hole. Or a JSON file of shapes, see `masks.shapes`.
 """
 
+import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import numpy as np
 from PIL import ImageChops
@@ -16,32 +17,43 @@ from shiftnet_tf.errors import InputError, check, first_line
 from shiftnet_tf.masks import shapes
 from shiftnet_tf.photos import image_files
 
-CHANNELS = ("auto", "color", "alpha")
 _SAME = 32  # grey levels by which the colour of one layer of paint may differ
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskSettings:
     """How mask files are read.
 
     Attributes:
-        invert: bool, whether what is marked stays and all else is hole. Defaults to False.
-        dilate: int, pixels by which the hole grows on each side, at most 1000. Defaults to 0.
-        threshold: int from 0 to 255: what is lighter is hole; None (default): see above.
-        channel: str, `"color"` or `"alpha"` (what is not transparent is hole); `"auto"` (default): see above.
+        invert: whether what is marked stays and all else is filled.
+        dilate: pixels by which the hole grows on each side, at most 1000.
+        threshold: from 0 to 255: what is lighter is hole; None: see above.
+        mask_from: `"color"`; `"alpha"`, what is not transparent is hole; or `"auto"`, see above.
+
+    Raises:
+        InputError: a value that is none.
     """
 
-    invert: bool = False
-    dilate: int = 0
-    threshold: int | None = None
-    channel: str = "auto"
+    invert: bool = dataclasses.field(
+        default=False, metadata={"help": "keep what the mask marks and fill everything else"}
+    )
+    dilate: int = dataclasses.field(default=0, metadata={"help": "grow the hole by N pixels, up to 1000 (default: 0)"})
+    threshold: int | None = dataclasses.field(
+        default=None, metadata={"help": "fill where the mask is lighter than N, 0 to 255 (default: 0; 127 if lossy)"}
+    )
+    mask_from: Literal["auto", "color", "alpha"] = dataclasses.field(
+        default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
+    )
 
     def __post_init__(self):
         check("invert", self.invert, isinstance(self.invert, bool), "true or false")
         check("dilate", self.dilate, _whole(self.dilate, 1000), "a whole number of pixels from 0 to 1000")
         threshold = self.threshold is None or _whole(self.threshold, 255)
         check("threshold", self.threshold, threshold, "a whole number from 0 to 255")
-        check("channel", self.channel, self.channel in CHANNELS, f"one of {', '.join(CHANNELS)}")
+        for field in dataclasses.fields(self):
+            if get_origin(field.type) is Literal:
+                value, choices = getattr(self, field.name), get_args(field.type)
+                check(field.name, value, value in choices, f"one of {', '.join(choices)}")
 
 
 def _whole(value, most):
@@ -71,7 +83,7 @@ def read_hole(sources, shape, settings=None, max_pixels=None):
         if _is_json(source):
             hole |= shapes.draw_shapes(_read_json(source), shape)
             continue
-        mask = read_mask(source, settings.threshold, settings.channel, max_pixels)
+        mask = read_mask(source, settings.threshold, settings.mask_from, max_pixels)
         if mask.shape != tuple(shape):
             turned = ": it lies on its side, was it drawn on the photo before it was turned upright?"
             raise InputError(
@@ -88,12 +100,12 @@ def read_hole(sources, shape, settings=None, max_pixels=None):
     return hole
 
 
-def read_mask(source, threshold=None, channel="auto", max_pixels=None):
+def read_mask(source, threshold=None, mask_from="auto", max_pixels=None):
     """Reads a mask picture.
 
     Args:
         source: str or Path of a file that Pillow can read, or bytes, its content.
-        threshold, channel: see `MaskSettings`.
+        threshold, mask_from: see `MaskSettings`.
         max_pixels: int, see `image_files.open_picture`.
 
     Returns:
@@ -110,17 +122,17 @@ def read_mask(source, threshold=None, channel="auto", max_pixels=None):
         levels = np.asarray(picture)
         deep = picture.mode != "F" and threshold > 0
         return (levels > (threshold * 257 if deep else threshold)).astype(np.uint8)
-    if channel == "alpha" or picture.has_transparency_data:
+    if mask_from == "alpha" or picture.has_transparency_data:
         picture = picture.convert("RGBA")
         alpha = picture.getchannel("A")
         painted = alpha.getextrema()[0] < 255
-        if channel == "alpha":
+        if mask_from == "alpha":
             return _above(alpha, threshold)
-        if channel == "auto" and painted:
+        if mask_from == "auto" and painted:
             if not _one_colour(picture, alpha):
                 raise InputError(
                     f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
-                    f"its alpha as the mask (channel alpha, inverted where the hole is what is transparent): {name}"
+                    f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): {name}"
                 )
             return _above(alpha, max(threshold, 127))
     if picture.mode in ("1", "L"):

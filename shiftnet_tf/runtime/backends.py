@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import threading
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,21 @@ from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, MissingGpuError, MissingPackageError, ShiftNetError, first_line
 from shiftnet_tf.runtime import providers
 from shiftnet_tf.system.packages import import_optional
+
+
+class Backend(Protocol):
+    """What runs a model."""
+
+    name: str
+    provider: str
+    outputs: list[str]
+    batch_sizes: tuple[int, ...]
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]: ...
+
+    def close(self) -> None:
+        """End its threads, where it has any."""
+        ...
 
 
 class OnnxRuntimeBackend:
@@ -32,6 +48,8 @@ class OnnxRuntimeBackend:
         provider: str, what it really runs on, as the session says, such as `"CPUExecutionProvider"`.
     """
 
+    name = "onnxruntime"
+
     def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         onnxruntime = import_optional("onnxruntime", "onnxruntime", "running an ONNX model")
         options = onnxruntime.SessionOptions()
@@ -42,6 +60,9 @@ class OnnxRuntimeBackend:
         on_gpu = self.provider.removesuffix(providers.SUFFIX).lower() in providers.GPU
         self.batch_sizes = providers.BATCH_SIZES if on_gpu else ()
         self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def close(self):
+        """Do nothing: there is no thread to end."""
 
     def __call__(self, image, mask):
         try:
@@ -64,6 +85,8 @@ class LiteRTBackend:
     provider = "CPU (XNNPACK)"
     batch_sizes = ()
 
+    name = "litert"
+
     def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         litert = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", "running a TFLite model")
         providers.check(provider, ["cpu"], require_gpu, "litert")
@@ -75,6 +98,9 @@ class LiteRTBackend:
         self._runner = self._interpreter.get_signature_runner("serving_default")
         self.outputs = list(self._runner.get_output_details())
         self._lock = threading.Lock()  # an interpreter has one set of tensors
+
+    def close(self):
+        """Do nothing: there is no thread to end."""
 
     def __call__(self, image, mask):
         with self._lock:
@@ -98,6 +124,8 @@ class SavedModelBackend:
 
     batch_sizes = ()
 
+    name = "tensorflow"
+
     def __init__(self, path, threads=None, provider="auto", require_gpu=False, image_size=None):
         tensorflow = import_optional("tensorflow", "tensorflow", "running a SavedModel")
         providers.check(provider, ["gpu", "cpu"], require_gpu, "tensorflow")
@@ -117,6 +145,9 @@ class SavedModelBackend:
 
     def _place(self):
         return self._tensorflow.device("/CPU:0") if self._on_cpu else contextlib.nullcontext()
+
+    def close(self):
+        """Do nothing: there is no thread to end."""
 
     def __call__(self, image, mask):
         constant = self._tensorflow.constant

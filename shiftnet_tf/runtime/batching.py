@@ -81,7 +81,8 @@ class GroupedBackend:
         self._most = most
         self._watch = watch or (lambda size: None)
         self._calls = queue.SimpleQueue()
-        self.provider, self.outputs, self.batch_sizes = backend.provider, backend.outputs, backend.batch_sizes
+        self.name, self.provider = backend.name, backend.provider
+        self.outputs, self.batch_sizes = backend.outputs, backend.batch_sizes
         self._thread = threading.Thread(target=self._work, name="shiftnet-batches", daemon=True)
         self._thread.start()
 

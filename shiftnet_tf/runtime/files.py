@@ -1,19 +1,23 @@
 """From files to a file: the one way that the command line, the server and the page take."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
-from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files, sheets
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
+from shiftnet_tf.runtime.options import FillOptions
 from shiftnet_tf.runtime.strategies import Plan
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 
+DEFAULTS = FillOptions()
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
 
 
@@ -22,22 +26,24 @@ class Filled:
     """What was done with a photo.
 
     Attributes:
-        photo: photo.Photo, filled.
-        plan: strategies.Plan, what was looked at: no window where the mask has no hole.
+        photo: the photo, filled.
+        plan: what was looked at: no window where the mask has no hole.
         shift_map: uint8 [h, w, 3], the picture of it, where it was asked for and there is a hole; else None.
     """
 
     photo: Photo
     plan: Plan
-    shift_map: object = None
+    shift_map: np.ndarray | None = None
 
-    def __bool__(self):
+    @property
+    def has_hole(self) -> bool:
+        """Whether there was a hole to fill; the photo is unchanged where not."""
         return bool(self.plan.windows)
 
     def encoded(self, file_format: str | None = None) -> bytes:
         """The file, of the photo's own format or another; a photo without a hole keeps its bytes in its own."""
         file_format = file_format or self.photo.own_format
-        if not self and isinstance(self.photo.source, bytes) and self.photo.is_a(file_format):
+        if not self.has_hole and isinstance(self.photo.source, bytes) and self.photo.is_a(file_format):
             return self.photo.source
         return self.photo.encoded(file_format)
 
@@ -45,86 +51,76 @@ class Filled:
 def inpaint_photo(
     inpainter: Inpainter,
     photo: str | Path | bytes,
-    masks: list,
-    strategy: str = "auto",
-    settings: MaskSettings | None = None,
+    masks: Sequence[str | Path | bytes],
+    options: FillOptions = DEFAULTS,
+    *,
     shift_map: bool = False,
     max_pixels: int | None = None,
     file_format: str | None = None,
     progress: Progress = silent,
-    detail: str = "auto",
 ) -> Filled:
-    """Reads a photo and its masks and fills the hole; nothing is written.
+    """Read a photo and its masks and fill the hole; nothing is written.
 
     Args:
-        inpainter: Inpainter.
-        photo: str or Path of the photo, or bytes, the content of the file.
-        masks: list of str or Path of mask files, or bytes, see `mask_files`; their holes are joined.
-        strategy, detail: str, see `Inpainter`.
-        settings: MaskSettings; None for the defaults.
-        shift_map: bool, whether to draw where each part of the hole was filled from.
-        max_pixels: int, width times height that is accepted; None: 179 million.
-        file_format: str, Pillow's name of the format that will be written, which is refused where the photo would lose
-            by it; None for any.
-        progress: called before each step, see `shiftnet_tf.system.progress`.
-
-    Returns:
-        Filled.
+        inpainter: what fills it.
+        photo: path of the photo, or the content of the file.
+        masks: paths of mask files or their contents, see `masks.mask_files`; their holes are joined.
+        options: how, see `FillOptions`.
+        shift_map: whether to draw where each part of the hole was filled from.
+        max_pixels: width times height that is accepted; None: 179 million.
+        file_format: Pillow's name of the format that will be written, which is refused where the photo would lose by
+            it; None for any.
+        progress: called before each step, see `system.progress`.
 
     Raises:
         InputError: what is wrong with a file.
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
-    hole = mask_files.read_hole(masks, shape, settings, max_pixels)  # before the photo: less memory at a time
+    hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: less memory at a time
     progress(0)
-    photo = Photo(photo, max_pixels)
-    photo.check_format(file_format or photo.own_format)
-    before = photo.reduced(MAP_SIDE) if shift_map and hole.any() else None
-    plan, shift_maps = inpainter.fill(photo, hole, strategy, shift_map, progress, detail)
+    opened = Photo(photo, max_pixels)
+    opened.check_format(file_format or opened.own_format)
+    before = opened.reduced(MAP_SIDE) if shift_map and hole.any() else None
+    plan, shift_maps = inpainter.fill(opened, hole, options, shift_maps=shift_map, progress=progress)
     sheet = sheets.shift_map_sheet(before, hole, shift_maps) if shift_maps else None
-    return Filled(photo, plan, sheet)
+    return Filled(opened, plan, sheet)
 
 
 def inpaint_file(
     inpainter: Inpainter,
     photo: str | Path,
-    mask: str | Path | list,
+    mask: str | Path | Sequence[str | Path],
     out: str | Path,
-    strategy: str = "auto",
-    settings: MaskSettings | None = None,
+    *,
+    options: FillOptions = DEFAULTS,
     shift_map: str | Path | None = None,
     max_pixels: int | None = None,
-    detail: str = "auto",
     progress: Progress = silent,
 ) -> Filled:
-    """Fills the hole of a photo file.
+    """Fill the hole of a photo file.
 
     The photo is turned upright by its EXIF orientation; metadata, ICC profile, alpha and 16-bit grey are kept. A photo
     without a hole comes back unchanged: byte for byte where `out` names the photo's format.
 
     Args:
-        inpainter: Inpainter.
-        photo: str or Path of the photo.
-        mask: str or Path of the mask file, of the photo's size (what is not black is hole), or of a JSON file of
-            shapes, see `mask_files`; a list of several is joined.
-        out: str or Path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
+        inpainter: what fills it.
+        photo: path of the photo.
+        mask: path of the mask file, of the photo's size (any pixel that is not black is filled), or of a JSON file of
+            shapes, see `masks.mask_files`; a list of several is joined.
+        out: path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
             formats do not; JPEG to JPEG keeps the quality.
-        strategy, detail: str, see `Inpainter`.
-        settings: MaskSettings, how the mask is read; None for the defaults.
-        shift_map: str or Path of a second picture, which shows where each part of the hole was filled from (see
-            `pictures.shift_map_sheet`); None for none. It is not written where the mask has no hole.
-        max_pixels: int, width times height that is accepted; None: 179 million.
-        progress: called before each step, see `shiftnet_tf.system.progress`.
-
-    Returns:
-        Filled; false if the mask has no hole.
+        options: how, see `FillOptions`.
+        shift_map: path of a second picture, which shows where each part of the hole was filled from (see
+            `sheets.shift_map_sheet`); it is not written where the mask has no hole.
+        max_pixels: width times height that is accepted; None: 179 million.
+        progress: called before each step, see `system.progress`.
 
     Raises:
         InputError: what is wrong with a file; nothing is written then, or the result alone where the shift map cannot
             be.
     """
     photo, out = Path(photo), Path(out)
-    masks = [Path(path) for path in (mask if isinstance(mask, list | tuple) else [mask])]
+    masks = [Path(mask)] if isinstance(mask, str | Path) else [Path(path) for path in mask]
     out_format = image_files.check_output(out)
     if out.resolve() in (path.resolve() for path in masks):
         raise InputError(f"the result would replace the mask: {out}")
@@ -133,12 +129,19 @@ def inpaint_file(
         if Path(shift_map).resolve() in (path.resolve() for path in (photo, *masks, out)):
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     filled = inpaint_photo(
-        inpainter, photo, masks, strategy, settings, shift_map is not None, max_pixels, out_format, progress, detail
+        inpainter,
+        photo,
+        masks,
+        options,
+        shift_map=shift_map is not None,
+        max_pixels=max_pixels,
+        file_format=out_format,
+        progress=progress,
     )
-    if not filled and filled.photo.is_a(out_format):
+    if not filled.has_hole and filled.photo.is_a(out_format):
         write_atomically(out, lambda part: shutil.copyfile(photo, part))
     else:
         filled.photo.save(out)
-    if filled.shift_map is not None:
+    if shift_map is not None and filled.shift_map is not None:
         image_files.write_image(shift_map, filled.shift_map)
     return filled

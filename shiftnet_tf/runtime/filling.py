@@ -1,11 +1,11 @@
 """From a window of a photo to the model's size, and the model's answer back into the hole.
 
-A canvas is what is filled: it has `shape` (H, W), `read(window)` -> uint8 [h, w, 3] RGB, and
-`write(window, pixels, hole)`, which changes the pixels where `hole` is True and no other. Windows of any size are read
-and written in parts, so that beside the canvas itself hardly any memory is needed.
+Windows of any size are read from a canvas and written to it in parts, so that beside the canvas itself hardly any
+memory is needed.
 """
 
 import math
+from typing import Protocol
 
 import numpy as np
 
@@ -17,8 +17,27 @@ _STRIP = 2**20  # pixels that are read at a time
 _SIDE = 1024  # of the square that is written at a time
 
 
-def checked(image, mask):
-    """A photo and its mask as arrays, or what is wrong with them.
+class Canvas(Protocol):
+    """What is filled.
+
+    Attributes:
+        shape: (H, W) in pixels.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window: uint8 [h, w, 3], RGB."""
+        ...
+
+    def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
+        """Change the pixels of a window where `hole`, bool [h, w], is True, and no other."""
+        ...
+
+
+def check_pair(image, mask):
+    """Return a photo and its mask as arrays, or raise what is wrong with them.
 
     Args:
         image, mask: what came from outside.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
-from shiftnet_tf.masks.mask_files import MaskSettings
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runtime.files import inpaint_file
+from shiftnet_tf.runtime.files import DEFAULTS, inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
+from shiftnet_tf.runtime.options import FillOptions
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,12 @@ def inpaint_folder(
     photos: str | Path,
     masks: str | Path,
     out: str | Path,
-    strategy: str = "auto",
-    settings: MaskSettings | None = None,
+    *,
+    options: FillOptions = DEFAULTS,
     suffix: str | None = None,
     workers: int = 2,
     skip_existing: bool = False,
     max_pixels: int | None = None,
-    detail: str = "auto",
 ) -> tuple[int, Iterator[Outcome]]:
     """Fills all photos of a folder; a bad one does not stop the others.
 
@@ -95,7 +94,7 @@ def inpaint_folder(
         inpainter: Inpainter, which all workers share.
         photos, masks: see `pair`.
         out: str or Path of the folder to write to; it and those in it are made. A result has its photo's path.
-        strategy, settings, max_pixels, detail: see `files.inpaint_file`.
+        options, max_pixels: see `files.inpaint_file`.
         suffix: str, such as `".png"`, of the results; None keeps each photo's own.
         workers: int, photos at a time: while one is computed, others are read and written.
         skip_existing: bool, whether to leave alone what is there already.
@@ -133,14 +132,12 @@ def inpaint_folder(
             if mask is None:
                 raise InputError(f"there is no mask {path.with_suffix('')}.* in {masks}")
             target.parent.mkdir(parents=True, exist_ok=True)
-            filled = inpaint_file(
-                inpainter, photos / path, mask, target, strategy, settings, max_pixels=max_pixels, detail=detail
-            )
+            filled = inpaint_file(inpainter, photos / path, mask, target, options=options, max_pixels=max_pixels)
         except (ShiftNetError, OSError) as error:
             return outcome("failed", error=str(error))
         except Exception as error:  # of one photo among many: it is told, and the others go on
             return outcome("failed", error=f"{type(error).__name__}: {first_line(error)}")
-        return outcome("filled" if filled else "no hole", str(filled.plan) if filled else "")
+        return outcome("filled" if filled.has_hole else "no hole", str(filled.plan) if filled.has_hole else "")
 
     return len(pairs), _in_parallel(fill, list(zip(pairs, targets)), workers)
 

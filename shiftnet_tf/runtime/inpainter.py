@@ -1,217 +1,244 @@
 """From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
 
-import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import backends, batching, filling, refine, strategies
+from shiftnet_tf.runtime.options import FillOptions
 from shiftnet_tf.system.progress import Progress, part, silent
 
 _ABSENT = object()
+_DEFAULTS = FillOptions()
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Where a backend comes from.
+
+    Attributes:
+        path: the model file, or a run folder.
+        image_size: S in pixels, at which the network works.
+        batch: pictures that it takes at a time; None for any number.
+        spec: of its model folder; None without one.
+        entry: of the file in the spec; None without one.
+    """
+
+    path: Path
+    image_size: int
+    batch: int | None = None
+    spec: model_folder.ModelSpec | None = None
+    entry: model_folder.FileEntry | None = None
+
+
+@dataclass(frozen=True)
+class Inpainted:
+    """A filled photo.
+
+    Attributes:
+        image: uint8 [H, W, 3]; known pixels are bit for bit those of the photo.
+        plan: what was looked at, and what was copied.
+        shift_maps: (Window, int32 [h, w]) for each window that the hole was filled from; empty unless asked for. Of the
+            network: the window scaled to the model's size, row * w + column of the known position that filled a hole
+            position, plus h * w where its mirror image did, -1 elsewhere. Of copied pixels: the window at the photo's
+            own size, likewise.
+    """
+
+    image: np.ndarray
+    plan: strategies.Plan
+    shift_maps: list[tuple[Window, np.ndarray]]
 
 
 class Inpainter:
-    """Fills the holes of photos with an exported model. Threads may share one.
+    """Fills the holes of photos with a model. Threads may share one.
+
+    `Inpainter.load` opens an exported model; `inpainter(image, mask)` fills a photo.
 
     Args:
-        path: str or Path of a model folder (with its spec.json), or of one model file in it; None takes the model
-            that comes with shiftnet_tf.
-        runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None takes the first of them that is installed and
-            for which the folder has a file.
-        precision: str, such as `"float32"`; None takes the most precise file.
-        threads: int; None leaves it to the runtime.
-        provider: str, what to run on: `"auto"` (default) takes a GPU where the runtime can load it, and says so (by
-            `logging`) where it cannot and runs on the CPU; ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"` and
-            what else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.
-        require_gpu: bool, whether to refuse to run on the CPU. Defaults to False.
+        backend: what runs the model, see `runtime.backends`.
+        model: what it comes from.
 
     Attributes:
-        spec: ModelSpec of the folder.
-        entry: FileEntry of the file that runs.
-        path: Path of that file.
-        image_size: int, the size S in pixels that it works at.
-        runtime: str, what runs it.
-        provider: str, what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
-
-    Call arguments:
-        image: numpy uint8 [H, W, 3], RGB, any H and W.
-        mask: numpy [H, W], bool or numbers, nonzero = hole.
-        strategy: str, how a photo of another size than the model's is looked at: `"resize"`, `"crop"`, `"tile"`, or
-            `"auto"` (default), see `strategies`.
-        detail: str, where the detail of the filled region comes from: `"model"`, the network's answer; `"shift-map"`,
-            pixels of the photo, copied at its own resolution with the network's answer as the guide; or `"auto"`
-            (default), the shift map for wide holes and the network for narrow ones, see `refine`.
-        return_shift_map: bool, default False.
-
-    Returns:
-        numpy uint8 [H, W, 3]: known pixels bit for bit those of `image`. With `return_shift_map` also a list with
-        (Window, int32 [h, w]) for each window that the hole was filled from (none without a hole). Of the network: the
-        window scaled to the model's size, row * w + column of the known position that filled a hole position, plus
-        h * w where its mirror image did, -1 elsewhere. Of copied pixels: the window at the photo's own size, likewise.
-
-    Raises:
-        InputError: no such model, a file that is not the one exported, arrays of another kind, a mask of another
-            size or one that covers everything.
-        MissingPackageError: no runtime that fits is installed.
-        MissingGpuError: a GPU, or the provider of one, was asked for and does not load.
+        model: ModelFile.
+        runtime: the name of what runs it, such as `"onnxruntime"`.
+        provider: what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
 
     Example:
 
-    >>> inpainter = Inpainter()                                    # doctest: +SKIP
+    >>> inpainter = Inpainter.load()                               # doctest: +SKIP
     >>> inpainted = inpainter(photo, mask)
     """
 
-    def __init__(
-        self,
+    def __init__(self, backend: backends.Backend, model: ModelFile):
+        self._backend = backend
+        self.model = model
+        self.runtime, self.provider = backend.name, backend.provider
+
+    @classmethod
+    def load(
+        cls,
         path: str | Path | None = None,
+        *,
         runtime: str | None = None,
         precision: str | None = None,
         threads: int | None = None,
         provider: str = "auto",
         require_gpu: bool = False,
-    ):
+    ) -> "Inpainter":
+        """Open an exported model.
+
+        Args:
+            path: a model folder (with its spec.json), or one model file in it; None: the bundled model.
+            runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None: the first of them that is installed and for
+                which the folder has a file.
+            precision: such as `"float32"`; None: that of the most precise file.
+            threads: from 1 to 256; None leaves it to the runtime.
+            provider: what to run on: `"auto"` takes a GPU where the runtime can load it, and says so (by `logging`)
+                where it cannot and runs on the CPU; ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"` and what
+                else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.
+            require_gpu: whether to refuse to run on the CPU.
+
+        Raises:
+            InputError: no such model, or a file that is not the one exported.
+            MissingPackageError: no runtime that fits is installed.
+            MissingGpuError: a GPU, or the provider of one, was asked for and does not load.
+        """
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
         check("provider", provider, isinstance(provider, str) and provider, 'a name such as "auto" or "cpu"')
         folder, name = model_folder.locate(path)
-        self.spec = model_folder.ModelSpec.read(folder)
-        self.runtime, name = backends.choose_file(folder / model_folder.SPEC_NAME, self.spec, name, runtime, precision)
-        self.entry = self.spec.files[name]
-        model_folder.verify_file(folder / name, self.entry)
-        backend, size = backends.RUNTIMES[self.runtime][-1], self.entry.image_size
-        self._take(backend(folder / name, threads, provider, require_gpu, size), folder / name, size, self.entry.batch)
-
-    @classmethod
-    def from_backend(cls, backend, path, image_size):
-        """An Inpainter on a backend of one's own, such as `export.graph.GeneratorBackend`; it has no spec and no entry.
-
-        Args:
-            backend: see `runtime.backends`.
-            path: Path, what it came from.
-            image_size: int, S in pixels.
-
-        Returns:
-            Inpainter.
-        """
-        inpainter = cls.__new__(cls)
-        inpainter.runtime = backend.name
-        inpainter._take(backend, path, image_size)
-        return inpainter
+        spec = model_folder.ModelSpec.read(folder)
+        runtime, name = backends.choose_file(folder / model_folder.SPEC_NAME, spec, name, runtime, precision)
+        file, entry = folder / name, spec.files[name]
+        model_folder.verify_file(file, entry)
+        backend = backends.RUNTIMES[runtime][-1](
+            file, threads=threads, provider=provider, require_gpu=require_gpu, image_size=entry.image_size
+        )
+        return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry))
 
     @property
-    def warm_up_sizes(self):
-        """The sizes of batches that are worth running once before the first request: tuple of int."""
+    def warm_up_sizes(self) -> tuple[int, ...]:
+        """The sizes of batches that are worth running once before the first request."""
         return self._backend.batch_sizes or (1,)
 
-    def grouped(self, most: int | None = None, watch: Callable | None = None) -> "Inpainter":
-        """An Inpainter for many threads at a time, whose windows are run in groups, see `batching.GroupedBackend`.
+    def grouped(self, most: int | None = None, watch: Callable[[int], object] | None = None) -> "Inpainter":
+        """Return an Inpainter for many threads at a time, whose windows are run in groups; to be closed.
 
         Args:
-            most: int, windows in a group; None chooses by the available memory, see `batching.batch_size`.
-            watch: function of the number of windows of each group; None for none.
-
-        Returns:
-            Inpainter; its `close()` ends the thread that runs the groups.
+            most: windows in a group; None: by the available memory, see `batching.batch_size`.
+            watch: function of the number of windows of each group, see `batching.GroupedBackend`.
 
         Raises:
             InputError: `most` needs more memory than there is.
         """
-        most = batching.batch_size(most, self.image_size)
-        inpainter = copy.copy(self)
-        inpainter._backend = batching.GroupedBackend(self._backend, most, watch)
-        inpainter.close = inpainter._backend.close
-        return inpainter
+        most = batching.batch_size(most, self.model.image_size)
+        return Inpainter(batching.GroupedBackend(self._backend, most, watch), self.model)
 
-    def _take(self, backend, path, image_size, batch=None):
-        self._backend, self.path, self.image_size, self._batch = backend, path, image_size, batch
-        self.provider = backend.provider
+    def close(self) -> None:
+        """End the threads of the backend, where it has any."""
+        self._backend.close()
 
-    def __call__(
-        self,
-        image: np.ndarray,
-        mask: np.ndarray,
-        strategy: str = "auto",
-        return_shift_map: bool = False,
-        detail: str = "auto",
-    ) -> np.ndarray | tuple:
-        image, mask = filling.checked(image, mask)
+    def __call__(self, image: np.ndarray, mask: np.ndarray, options: FillOptions = _DEFAULTS) -> np.ndarray:
+        """Fill the holes of a photo.
+
+        Args:
+            image: uint8 [H, W, 3], RGB, any H and W.
+            mask: [H, W], bool or numbers, nonzero = hole.
+            options: how, see `FillOptions`; of it what says how mask files are read has no effect here.
+
+        Returns:
+            uint8 [H, W, 3]: known pixels bit for bit those of `image`.
+
+        Raises:
+            InputError: arrays of another kind, a mask of another size or one that covers everything.
+        """
+        return self.inpaint(image, mask, options).image
+
+    def inpaint(
+        self, image: np.ndarray, mask: np.ndarray, options: FillOptions = _DEFAULTS, *, shift_maps: bool = False
+    ) -> Inpainted:
+        """Fill the holes of a photo, and tell how.
+
+        Args:
+            image, mask, options: as of a call.
+            shift_maps: whether to tell where each part of the hole was filled from.
+
+        Raises:
+            InputError: as of a call; or shift maps of a model file that gives none.
+        """
+        image, mask = filling.check_pair(image, mask)
         canvas = filling.ArrayCanvas(image.copy())
-        _, shift_maps = self.fill(canvas, mask, strategy, return_shift_map, detail=detail)
-        return (canvas.image, shift_maps) if return_shift_map else canvas.image
+        plan, found = self.fill(canvas, mask, options, shift_maps=shift_maps)
+        return Inpainted(canvas.image, plan, found)
 
     def fill(
         self,
-        canvas: Any,
+        canvas: filling.Canvas,
         mask: np.ndarray,
-        strategy: str = "auto",
-        return_shift_map: bool = False,
+        options: FillOptions = _DEFAULTS,
+        *,
+        shift_maps: bool = False,
         progress: Progress = silent,
-        detail: str = "auto",
-    ) -> tuple[strategies.Plan, list]:
-        """Fills the holes of a canvas in place: what every other way comes down to.
+    ) -> tuple[strategies.Plan, list[tuple[Window, np.ndarray]]]:
+        """Fill the holes of a canvas in place: what every other way comes down to.
 
         Args:
             canvas: see `runtime.filling`, such as a `photo.Photo`.
             mask: bool [H, W], of the canvas's size; not all of it hole.
-            strategy: str, see above.
-            return_shift_map: bool, see above.
-            progress: called before each step, see `shiftnet_tf.system.progress`.
-            detail: str, see above.
+            options: see `FillOptions`.
+            shift_maps: whether to return them.
+            progress: called before each step, see `system.progress`.
 
         Returns:
-            (strategies.Plan, list of (Window, int32 [h, w]), empty without `return_shift_map`).
+            (the plan, the shift maps as of `Inpainted`).
         """
-        plan = self._plan(mask, strategy, detail)
-        of_model = return_shift_map and "shift_map" in self._backend.outputs
-        if return_shift_map and not of_model and plan.copied != plan.holes:
+        work = self._work(canvas, mask, options)
+        plan, found = work.plan, []
+        of_model = shift_maps and "shift_map" in self._backend.outputs
+        if shift_maps and not of_model and plan.copied != plan.holes:
             raise InputError(
-                f"{self.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
+                f"{self.model.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
             )
-        size = self._batch_size(None)
-        work, shift_maps = filling.Filling(canvas, mask, plan, self.image_size), []
         of_network = len(plan.holes) / max(1, len(plan.holes) + len(plan.copied))  # share of the time, roughly
-        for first in range(0, len(work.looks), size):
-            progress(of_network * first / len(work.looks))
-            some = work.looks[first : first + size]
-            outputs = self._run([work.read(look) for look in some])
-            for i, look in enumerate(some):
-                work.put(look, outputs["inpainted_image"][i])
-                if of_model and look[1] is None and plan.copied != plan.holes:
-                    shift_maps.append((look[0], outputs["shift_map"][i]))
-        copying = part(progress, of_network, 1)
-        return plan, shift_maps + refine.refine(canvas, mask, plan.copied, copying, return_shift_maps=return_shift_map)
 
-    def _plan(self, mask, strategy, detail):
-        plan = strategies.plan(mask, self.image_size, strategy)
-        return replace(plan, copied=tuple(box for box in plan.holes if refine.copies(mask, box, detail)))
+        def looks() -> Iterator[tuple]:
+            for done, look in enumerate(work.looks):
+                progress(of_network * done / len(work.looks))
+                yield work, look, work.read(look)
+
+        for _, look, outputs in self._answer(looks(), self._batch_size(None)):
+            work.put(look, outputs["inpainted_image"])
+            if of_model and look[1] is None and plan.copied != plan.holes:
+                found.append((look[0], outputs["shift_map"]))
+        copying = part(progress, of_network, 1)
+        return plan, found + refine.refine(canvas, mask, plan.copied, copying, return_shift_maps=shift_maps)
 
     def batch(
         self,
         images: Iterable[np.ndarray],
         masks: Iterable[np.ndarray],
+        options: FillOptions = _DEFAULTS,
+        *,
         batch_size: int | None = None,
-        strategy: str = "auto",
-        detail: str = "auto",
     ) -> Iterator[np.ndarray]:
-        """Fills many photos, of any size each, a few at a time through the one session.
+        """Fill many photos, of any size each, a few at a time through the one session.
 
         A photo comes back once its batch is full, in the order in which it came, so that a stream of any length works.
         A photo without a hole comes back unchanged and is not run. A file that takes one picture at a time (TFLite)
         is given one at a time; on a GPU an incomplete batch is filled up to 1, 2, 4 or 8 windows.
 
         Args:
-            images: iterable of uint8 [H, W, 3].
-            masks: iterable of as many [H, W], nonzero = hole.
-            batch_size: int, windows at a time; None (default) takes one on a CPU, where more gain nothing and may
-                change a rounding, and on a GPU as many as the available memory is for, see `batching.batch_size`.
-            strategy, detail: str, see above.
+            images: uint8 [H, W, 3] each.
+            masks: as many [H, W], nonzero = hole.
+            options: see `FillOptions`.
+            batch_size: windows at a time; None takes one on a CPU, where more gain nothing and may change a rounding,
+                and on a GPU as many as the available memory is for, see `batching.batch_size`.
 
         Returns:
             A generator of uint8 [H, W, 3]. Where a pair is bad, or one of the two ends before the other, it raises
@@ -225,44 +252,51 @@ class Inpainter:
         >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
         ...     show(inpainted)
         """
-        return self._stream(images, masks, strategy, detail, self._batch_size(batch_size))
+        return self._stream(images, masks, options, self._batch_size(batch_size))
 
-    def _batch_size(self, wanted):
+    def _batch_size(self, wanted: int | None) -> int:
         if wanted is None and not self._backend.batch_sizes:
             return 1
-        size = batching.batch_size(wanted, self.image_size)
-        return 1 if self._batch == 1 else size
+        size = batching.batch_size(wanted, self.model.image_size)
+        return 1 if self.model.batch == 1 else size
 
-    def _stream(self, photos, masks, strategy, detail, size):
-        waiting = []
-        for index, (image, mask) in enumerate(itertools.zip_longest(photos, masks, fillvalue=_ABSENT)):
+    def _stream(
+        self, images: Iterable[np.ndarray], masks: Iterable[np.ndarray], options: FillOptions, size: int
+    ) -> Iterator[np.ndarray]:
+        waiting: list[tuple[filling.Filling, list]] = []
+        for index, (image, mask) in enumerate(itertools.zip_longest(images, masks, fillvalue=_ABSENT)):
             try:
                 if image is _ABSENT or mask is _ABSENT:
-                    raise InputError(f"there is no {'photo' if image is _ABSENT else 'mask'} any more")
-                waiting.append(self._prepared(*filling.checked(image, mask), strategy, detail))
+                    more, fewer = ("masks", "photos") if image is _ABSENT else ("photos", "masks")
+                    raise InputError(f"fewer {fewer} than {more}")
+                image, mask = filling.check_pair(image, mask)
+                work = self._work(filling.ArrayCanvas(image.copy()), mask, options)
+                waiting.append((work, [(work, look, work.read(look)) for look in work.looks]))
             except InputError as error:
-                yield from self._filled(waiting, size)
+                yield from self._finish(waiting, size)
                 raise InputError(f"pair {index}: {error}") from error
-            if sum(len(pairs) for _, pairs in waiting) >= size:
-                yield from self._filled(waiting, size)
+            if sum(len(looks) for _, looks in waiting) >= size:
+                yield from self._finish(waiting, size)
                 waiting = []
-        yield from self._filled(waiting, size)
+        yield from self._finish(waiting, size)
 
-    def _prepared(self, image, mask, strategy, detail):
-        """(Filling, its pairs for the model) of a photo."""
-        plan = self._plan(mask, strategy, detail)
-        work = filling.Filling(filling.ArrayCanvas(image.copy()), mask, plan, self.image_size)
-        return work, [work.read(look) for look in work.looks]
-
-    def _filled(self, waiting, size):
-        pairs = [pair for _, its_pairs in waiting for pair in its_pairs]
-        runs = (self._run(pairs[i : i + size])["inpainted_image"] for i in range(0, len(pairs), size))
-        answers = itertools.chain.from_iterable(runs)
+    def _finish(self, waiting: list, size: int) -> Iterator[np.ndarray]:
+        for work, look, outputs in self._answer((look for _, looks in waiting for look in looks), size):
+            work.put(look, outputs["inpainted_image"])
         for work, _ in waiting:
-            for look in work.looks:
-                work.put(look, next(answers))
             refine.refine(work.canvas, work.mask, work.plan.copied)
             yield work.canvas.image
 
-    def _run(self, pairs):
-        return batching.run(self._backend, *(np.stack(arrays) for arrays in zip(*pairs)))
+    def _work(self, canvas: filling.Canvas, mask: np.ndarray, options: FillOptions) -> filling.Filling:
+        plan = strategies.plan(mask, self.model.image_size, options.strategy)
+        copied = tuple(box for box in plan.holes if refine.copies(mask, box, options.detail))
+        return filling.Filling(canvas, mask, replace(plan, copied=copied), self.model.image_size)
+
+    def _answer(self, looks: Iterable[tuple], size: int) -> Iterator[tuple]:
+        """Run the model on (Filling, look, pair), `size` at a time: (Filling, look, dict of its outputs)."""
+        looks = iter(looks)
+        while some := list(itertools.islice(looks, size)):
+            images, masks = zip(*(pair for *_, pair in some))
+            outputs = batching.run(self._backend, np.stack(images), np.stack(masks))
+            for i, (work, look, _) in enumerate(some):
+                yield work, look, {name: values[i] for name, values in outputs.items()}

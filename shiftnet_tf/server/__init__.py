@@ -1,1 +1,6 @@
-"""Inpainting over HTTP, and a page in the browser: the extra `serve`. Nothing else imports this."""
+"""The HTTP server and the page; FastAPI is imported on use."""
+
+from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.running import serve
+
+__all__ = ["Limits", "serve"]

@@ -11,7 +11,6 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import swagger_ui_bundle
@@ -24,31 +23,14 @@ from PIL import Image
 from shiftnet_tf import __version__
 from shiftnet_tf.errors import InputError, ShiftNetError, TooLargeError
 from shiftnet_tf.runtime import inpaint_photo
+from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.metrics import Metrics
-from shiftnet_tf.server.openapi import ANSWERS, BODY, MAP_ANSWERS
-from shiftnet_tf.server.reading import RequestError, read_body, read_request
+from shiftnet_tf.server.protocol import BODY, RequestError, answers, read_body, read_request
 
 STATIC = Path(__file__).parent / "static"
+_ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
+_MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server accepts.
-
-    Attributes:
-        bytes: int, of a request.
-        pixels: int, of a photo.
-        seconds: float, of a request, from its first byte to its answer.
-        in_flight: int, requests at a time.
-        workers: int, photos that are read, filled and written at a time.
-    """
-
-    bytes: int = 64_000_000
-    pixels: int = 50_000_000
-    seconds: float = 60.0
-    in_flight: int = 32
-    workers: int = 4
 
 
 def create_app(inpainter, limits=None, page=False):
@@ -83,11 +65,11 @@ def create_app(inpainter, limits=None, page=False):
     async def refused(request, error):
         return JSONResponse({"error": str(error)}, error.status, error.headers)
 
-    @app.post("/v1/inpaint", responses=ANSWERS, openapi_extra=BODY, summary="Fill the holes of a photo")
+    @app.post("/v1/inpaint", responses=_ANSWERS, openapi_extra=BODY, summary="Fill the holes of a photo")
     async def inpaint(request: Request):
         return await service.answer(request, shift_map=False)
 
-    @app.post("/v1/shift-map", responses=MAP_ANSWERS, openapi_extra=BODY, summary="Where each part was filled from")
+    @app.post("/v1/shift-map", responses=_MAP_ANSWERS, openapi_extra=BODY, summary="Where each part was filled from")
     async def shift_map(request: Request):
         return await service.answer(request, shift_map=True)
 
@@ -124,7 +106,7 @@ class _Service:
     def __init__(self, inpainter, limits, metrics):
         self.limits, self.metrics = limits, metrics
         self.description = {
-            "model": inpainter.path.name,
+            "model": inpainter.model.path.name,
             "runtime": inpainter.runtime,
             "provider": inpainter.provider,
             "limits": {
@@ -172,7 +154,7 @@ class _Service:
         future, given_up = None, threading.Event()
         try:
             async with asyncio.timeout(self.limits.seconds):
-                wanted, as_json = await read_request(request, await read_body(request, self.limits.bytes))
+                wanted = await read_request(request, await read_body(request, self.limits.bytes))
                 future = self._threads.submit(self._filled, wanted, shift_map, given_up)
                 content, file_format, plan = await asyncio.shield(asyncio.wrap_future(future))
         except TimeoutError as error:
@@ -192,7 +174,7 @@ class _Service:
                 loop = asyncio.get_running_loop()
                 future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1))
         kind = Image.MIME.get(file_format, "application/octet-stream")
-        if as_json:
+        if wanted.as_json:
             image = base64.b64encode(content).decode()
             return JSONResponse({"image": image, "media_type": kind, "plan": plan})
         return Response(content, media_type=kind, headers={"X-Shiftnet-Plan": plan})
@@ -212,13 +194,11 @@ class _Service:
             self._inpainter,
             wanted.photo,
             wanted.masks,
-            wanted.strategy,
-            wanted.settings,
-            shift_map,
-            self.limits.pixels,
-            None if shift_map else wanted.file_format,
-            progress,
-            wanted.detail,
+            wanted.options,
+            shift_map=shift_map,
+            max_pixels=self.limits.pixels,
+            file_format=None if shift_map else wanted.file_format,
+            progress=progress,
         )
         if not shift_map:
             return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, str(filled.plan)

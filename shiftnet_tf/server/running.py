@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import math
-import os
 import signal
 import socket
 import threading
@@ -12,24 +11,37 @@ import webbrowser
 import numpy as np
 
 from shiftnet_tf.errors import InputError, MissingPackageError, check
+from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.server.limits import Limits
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "swagger_ui_bundle")
 
 
-def serve(start, options, page=False):
-    """Serves until it is told to stop (SIGINT, SIGTERM), and then finishes what it has taken.
+def serve(
+    inpainter: Inpainter,
+    limits: Limits | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    page: bool = False,
+    open_browser: bool = False,
+) -> int:
+    """Serve until told to stop (SIGINT, SIGTERM), and then finish what was taken.
 
     Args:
-        start: function that gives the Inpainter.
-        options: of the command line: host, port, max_bytes and max_pixels in millions, timeout in seconds, in_flight.
-        page: bool, whether to serve the page too and to open the browser on it.
+        inpainter: what fills photos.
+        limits: see `Limits`; None for the defaults.
+        host: address to listen on.
+        port: from 0 to 65535; 0 takes any that is free.
+        page: whether to serve the page too.
+        open_browser: whether to open a browser on it.
 
     Returns:
-        int, the exit code.
+        The exit code.
 
     Raises:
-        InputError: an option that cannot be; a port that is taken.
-        MissingPackageError: the extra is not installed.
+        InputError: a port that cannot be used.
+        MissingPackageError: the extra `serve` is not installed.
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
@@ -38,12 +50,11 @@ def serve(start, options, page=False):
 
     from shiftnet_tf.server.app import create_app
 
-    limits = _limits(options)
-    with contextlib.closing(_bound(options.host, options.port)) as listening:
-        inpainter = start()
+    limits = limits or Limits()
+    with contextlib.closing(_bound(host, port)) as listening:
         _warm_up(inpainter)
         app = create_app(inpainter, limits, page)
-        url = f"http://{_name(options.host)}:{listening.getsockname()[1]}/"
+        url = f"http://{_name(host)}:{listening.getsockname()[1]}/"
         level = "warning" if page else "info"
         config = uvicorn.Config(
             app,
@@ -55,30 +66,15 @@ def serve(start, options, page=False):
         )
         server = uvicorn.Server(config)
         listening.listen(128)  # whoever comes from now on waits until they are answered
-        print(f"{inpainter.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
+        print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
         print(f"{url}  (Ctrl-C ends it)", flush=True)
-        if page and not options.no_browser:
+        if open_browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
         for number in (signal.SIGINT, signal.SIGTERM):  # which uvicorn raises once more after its clean end
             signal.signal(number, lambda *_: None)
         server.run(sockets=[listening])
         app.state.service.stop()  # after a second Ctrl-C there may be something that is not finished
     return 0
-
-
-def _limits(options):
-    from shiftnet_tf.server.app import Limits
-
-    for name, value, most in (
-        ("--max-bytes", options.max_bytes, 10_000),
-        ("--max-pixels", options.max_pixels, 179),
-        ("--timeout", options.timeout, 86_400),
-        ("--in-flight", options.in_flight, 10_000),
-    ):
-        check(name, value, 0 < value <= most, f"above 0 and at most {most}")
-    workers = min(options.in_flight, 2 * (os.cpu_count() or 1))
-    pixels = round(options.max_pixels * 1e6)
-    return Limits(round(options.max_bytes * 1e6), pixels, options.timeout, options.in_flight, workers)
 
 
 def _bound(host, port):
@@ -100,7 +96,7 @@ def _name(host):
 
 def _warm_up(inpainter):
     """Fills once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
-    size = inpainter.image_size
+    size = inpainter.model.image_size
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
     mask[size // 4 : size // 2, size // 4 : size // 2] = True
     for number in inpainter.warm_up_sizes:

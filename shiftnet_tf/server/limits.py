@@ -1,0 +1,40 @@
+"""What a server accepts."""
+
+import os
+from dataclasses import dataclass
+
+from shiftnet_tf.errors import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a server accepts.
+
+    Attributes:
+        bytes: of a request, at most 10 GB.
+        pixels: of a photo, at most 179 million.
+        seconds: of a request, from its first byte to its answer, at most a day.
+        in_flight: requests at a time, at most 10,000.
+
+    Raises:
+        InputError: a limit out of its range.
+    """
+
+    bytes: int = 64_000_000
+    pixels: int = 50_000_000
+    seconds: float = 60.0
+    in_flight: int = 32
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("bytes", self.bytes, 10**10),
+            ("pixels", self.pixels, 179_000_000),
+            ("seconds", self.seconds, 86_400),
+            ("in_flight", self.in_flight, 10_000),
+        ):
+            check(name, value, 0 < value <= most, f"above 0 and at most {most:,}")
+
+    @property
+    def workers(self) -> int:
+        """Photos that are read, filled and written at a time."""
+        return min(self.in_flight, 2 * (os.cpu_count() or 1))

@@ -1,0 +1,251 @@
+"""What a request holds, as a multipart form or as JSON: read, checked and documented from the same types."""
+
+import base64
+import binascii
+import dataclasses
+import json
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema, create_model
+from python_multipart.exceptions import FormParserError
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+
+from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.photos import image_files
+from shiftnet_tf.runtime.options import FillOptions
+
+_MOST_MASKS = 16
+_OPTIONS = [field.name for field in dataclasses.fields(FillOptions)]
+
+
+class RequestError(Exception):
+    """Its status and its text are for the client."""
+
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None):
+        super().__init__(text)
+        self.status, self.headers = status, headers
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of a request, of which never more than `limit` bytes are kept.
+
+    Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
+    listens, gets to hear the answer; of a longer one nothing more is read.
+
+    Args:
+        request: starlette's Request.
+        limit: int, bytes.
+
+    Returns:
+        bytes.
+
+    Raises:
+        RequestError: 413, it is longer.
+    """
+    too_long = RequestError(413, f"a request may have {limit / 1e6:g} MB at most", {"Connection": "close"})
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > 4 * limit:
+        raise too_long
+    body, received = bytearray(), 0
+    try:
+        async for part in request.stream():
+            received += len(part)
+            if received > 4 * limit:
+                break
+            if received <= limit:
+                body += part
+    except ClientDisconnect as error:
+        raise RequestError(400, "the client went away") from error
+    if received > limit:
+        raise too_long
+    return bytes(body)
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _from_base64(item: Any) -> bytes:
+    if isinstance(item, dict):  # a mask of shapes
+        return json.dumps(item).encode()
+    try:
+        return base64.b64decode(item.partition("base64,")[2] or item, validate=True)
+    except (binascii.Error, ValueError, AttributeError, TypeError) as error:
+        raise ValueError("must be a file in base64") from error
+
+
+def _without_blanks(value: Any) -> Any:
+    """What a form leaves empty is not given."""
+    return {name: item for name, item in value.items() if item not in ("", None)}
+
+
+def _model(name: str, file: Any) -> type[BaseModel]:
+    """A pydantic model of a request whose files have the type `file`."""
+    types = get_type_hints(FillOptions)
+    options: Any = {
+        field.name: (types[field.name], Field(field.default, description=field.metadata["help"]))
+        for field in dataclasses.fields(FillOptions)
+    }
+    image = "JPEG, PNG, WebP, TIFF, ..."
+    mask = "A picture of the photo's size, not black = hole; or JSON of boxes, polygons, strokes. Several are joined."
+    files = Annotated[list[file], BeforeValidator(_as_list)]
+    return create_model(
+        name,
+        __config__={"extra": "forbid"},
+        image=(Annotated[file, Field(description=image)], ...),
+        mask=(Annotated[files, Field(description=mask, min_length=1, max_length=_MOST_MASKS)], ...),
+        format=(str | None, Field(None, description="of the answer, such as png; default: the photo's own")),
+        **options,
+    )
+
+
+_FORM = _model("Form", Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})])
+_JSON = _model(
+    "JSON", Annotated[bytes, BeforeValidator(_from_base64), WithJsonSchema({"type": "string", "format": "byte"})]
+)
+_KINDS = {"multipart/form-data": _FORM, "application/json": _JSON}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": model.model_json_schema()} for kind, model in _KINDS.items()},
+    }
+}
+
+
+class Answer(BaseModel):
+    """The answer to a request in JSON."""
+
+    image: Annotated[str, Field(description="the file in base64")]
+    media_type: str
+    plan: Annotated[str, Field(description="what the model looked at")]
+
+
+class Refusal(BaseModel):
+    """The answer to a request that is refused."""
+
+    error: str
+
+
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "model": Refusal}
+    for status, text in (
+        (413, "More bytes or pixels than the server takes"),
+        (415, "Neither a form nor JSON"),
+        (422, "The photo, the mask or a setting is wrong; `error` says how"),
+        (429, "As many requests as the server takes are in flight"),
+        (503, "Not answered in time"),
+    )
+}
+
+
+def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]]:
+    """Return the answers of a path as FastAPI's `responses` takes them; a form is answered with the file itself."""
+    header = {"X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"}}
+    found = {"description": text, "model": Answer, "content": dict.fromkeys(kinds, _PICTURE), "headers": header}
+    return {200: found, **REFUSALS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """One request.
+
+    Attributes:
+        photo: content of the file.
+        masks: contents of the files.
+        options: how to fill.
+        file_format: Pillow's name of the answer's format; None for the photo's own.
+        as_json: whether it came as JSON, and the answer goes so.
+    """
+
+    photo: bytes
+    masks: list[bytes]
+    options: FillOptions
+    file_format: str | None
+    as_json: bool
+
+
+async def read_request(request: Request, body: bytes) -> Wanted:
+    """Read what a request asks for.
+
+    Args:
+        request: for its headers.
+        body: see `read_body`.
+
+    Raises:
+        RequestError: 415, 422.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in _KINDS:
+        text = "send multipart/form-data with `image` and `mask`, or application/json with both in base64"
+        raise RequestError(415, text)
+    values = _read_json(body) if kind == "application/json" else await _read_form(request, body)
+    try:
+        found: Any = _KINDS[kind].model_validate(values)
+        options = FillOptions(**{name: getattr(found, name) for name in _OPTIONS})
+    except ValidationError as error:
+        raise RequestError(422, _sentence(error)) from error
+    except InputError as error:
+        raise RequestError(422, str(error)) from error
+    return Wanted(found.image, found.mask, options, _format(found.format), kind == "application/json")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, with the field's name and what came."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "request"
+    if first["type"] == "extra_forbidden":
+        return f"unknown field {name[:40]!r}; known are {', '.join(_FORM.model_fields)}"
+    if first["type"] == "missing":
+        return f"`{name}` is missing"
+    text = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    received = "" if name in ("image", "mask") else f". Received: {str(first['input'])[:40]!r}"
+    return f"`{name}`: {text[0].lower()}{text[1:]}{received}"
+
+
+async def _read_form(request: Request, body: bytes) -> dict[str, Any]:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        form = await Request(request.scope, receive).form(
+            max_files=_MOST_MASKS + 1, max_fields=32, max_part_size=len(body) + 1
+        )
+    except (HTTPException, MultiPartException, FormParserError, ValueError, KeyError) as error:
+        raise RequestError(422, f"malformed multipart form: {getattr(error, 'detail', first_line(error))}") from error
+    values: dict[str, Any] = {}
+    try:
+        for name, value in form.multi_items():
+            content = value if isinstance(value, str) else await value.read()
+            if name == "mask":
+                values.setdefault(name, []).append(content.encode() if isinstance(content, str) else content)
+            elif name == "image" and name in values:
+                raise RequestError(422, "exactly one `image` is required")
+            elif isinstance(content, str) or name == "image":
+                values[name] = content
+            else:
+                raise RequestError(422, f"`{name[:40]}` must not be a file")
+    finally:
+        await form.close()
+    return _without_blanks(values)
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(422, f"invalid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise RequestError(422, "the JSON must be an object")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _format(name: str | None) -> str | None:
+    if not name:
+        return None
+    found = image_files.format_of(f".{name.lstrip('.')}")
+    if found is None:
+        raise RequestError(422, f"`format` must be one such as png, jpg, webp or tiff. Received: {name[:40]!r}")
+    return found
