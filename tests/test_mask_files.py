@@ -156,7 +156,7 @@ def test_masks_of_another_size(save):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"dilate": -1}, "`dilate` must be a whole number of pixels from 0 to 1000"),
+        ({"dilate": -1}, "`dilate` must be a whole number from 0 to 1000"),
         ({"dilate": 2.5}, "`dilate`"),
         ({"threshold": 256}, "`threshold` must be a whole number from 0 to 255"),
         ({"mask_from": "red"}, "`mask_from` must be one of auto, color, alpha"),

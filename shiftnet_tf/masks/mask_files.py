@@ -37,9 +37,12 @@ class MaskSettings:
     invert: bool = dataclasses.field(
         default=False, metadata={"help": "keep what the mask marks and fill everything else"}
     )
-    dilate: int = dataclasses.field(default=0, metadata={"help": "grow the hole by N pixels, up to 1000 (default: 0)"})
+    dilate: int = dataclasses.field(
+        default=0, metadata={"most": 1000, "help": "grow the hole by N pixels, up to 1000 (default: 0)"}
+    )
     threshold: int | None = dataclasses.field(
-        default=None, metadata={"help": "fill where the mask is lighter than N, 0 to 255 (default: 0; 127 if lossy)"}
+        default=None,
+        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: 0; 127 if lossy)"},
     )
     mask_from: Literal["auto", "color", "alpha"] = dataclasses.field(
         default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
@@ -47,17 +50,14 @@ class MaskSettings:
 
     def __post_init__(self):
         check("invert", self.invert, isinstance(self.invert, bool), "true or false")
-        check("dilate", self.dilate, _whole(self.dilate, 1000), "a whole number of pixels from 0 to 1000")
-        threshold = self.threshold is None or _whole(self.threshold, 255)
-        check("threshold", self.threshold, threshold, "a whole number from 0 to 255")
         for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
             if get_origin(field.type) is Literal:
-                value, choices = getattr(self, field.name), get_args(field.type)
+                choices = get_args(field.type)
                 check(field.name, value, value in choices, f"one of {', '.join(choices)}")
-
-
-def _whole(value, most):
-    return type(value) is int and 0 <= value <= most
+            elif most := field.metadata.get("most"):
+                whole = type(value) is int and 0 <= value <= most
+                check(field.name, value, whole or value is field.default, f"a whole number from 0 to {most}")
 
 
 def read_hole(sources, shape, settings=None, max_pixels=None):

@@ -81,11 +81,16 @@ def _without_blanks(value: Any) -> Any:
     return {name: item for name, item in value.items() if item not in ("", None)}
 
 
+def _field(default: Any, text: str, most: int | None) -> Any:
+    limits: Any = {} if most is None else {"ge": 0, "le": most}
+    return Field(default, description=text, **limits)
+
+
 def _model(name: str, file: Any) -> type[BaseModel]:
     """A pydantic model of a request whose files have the type `file`."""
     types = get_type_hints(FillOptions)
     options: Any = {
-        field.name: (types[field.name], Field(field.default, description=field.metadata["help"]))
+        field.name: (types[field.name], _field(field.default, field.metadata["help"], field.metadata.get("most")))
         for field in dataclasses.fields(FillOptions)
     }
     image = "JPEG, PNG, WebP, TIFF, ..."
