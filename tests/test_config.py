@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from conftest import ROOT
 
-from shiftnet_tf.config import toml_file
+from shiftnet_tf.config import model, toml_file
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError
@@ -129,3 +129,10 @@ def test_the_discriminators_learning_rate_is_the_generators_unless_it_has_its_ow
     assert toml_file.from_dict({"training": {"learning_rate": 0.5}}).discriminator_learning_rate == 0.5
     rates = {"learning_rate": 0.5, "discriminator_learning_rate": 0.25}
     assert toml_file.from_dict({"training": rates}).discriminator_learning_rate == 0.25
+
+
+def test_the_names_of_losses_are_those_of_the_code():
+    from shiftnet_tf.training import gan_losses, losses
+
+    assert set(model.LOSSES) == {*losses.LOSSES, "guidance", "adversarial", "feature_matching"}
+    assert set(model.GAN_LOSSES) == set(gan_losses.GAN_LOSSES)

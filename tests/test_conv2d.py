@@ -41,7 +41,7 @@ def test_the_same_as_keras_values_and_gradients(size, as_product, kernel_size):
     assert "Conv2D" in operations(layers[1], x)
 
 
-@pytest.mark.parametrize("target", ["runtime", "mobile-gpu"])
+@pytest.mark.parametrize("target", ["runtime"])
 def test_a_file_keeps_its_convolutions(target):
     layers, x = both(8, 4)
     upsampling = SubpixelUpsampling(3)
@@ -54,7 +54,7 @@ def test_a_file_keeps_its_convolutions(target):
 
 
 def test_there_is_no_other_target():
-    with pytest.raises(ValueError, match=r"one of tensorflow, runtime, mobile-gpu\. Received: 'gpu'"), graph_for("gpu"):
+    with pytest.raises(ValueError, match=r"one of tensorflow, runtime\. Received: 'gpu'"), graph_for("gpu"):
         pass
 
 

@@ -117,7 +117,7 @@ def test_the_api_reference_has_every_public_name(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     text = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.html"))
-    for name in ("Inpainter.batch", "inpaint_file", "inpaint_folder", "MaskSettings.dilate", "Plan", "Outcome.status"):
+    for name in ("Inpainter.batch", "inpaint_file", "inpaint_folder", "FillOptions.detail", "Plan", "Outcome.status"):
         assert f'id="{name}"' in text, name
 
 

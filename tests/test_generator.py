@@ -61,7 +61,6 @@ def test_equals_the_authors_network_for_faces(reference):
 VARIANTS = {
     "soft": {"shift": "soft"},
     "soft_fused": {"shift": "soft_fused"},
-    "residual": {"shift": "residual"},
     "mirrored": {"shift": "mirrored"},
     "mirrored, two layers": {"shift": "mirrored", "shift_layers": (2, 4)},
     "random": {"shift": "random"},
@@ -111,7 +110,6 @@ def test_variants(name):
         ("hard", layers.ShiftConnection),
         ("mirrored", layers.ShiftConnection),
         ("random", layers.RandomShiftConnection),
-        ("residual", layers.ResidualShiftConnection),
         ("soft", layers.SoftShiftConnection),
         ("soft_fused", layers.SoftShiftConnection),
     ],
@@ -240,7 +238,7 @@ def test_same_weights_at_another_size():
     [
         ({"image_size": 250}, "`model.image_size` must be a multiple of 256.*Received: 250"),
         ({"shift_layers": (8,)}, "`model.shift_layers` must be different whole numbers from 1 to 7"),
-        ({"shift": "weak"}, "`model.shift` must be one of hard, soft, soft_fused, residual, mirrored, random"),
+        ({"shift": "weak"}, "`model.shift` must be one of hard, soft, soft_fused, mirrored, random"),
         ({"skips": False}, "`model.shift_layers` must be empty where `skips` is false"),
         ({"normalization": "layer"}, "`model.normalization` must be one of instance, batch, switchable"),
         ({"third_kernel_size": 5}, "`model.third_kernel_size` must be 4 or 6. Received: 5"),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from shiftnet_tf.export.mobile_network import MobileShiftConnection, one_hot_of_most_similar
 from shiftnet_tf.layers.shift_connection import ShiftConnection
-from shiftnet_tf.ops.most_similar import NEVER, most_similar, one_hot_of_most_similar
-from shiftnet_tf.ops.targets import graph_for
+from shiftnet_tf.ops.most_similar import NEVER, most_similar
 
 
 def random_case(seed, queries=37, sources=50):
@@ -54,8 +54,7 @@ def test_a_shift_connection_for_the_gpu_of_a_phone_gives_the_same():
     mask = (rng.uniform(size=(2, 8, 8, 1)) < 0.4).astype(np.float32)
     mask[1] = 1  # nothing is known
     expected, expected_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
-    with graph_for("mobile-gpu"):
-        joined, shift_map = ShiftConnection()(decoder, encoder, mask, return_shift_map=True)
+    joined, shift_map = MobileShiftConnection()(decoder, encoder, mask, return_shift_map=True)
     np.testing.assert_array_equal(shift_map, expected_map)
     np.testing.assert_array_equal(joined, expected)
 

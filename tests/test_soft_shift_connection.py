@@ -37,6 +37,16 @@ def slow_soft_shift(decoder, encoder, mask, score_fusion):
     return shifted[1:-1, 1:-1] / 9, weights
 
 
+class WithTheSlip(SoftShiftConnection):
+    """As released: the encoder features are cut into patches across channels and places."""
+
+    def _sources(self, features):
+        height, width, channels = features.shape[1:]
+        patches = tf.reshape(super()._sources(features), [-1, height, width, 3, 3, channels])
+        patches = tf.reshape(tf.transpose(patches, [0, 5, 1, 2, 3, 4]), [-1, height * width, channels, 3, 3])
+        return tf.reshape(tf.transpose(patches, [0, 1, 3, 4, 2]), [-1, height * width, 9 * channels])
+
+
 def random_case(seed, shape=(3, 5, 7, 4)):
     rng = np.random.default_rng(seed)
     decoder, encoder = rng.normal(size=(2, *shape)).astype(np.float32)
@@ -52,7 +62,7 @@ def test_equals_the_authors_values(reference, score_fusion):
     recorded = reference(f"patch_soft_shift_fuse{int(score_fusion)}")
     keys = ("former", "latter", "feature_mask", "output")
     decoder, encoder, mask, output = (recorded[key].transpose(0, 2, 3, 1) for key in keys)
-    layer = SoftShiftConnection(score_fusion, patches="authors")
+    layer = WithTheSlip(score_fusion)
     np.testing.assert_allclose(layer(decoder, encoder, mask), output, atol=1e-5)
 
 
@@ -122,11 +132,9 @@ def test_refuses_what_does_not_fit():
     features = tf.zeros([1, 8, 8, 4])
     with pytest.raises(ValueError, match=r"must have the shape \[B, 8, 8, 1\]"):
         SoftShiftConnection()(features, features, tf.zeros([1, 4, 4, 1]))
-    with pytest.raises(ValueError, match='must be "spatial" or "authors"'):
-        SoftShiftConnection(patches="round")
 
 
 def test_round_trip_through_its_config():
-    layer = SoftShiftConnection(True, "authors", name="shift")
+    layer = SoftShiftConnection(True, name="shift")
     config = SoftShiftConnection.from_config(layer.get_config()).get_config()
-    assert config == layer.get_config() and config["score_fusion"] and config["patches"] == "authors"
+    assert config == layer.get_config() and config["score_fusion"]

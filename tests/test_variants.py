@@ -27,7 +27,6 @@ SETTINGS = [
 GENERATORS = {
     "soft": ["model.shift=soft"],
     "soft_fused": ["model.shift=soft_fused"],
-    "residual": ["model.shift=residual"],
     "mirrored": ["model.shift=mirrored", "model.third_kernel_size=6", "model.feature_mask=nearest"],
     "random": ["model.shift=random"],
     "no shift": ["model.shift_layers=[]"],

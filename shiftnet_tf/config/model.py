@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shiftnet_tf.errors import check
 
-SHIFTS = ("hard", "soft", "soft_fused", "residual", "mirrored", "random")
+SHIFTS = ("hard", "soft", "soft_fused", "mirrored", "random")
 NORMALIZATIONS = ("instance", "batch", "switchable")
 LOSSES = (
     "reconstruction",
@@ -42,7 +42,7 @@ class ModelConfig:
             1 / 2**l of the image size (paper: 3, that is 32x32 of 256x256). Empty: a plain U-Net.
         shift: what a shift connection does. `"hard"` (paper): the nearest known position; `"mirrored"`: that of the
             image or of its mirror image; `"soft"` and `"soft_fused"`: weighted 3x3 patches, without and with score
-            fusion; `"residual"`: the nearest one corrects the decoder; `"random"`: any known position (ablation).
+            fusion; `"random"`: any known position (ablation).
         skips: bool, whether the decoder gets the encoder features too; without them and without `shift_layers` the
             network is a context encoder.
         normalization: `"instance"` (paper), `"batch"` or `"switchable"`.

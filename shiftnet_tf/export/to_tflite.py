@@ -11,6 +11,7 @@ import tensorflow as tf
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, first_line
 from shiftnet_tf.export import exporter, graph, mobile_gpu
+from shiftnet_tf.export.mobile_network import for_mobile_gpu
 from shiftnet_tf.ops.patch_filling import SCOPE
 from shiftnet_tf.ops.targets import graph_for
 from shiftnet_tf.system.packages import import_optional
@@ -19,8 +20,9 @@ from shiftnet_tf.system.quiet import quiet_stderr
 
 def convert(generator, path, job):
     """Write a TFLite file: the converter of `export_tflite`, see `exporter.Format`."""
-    target = "mobile-gpu" if job.profile == "mobile-gpu" else "runtime"
-    with tempfile.TemporaryDirectory() as folder, graph_for(target):
+    if job.profile == "mobile-gpu":
+        generator = for_mobile_gpu(generator)
+    with tempfile.TemporaryDirectory() as folder, graph_for("runtime"):
         graph.write_saved_model(generator, folder, batch=1, with_shift_map=job.shift_map)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -7,7 +7,6 @@ from shiftnet_tf.layers.conv2d import Conv2D
 from shiftnet_tf.layers.detail_gate import DetailGate
 from shiftnet_tf.layers.instance_normalization import InstanceNormalization
 from shiftnet_tf.layers.normalization import SwitchableNormalization, normalization
-from shiftnet_tf.layers.residual_shift_connection import ResidualShiftConnection
 from shiftnet_tf.layers.shift_connection import RandomShiftConnection, ShiftConnection
 from shiftnet_tf.layers.soft_shift_connection import SoftShiftConnection
 from shiftnet_tf.layers.subpixel_upsampling import SubpixelUpsampling
@@ -20,7 +19,6 @@ __all__ = [
     "DetailGate",
     "InstanceNormalization",
     "RandomShiftConnection",
-    "ResidualShiftConnection",
     "ShiftConnection",
     "SoftShiftConnection",
     "SubpixelUpsampling",

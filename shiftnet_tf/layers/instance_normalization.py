@@ -9,10 +9,6 @@ delegates of phones refuse.
 import keras
 import tensorflow as tf
 
-from shiftnet_tf.ops.targets import for_mobile_gpu
-
-_HALF_SCALE = 8.0  # squares of a row of 128 numbers up to 180 stay below 65504
-
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
 class InstanceNormalization(keras.layers.Layer):
@@ -41,20 +37,14 @@ class InstanceNormalization(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         x = tf.cast(inputs, tf.float32)
-        mean, variance = _moments_of_half(x) if for_mobile_gpu() else tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        mean, variance = self._moments(x)
         scale = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
         offset = tf.cast(self.beta, tf.float32) - mean * scale
         return tf.cast(x * scale + offset, inputs.dtype)  # two passes, where (x - mean) * scale + beta takes three
 
+    def _moments(self, x):
+        """Mean and variance over the positions, [B, 1, 1, C] each."""
+        return tf.nn.moments(x, axes=[1, 2], keepdims=True)
+
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
-
-
-def _moments_of_half(x):
-    """[B, H, W, C] -> mean and variance [B, 1, 1, C], by sums of one row or column, which 16-bit floats can hold."""
-
-    def mean(values):
-        return tf.reduce_mean(tf.reduce_mean(values, axis=2, keepdims=True), axis=1, keepdims=True)
-
-    center = mean(x)
-    return center, _HALF_SCALE**2 * mean(tf.square((x - center) / _HALF_SCALE))

@@ -20,8 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.ops.most_similar import NEVER, most_similar, one_hot_of_most_similar
-from shiftnet_tf.ops.targets import for_mobile_gpu
+from shiftnet_tf.ops.most_similar import NEVER, most_similar
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -54,8 +53,6 @@ class ShiftConnection(keras.layers.Layer):
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), section 3.
     """
 
-    output_parts = 3  # of C channels each
-
     def call(self, decoder_features, encoder_features, feature_mask, mirrored_features=None, return_shift_map=False):
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)
         positions = height * width
@@ -75,25 +72,17 @@ class ShiftConnection(keras.layers.Layer):
         shifted *= tf.cast(filled, shifted.dtype)[:, :, tf.newaxis]
         shifted = tf.reshape(shifted, [-1, height, width, channels])
 
-        joined = self._join(decoder_features, encoder_features, shifted)
+        joined = tf.concat([decoder_features, encoder_features, shifted], axis=-1)
         if not return_shift_map:
             return joined
         return joined, tf.reshape(shift_map_of(nearest, filled), [-1, height, width])
 
     def _rearrange(self, decoder, sources, missing):
         """[B, N, C], [B, M, C], [B, M] -> for each position its most similar source [B, N, C] and its index [B, N]."""
-        if for_mobile_gpu():
-            chosen = one_hot_of_most_similar(decoder, sources, missing)
-            numbers = tf.range(sources.shape[1], dtype=tf.float32)
-            nearest = tf.cast(tf.reduce_max(chosen * numbers, axis=-1)[:, 0], tf.int32)
-            return tf.linalg.matmul(chosen, sources[:, tf.newaxis])[:, 0], nearest
         # The cosine but for the decoder vector's length, which changes no choice.
         unit_sources = tf.math.l2_normalize(tf.cast(sources, tf.float32), axis=-1)
         nearest = most_similar(tf.cast(decoder, tf.float32), unit_sources, -NEVER * missing)
         return tf.gather(sources, nearest, batch_dims=1), nearest
-
-    def _join(self, decoder_features, encoder_features, shifted_features):
-        return tf.concat([decoder_features, encoder_features, shifted_features], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")

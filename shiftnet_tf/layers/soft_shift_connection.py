@@ -12,6 +12,9 @@ for all positions, not the hole alone. With score fusion (as in Yu et al., 2018,
 first summed with those of the pairs that lie one position before and after x and y along the rows, then along the
 columns, so that neighbours come from neighbours.
 
+The release cuts the encoder features into patches by reading [C, H, W, 3, 3] numbers as [H * W, C, 3, 3], which mixes
+channels and places; these are real patches (the tests hold the layer to the release with that slip put in).
+
 Differs from the paper's shift: everything has a gradient, and the decoder vectors keep their length, as released.
 """
 
@@ -34,9 +37,6 @@ class SoftShiftConnection(keras.layers.Layer):
 
     Args:
         score_fusion: bool, whether neighbours are to come from neighbours. Defaults to False.
-        patches: `"spatial"` or `"authors"`. The authors' code cuts the encoder features into patches by reading
-            [C, H, W, 3, 3] numbers as [H * W, C, 3, 3], which mixes channels and places; `"authors"` does the same, for
-            comparing with that code. Defaults to `"spatial"`: real patches.
 
     Call arguments:
         decoder_features, encoder_features: float [B, H, W, C]; H and W are static.
@@ -53,14 +53,9 @@ class SoftShiftConnection(keras.layers.Layer):
     Reference: the authors' PyTorch release, patch-wise soft shift.
     """
 
-    output_parts = 3
-
-    def __init__(self, score_fusion=False, patches="spatial", **kwargs):
+    def __init__(self, score_fusion=False, **kwargs):
         super().__init__(**kwargs)
-        if patches not in ("spatial", "authors"):
-            raise ValueError(f'`patches` must be "spatial" or "authors". Received: {patches!r}')
         self.score_fusion = score_fusion
-        self.patches = patches
 
     def call(self, decoder_features, encoder_features, feature_mask, return_shift_map=False):
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)
@@ -89,15 +84,11 @@ class SoftShiftConnection(keras.layers.Layer):
         return joined, tf.reshape(shift_map, [-1, height, width])
 
     def _sources(self, features):
-        if self.patches == "spatial":
-            return _patches(features)
-        height, width, channels = features.shape[1:]
-        patches = tf.reshape(_patches(features), [-1, height, width, 3, 3, channels])
-        patches = tf.reshape(tf.transpose(patches, [0, 5, 1, 2, 3, 4]), [-1, height * width, channels, 3, 3])
-        return tf.reshape(tf.transpose(patches, [0, 1, 3, 4, 2]), [-1, height * width, 9 * channels])
+        """The patches that are moved: [B, H, W, C] -> [B, N, 9C]."""
+        return _patches(features)
 
     def get_config(self):
-        return {**super().get_config(), "score_fusion": self.score_fusion, "patches": self.patches}
+        return {**super().get_config(), "score_fusion": self.score_fusion}
 
 
 def _patches(features):

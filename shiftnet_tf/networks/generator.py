@@ -34,7 +34,6 @@ _SHIFTS = {
     "mirrored": layers.ShiftConnection,
     "soft": layers.SoftShiftConnection,
     "soft_fused": functools.partial(layers.SoftShiftConnection, score_fusion=True),
-    "residual": layers.ResidualShiftConnection,
     "random": layers.RandomShiftConnection,
 }
 
@@ -125,16 +124,21 @@ class Generator(keras.Model):
         self.encoder_convolutions = [
             _convolution(width, size, f"encoder_{i + 1}") for i, (width, size) in enumerate(zip(widths, sizes))
         ]
-        norm = functools.partial(layers.normalization, normalization)
-        self.encoder_norms = [norm(f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
+        self.encoder_norms = [self._norm(f"encoder_norm_{i + 1}") for i in range(1, depth - 1)]
         # decoder_ups[i] doubles the size of encoder layer i + 1 to that of encoder layer i.
         self.decoder_ups = [
             layers.SubpixelUpsampling(width, smooth=smooth_upsampling and i > 0, name=f"decoder_{i + 1}")
             for i, width in enumerate([3, *widths[:-1]])
         ]
-        self.decoder_norms = [norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
+        self.decoder_norms = [self._norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
         self.detail_gate = layers.DetailGate(blend=blend_patches, name="detail_gate") if patches else None
-        self.shifts = [_SHIFTS[shift](name=f"shift_{layer}") for layer in self.shift_layers]
+        self.shifts = [self._shift(f"shift_{layer}") for layer in self.shift_layers]
+
+    def _norm(self, name):
+        return layers.normalization(self.normalization, name)
+
+    def _shift(self, name):
+        return _SHIFTS[self.shift](name=name)
 
     def build(self, input_shape=None):
         channels = 3 + self.mask_channel
@@ -149,7 +153,7 @@ class Generator(keras.Model):
             if i in self.shift_layers:
                 shift = self.shifts[self.shift_layers.index(i)]
                 shift.build((None, None, None, channels))
-                channels *= shift.output_parts
+                channels *= 3
             elif self.skips:
                 channels *= 2
         norms = zip(self.encoder_norms + self.decoder_norms, self.encoder_convolutions[1:-1] + self.decoder_ups[1:])

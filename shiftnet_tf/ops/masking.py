@@ -4,8 +4,6 @@
 
 import tensorflow as tf
 
-from shiftnet_tf.ops.targets import for_mobile_gpu
-
 # Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
 _THRESHOLD = 5 / 16
 
@@ -33,8 +31,7 @@ def composite(predicted_image, image, mask):
     Returns:
         [B, H, W, 3].
     """
-    if for_mobile_gpu():  # selects by a condition of the operands' shape alone
-        mask = tf.concat([mask] * image.shape[-1], axis=-1)
+    mask = tf.concat([mask] * image.shape[-1], axis=-1)  # the GPUs of phones select by conditions of this shape alone
     return tf.where(mask > 0.5, predicted_image, image)
 
 

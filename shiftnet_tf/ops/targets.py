@@ -1,14 +1,13 @@
 """What a graph is built for. Layers compute the same values by other operations, as it suits who runs them.
 
 `"tensorflow"`: training, Keras and SavedModels, where the weights are variables. `"runtime"`: model files, where they
-are constants that the runtime lays out once. `"mobile-gpu"`: model files of those operations alone that LiteRT's
-delegates for the GPUs of phones take (see `export.mobile_gpu`), with sums that 16-bit floats can hold.
+are constants that the runtime lays out once.
 """
 
 import contextlib
 import contextvars
 
-TARGETS = ("tensorflow", "runtime", "mobile-gpu")
+TARGETS = ("tensorflow", "runtime")
 _TARGET = contextvars.ContextVar("target", default=TARGETS[0])
 
 
@@ -34,8 +33,3 @@ def graph_for(target):
 def for_file():
     """Whether the graph at hand is for a model file: bool."""
     return _TARGET.get() != "tensorflow"
-
-
-def for_mobile_gpu():
-    """Whether the graph at hand is for the GPU of a phone: bool."""
-    return _TARGET.get() == "mobile-gpu"

@@ -3,6 +3,9 @@
 The paper's is `"vanilla"` (section 3.4); the others are those of the authors' PyTorch code.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -24,28 +27,72 @@ def _relative_to_average(higher, lower, weights):
     return 0.5 * (above + _taken_for_real(_mean(higher, weights) - lower, weights))
 
 
+@dataclasses.dataclass(frozen=True)
+class GanLoss:
+    """A pair of losses: functions (real_logits, generated_logits, weights) -> float32 scalar.
+
+    Attributes:
+        generator: how far the generator's image is from being taken for real.
+        discriminator: how far the two are from being told apart, without the gradient penalties; where real and
+            generated images each have a loss, their mean.
+    """
+
+    generator: Callable
+    discriminator: Callable
+
+
+def _vanilla(real, generated, weights):
+    return 0.5 * (_taken_for_real(real, weights) + _taken_for_real(-generated, weights))
+
+
+def _least_squares(real, generated, weights):
+    return 0.5 * _mean(tf.square(real - 1.0) + tf.square(generated), weights)
+
+
+def _hinge(real, generated, weights):
+    return 0.5 * _mean(tf.nn.relu(1.0 - real) + tf.nn.relu(1.0 + generated), weights)
+
+
+def _critic(real, generated, weights):
+    return _mean(generated, weights) - _mean(real, weights)
+
+
+def _raise(real, generated, weights):
+    return -_mean(generated, weights)
+
+
+GAN_LOSSES = {
+    "vanilla": GanLoss(lambda real, generated, weights: _taken_for_real(generated, weights), _vanilla),
+    "lsgan": GanLoss(lambda real, generated, weights: _mean(tf.square(generated - 1.0), weights), _least_squares),
+    "hinge": GanLoss(_raise, _hinge),
+    "wgan_gp": GanLoss(_raise, _critic),
+    "relativistic": GanLoss(
+        lambda real, generated, weights: _taken_for_real(generated - real, weights),
+        lambda real, generated, weights: _taken_for_real(real - generated, weights),
+    ),
+    "relativistic_average": GanLoss(
+        lambda real, generated, weights: _relative_to_average(generated, real, weights), _relative_to_average
+    ),
+}
+
+
 def adversarial_loss(real_logits, generated_logits, gan="vanilla", weights=None):
     """L_adv of the generator: how far its image is from being taken for real.
 
     Args:
         real_logits, generated_logits: float32 of one shape, of the discriminator.
-        gan: `"vanilla"` (cross-entropy, in the form that does not saturate), `"lsgan"` (least squares, arXiv
-            1611.04076), `"hinge"` (1705.02894), `"wgan_gp"` (1704.00028), `"relativistic"` or
+        gan: a key of GAN_LOSSES: `"vanilla"` (cross-entropy, in the form that does not saturate), `"lsgan"` (least
+            squares, arXiv 1611.04076), `"hinge"` (1705.02894), `"wgan_gp"` (1704.00028), `"relativistic"` or
             `"relativistic_average"` (1807.00734, with cross-entropy).
         weights: float32 of the same shape, how much each patch counts, such as `hole_patches`; None: all alike.
 
     Returns:
         float32 scalar.
+
+    Raises:
+        KeyError: an unknown `gan`.
     """
-    if gan == "vanilla":
-        return _taken_for_real(generated_logits, weights)
-    if gan == "lsgan":
-        return _mean(tf.square(generated_logits - 1.0), weights)
-    if gan == "relativistic":
-        return _taken_for_real(generated_logits - real_logits, weights)
-    if gan == "relativistic_average":
-        return _relative_to_average(generated_logits, real_logits, weights)
-    return -_mean(generated_logits, weights)  # hinge, wgan_gp
+    return GAN_LOSSES[gan].generator(real_logits, generated_logits, weights)
 
 
 def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=None):
@@ -56,19 +103,12 @@ def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=Non
         gan, weights: see `adversarial_loss`.
 
     Returns:
-        float32 scalar; where real and generated images each have a loss, their mean.
+        float32 scalar.
+
+    Raises:
+        KeyError: an unknown `gan`.
     """
-    if gan == "vanilla":
-        return 0.5 * (_taken_for_real(real_logits, weights) + _taken_for_real(-generated_logits, weights))
-    if gan == "lsgan":
-        return 0.5 * _mean(tf.square(real_logits - 1.0) + tf.square(generated_logits), weights)
-    if gan == "hinge":
-        return 0.5 * _mean(tf.nn.relu(1.0 - real_logits) + tf.nn.relu(1.0 + generated_logits), weights)
-    if gan == "relativistic":
-        return _taken_for_real(real_logits - generated_logits, weights)
-    if gan == "relativistic_average":
-        return _relative_to_average(real_logits, generated_logits, weights)
-    return _mean(generated_logits, weights) - _mean(real_logits, weights)  # wgan_gp
+    return GAN_LOSSES[gan].discriminator(real_logits, generated_logits, weights)
 
 
 def hole_patches(mask, depth):

@@ -4,7 +4,9 @@ Section 3.1 and 3.4 of the paper, as means where the paper writes sums (as both 
 weights scaled to match).
 """
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -249,3 +251,37 @@ def guidance_loss(decoder_features, target_features, feature_mask):
     """
     difference = (decoder_features - tf.stop_gradient(target_features)) * feature_mask
     return tf.reduce_mean(tf.square(tf.cast(difference, tf.float32)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What the losses of LOSSES compare.
+
+    Attributes:
+        predicted_image, inpainted_image, image: float32 [B, H, W, 3] in [-1, 1].
+        mask: float32 [B, H, W, 1], 1 = hole.
+        seed: int tensor [2], of the step.
+        discount: see `hole_loss`.
+        features, target_features: lists of float32 [B, h, w, C] of a pretrained network; empty where no loss uses them.
+    """
+
+    predicted_image: tf.Tensor
+    inpainted_image: tf.Tensor
+    image: tf.Tensor
+    mask: tf.Tensor
+    seed: tf.Tensor
+    discount: float
+    features: Sequence[tf.Tensor]
+    target_features: Sequence[tf.Tensor]
+
+
+LOSSES = {  # those of the image alone: name in the config -> function of a Comparison
+    "reconstruction": lambda x: reconstruction_loss(x.predicted_image, x.image),
+    "hole": lambda x: hole_loss(x.predicted_image, x.image, x.mask, x.discount),
+    "hole_squared": lambda x: hole_squared_loss(x.predicted_image, x.image, x.mask),
+    "total_variation": lambda x: total_variation_loss(x.predicted_image),
+    "texture": lambda x: texture_loss(x.inpainted_image, x.image, x.mask, x.seed),
+    "style": lambda x: style_loss(x.features, x.target_features),
+    "content": lambda x: content_loss(x.features, x.target_features),
+    "perceptual": lambda x: perceptual_loss(x.features, x.target_features, x.mask),
+}

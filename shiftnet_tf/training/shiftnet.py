@@ -145,29 +145,22 @@ class ShiftNet(keras.Model):
             average.assign(share * average + (1.0 - share) * value)
 
     def _image_losses(self, predicted_image, image, mask):
-        """Those that compare the prediction with the photo."""
-        values = {}
-        if self._uses("reconstruction"):
-            values["reconstruction_loss"] = losses.reconstruction_loss(predicted_image, image)
-        if self._uses("hole"):
-            values["hole_loss"] = losses.hole_loss(predicted_image, image, mask, self.config.losses.discount)
-        if self._uses("hole_squared"):
-            values["hole_squared_loss"] = losses.hole_squared_loss(predicted_image, image, mask)
-        if self._uses("total_variation"):
-            values["total_variation_loss"] = losses.total_variation_loss(predicted_image)
-        inpainted_image = composite(predicted_image, image, mask)
-        if self._uses("texture"):
-            values["texture_loss"] = losses.texture_loss(inpainted_image, image, mask, self._step_seed())
+        """Those that compare the prediction with the photo: `losses.LOSSES`."""
+        inpainted_image, features, targets = composite(predicted_image, image, mask), (), ()
         if self.config.losses.uses_features:
             shown = predicted_image if self.config.losses.features == "vgg16" else inpainted_image
             features, targets = self.pretrained_features(shown), self.pretrained_features(image)
-            if self._uses("style"):
-                values["style_loss"] = losses.style_loss(features, targets)
-            if self._uses("content"):
-                values["content_loss"] = losses.content_loss(features, targets)
-            if self._uses("perceptual"):
-                values["perceptual_loss"] = losses.perceptual_loss(features, targets, mask)
-        return values
+        compared = losses.Comparison(
+            predicted_image,
+            inpainted_image,
+            image,
+            mask,
+            self._step_seed(),
+            self.config.losses.discount,
+            features,
+            targets,
+        )
+        return {f"{name}_loss": loss(compared) for name, loss in losses.LOSSES.items() if self._uses(name)}
 
     def _adversarial_losses(self, predicted_image, image, mask):
         """(dict of the generator's losses and the penalty, the discriminator's loss).

@@ -1,0 +1,90 @@
+"""The generator from operations that LiteRT's delegates for the GPUs of phones take: the same values, the same weights.
+
+There is no argmax and no gather among those operations (see `export.mobile_gpu`), and 16-bit floats end at 65504.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from shiftnet_tf.layers import InstanceNormalization, ShiftConnection
+from shiftnet_tf.networks import Generator
+
+_HALF_SCALE = 8.0  # squares of a row of 128 numbers up to 180 stay below 65504
+
+
+class MobileShiftConnection(ShiftConnection):
+    """A shift connection that chooses by a matrix of 0 and 1, see `one_hot_of_most_similar`."""
+
+    def _rearrange(self, decoder, sources, missing):
+        chosen = one_hot_of_most_similar(decoder, sources, missing)
+        numbers = tf.range(sources.shape[1], dtype=tf.float32)
+        nearest = tf.cast(tf.reduce_max(chosen * numbers, axis=-1)[:, 0], tf.int32)
+        return tf.linalg.matmul(chosen, sources[:, tf.newaxis])[:, 0], nearest
+
+
+class MobileInstanceNormalization(InstanceNormalization):
+    """Instance normalization by sums of one row or column, which 16-bit floats can hold."""
+
+    def _moments(self, x):
+        def mean(values):
+            return tf.reduce_mean(tf.reduce_mean(values, axis=2, keepdims=True), axis=1, keepdims=True)
+
+        center = mean(x)
+        return center, _HALF_SCALE**2 * mean(tf.square((x - center) / _HALF_SCALE))
+
+
+class MobileGenerator(Generator):
+    """A generator with the layers above where it has their like; others stay and may be refused by a delegate."""
+
+    def _norm(self, name):
+        return MobileInstanceNormalization(name=name) if self.normalization == "instance" else super()._norm(name)
+
+    def _shift(self, name):
+        return MobileShiftConnection(name=name) if self.shift in ("hard", "mirrored") else super()._shift(name)
+
+
+def for_mobile_gpu(generator):
+    """Return a generator of the same weights for the GPU of a phone.
+
+    Args:
+        generator: Generator, built.
+
+    Returns:
+        MobileGenerator.
+    """
+    twin = MobileGenerator.from_config(generator.get_config())
+    twin.build()
+    twin.set_weights(generator.get_weights())
+    return twin
+
+
+def one_hot_of_most_similar(queries, sources, missing):
+    """The choice of `ops.most_similar` as rows of 0 and 1, from operations that delegates for phones' GPUs take.
+
+    There is no argmax and no gather among those, and 16-bit floats end at 65504: so both sides get length 1, and of
+    equal scores the first is found as the highest of descending ranks.
+
+    Args:
+        queries: float32 [B, N, C].
+        sources: float32 [B, M, C]; at most 2,048 of them, so that 16-bit floats can number them.
+        missing: float32 [B, M], 1 = a source that may not be chosen; if all are missing, any is.
+
+    Returns:
+        float32 [B, 1, N, M].
+    """
+    queries, sources = (_unit(x)[:, tf.newaxis] for x in (queries, sources))
+    scores = tf.linalg.matmul(queries, tf.transpose(sources, [0, 1, 3, 2]))  # [B, 1, N, M]
+    scores -= 4.0 * missing[:, tf.newaxis, tf.newaxis]
+    highest = _at_maximum(scores)
+    return _at_maximum(highest * tf.constant(np.arange(sources.shape[2], 0, -1), tf.float32))
+
+
+def _at_maximum(x):
+    """1 where the last axis has its maximum, else 0."""
+    return tf.cast(x >= tf.reduce_max(x, axis=-1, keepdims=True), tf.float32)
+
+
+def _unit(x):
+    # A mean, where a sum of squares would be folded into L2_NORMALIZATION, which those delegates refuse.
+    length = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
+    return x * (tf.math.rsqrt(length + 1e-6) * x.shape[-1] ** -0.5)
