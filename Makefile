@@ -1,6 +1,6 @@
 # make demo        train for a few minutes, export, fill a photo's hole with each runtime; prints the picture's path
 # make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
-# make lint        ruff
+# make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make docs        the API reference, from the docstrings: folder api/
 # make wheel       dist/*.whl
@@ -49,6 +49,7 @@ benchmark: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)

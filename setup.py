@@ -88,6 +88,7 @@ setup(
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
             "pdoc>=15",
             "ruff>=0.9",
+            "mypy>=1.15",
             "build>=1.2",
         ],
     },

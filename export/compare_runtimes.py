@@ -37,8 +37,8 @@ def fill(folder, image, mask):
     """The answer of each runtime for which the folder has a file: dict of runtime to Inpainted."""
     formats = {entry.format for entry in ModelSpec.read(folder).files.values()}
     answers = {}
-    for runtime, (file_format, *_) in RUNTIMES.items():
-        if file_format in formats:
+    for runtime, row in RUNTIMES.items():
+        if row.format in formats:
             with quiet_start():
                 inpainter = Inpainter.load(folder, runtime=runtime)
             maps = "shift_map" in inpainter.model.entry.outputs

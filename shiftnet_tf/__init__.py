@@ -6,7 +6,7 @@ imported on first use (PEP 562).
 
 import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shiftnet_tf.errors import InputError
@@ -32,7 +32,7 @@ _MODULE_OF = {
 __all__ = ["FillOptions", "Inpainter", "InputError", "ShiftNet", "__version__", "inpaint_file", "inpaint_folder"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         return getattr(importlib.import_module(_MODULE_OF[name]), name)
     if name in _ROOMS:
@@ -40,5 +40,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'shiftnet_tf' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

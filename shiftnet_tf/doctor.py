@@ -131,9 +131,9 @@ def _model(say):
     for name, entry in spec.files.items():
         _attempt(say, f"    {name}", lambda name=name, entry=entry: _file(folder / name, entry))
     formats = {entry.format for entry in spec.files.values()}
-    fitting = [name for name in backends.installed() if backends.RUNTIMES[name][0] in formats]
+    fitting = [name for name in backends.installed() if backends.RUNTIMES[name].format in formats]
     if not fitting:
-        packages = " or ".join(f"pip install {row[2]}" for row in backends.RUNTIMES.values() if row[0] in formats)
+        packages = " or ".join(f"pip install {r.package}" for r in backends.RUNTIMES.values() if r.format in formats)
         say(f"fill: FAILED, no runtime that can run it is installed: {packages}")
     filled = [_attempt(say, f"fill with {name}", lambda name=name: _fill(name)) for name in fitting]
     return any(filled)

@@ -2,9 +2,9 @@
 
 
 class ShiftNetError(Exception):
-    """Its text is for the person at the command line, who also gets `exit_code`."""
+    """An error whose text the user sees; a command ends with its `exit_code`."""
 
-    exit_code = 1
+    exit_code: int = 1
 
 
 class InputError(ShiftNetError, ValueError):
@@ -35,42 +35,35 @@ class ExportError(ShiftNetError):
     """A conversion failed, or its file does not compute what the Keras model computes."""
 
 
-def check(name, value, holds, must):
-    """Refuses a value.
+def check(name: str, value: object, holds: object, must: str) -> None:
+    """Refuse a value that does not hold.
 
     Args:
-        name: str, as the person who gave it knows it.
-        value: what came.
-        holds: whether it is accepted.
-        must: str, what it must be.
+        name: as the user knows it.
+        value: what was received.
+        holds: true if the value is accepted.
+        must: what it must be, for the message.
 
     Raises:
-        InputError: it is not.
+        InputError: `holds` is false.
     """
     if not holds:
         raise InputError(f"`{name}` must be {must}. Received: {value!r}")
 
 
-def check_folder(name, value):
-    """Refuses what is no name of a folder to write to: nothing, or what was meant as an option.
+def check_folder(name: str, value: str) -> None:
+    """Refuse the name of an output folder that is empty or looks like an option.
 
     Args:
-        name: str, of the argument.
-        value: str.
+        name: of the argument.
+        value: the folder's name.
 
     Raises:
-        InputError: it is not.
+        InputError: it is empty or begins with `-`.
     """
     check(name, value, value and not value.startswith("-"), "the name of a folder")
 
 
-def first_line(error):
-    """The first line of an error's text: libraries go on for many.
-
-    Args:
-        error: Exception.
-
-    Returns:
-        str.
-    """
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, which in libraries can have many."""
     return (str(error).strip() or repr(error)).splitlines()[0]

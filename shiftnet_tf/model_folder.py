@@ -1,4 +1,4 @@
-"""The model folder: model files, and spec.json, which says all that a caller must know of them.
+"""The model folder: model files, and spec.json, which says all that a caller needs to know about them.
 
 Every model file takes `image`, uint8 [B, S, S, 3] RGB, and `mask`, uint8 [B, S, S, 1], nonzero = hole, and gives
 `inpainted_image`, uint8 [B, S, S, 3]; on request also `shift_map`, int32 [B, h, w]: row * w + column of the known
@@ -9,8 +9,10 @@ the runtime takes its constants from it and refuses a file that is not listed or
 import dataclasses
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.system.atomic import write_atomically
@@ -21,11 +23,11 @@ PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
 PROFILES = ("default", "mobile-gpu")
 SPEC_NAME = "spec.json"
 
-INPUTS = {
+INPUTS: dict[str, dict[str, Any]] = {
     "image": {"shape": ["batch", "image_size", "image_size", 3], "dtype": "uint8", "meaning": "RGB"},
     "mask": {"shape": ["batch", "image_size", "image_size", 1], "dtype": "uint8", "meaning": "nonzero = hole"},
 }
-OUTPUTS = {
+OUTPUTS: dict[str, dict[str, Any]] = {
     "inpainted_image": {
         "shape": ["batch", "image_size", "image_size", 3],
         "dtype": "uint8",
@@ -47,27 +49,27 @@ class FileEntry:
 
     Attributes:
         format: `"onnx"`, `"tflite"` or `"saved_model"`.
-        image_size: int, S in pixels.
-        batch: int, or None for any.
-        outputs: list of output names.
-        sha256: str, of the file; of a folder, of its sorted lines of path and sha256.
-        parity: dict, the measured difference from Keras, see `export.parity.measure` and `export.parity.measure_loss`.
-        precision: str, one of PRECISIONS.
-        profile: str, one of PROFILES: the kind of device that the file is made for.
-        details: dict, of the format, such as the ONNX opset.
+        image_size: S in pixels.
+        batch: pictures in a batch; None for any number.
+        outputs: names of the outputs.
+        sha256: see the function `sha256`.
+        parity: the measured difference from Keras, see `export.parity.measure` and `export.parity.measure_loss`.
+        precision: one of PRECISIONS.
+        profile: one of PROFILES: the kind of device that the file is made for.
+        details: properties of the format, such as the ONNX opset.
     """
 
     format: str
     image_size: int
     batch: int | None
-    outputs: list
+    outputs: list[str]
     sha256: str
-    parity: dict
+    parity: dict[str, Any]
     precision: str = "float32"
     profile: str = "default"
-    details: dict = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = ("pairs", "mean_difference", "max_difference")
         right = (
             self.format in FORMATS,
@@ -88,25 +90,25 @@ class ModelSpec:
     """What spec.json holds.
 
     Attributes:
-        image_size: int, of the training, in pixels.
-        masks: dict of kind to weight, the masks trained on.
-        weights_sha256: str, of the generator.weights.h5 that was exported.
-        versions: dict of package to version, at the export.
-        files: dict of file name to FileEntry.
-        format_version: int, of this contract.
-        inputs, outputs: dict of name to shape, dtype and meaning.
+        image_size: side of the training images in pixels.
+        masks: weights of the kinds of masks trained on.
+        weights_sha256: that of the generator.weights.h5 that was exported.
+        versions: versions of packages at the export.
+        files: the model files by their names.
+        format_version: that of this contract.
+        inputs, outputs: shape, dtype and meaning of each by its name.
     """
 
     image_size: int
-    masks: dict
+    masks: dict[str, float]
     weights_sha256: str
-    versions: dict
-    files: dict = field(default_factory=dict)
+    versions: dict[str, str]
+    files: dict[str, FileEntry] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
-    inputs: dict = field(default_factory=lambda: INPUTS)
-    outputs: dict = field(default_factory=lambda: OUTPUTS)
+    inputs: dict[str, dict[str, Any]] = field(default_factory=lambda: INPUTS)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=lambda: OUTPUTS)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         right = (
             type(self.image_size) is int and self.image_size > 0,
             isinstance(self.masks, dict) and all(type(weight) in (int, float) for weight in self.masks.values()),
@@ -117,17 +119,11 @@ class ModelSpec:
             raise InputError("image_size, masks, weights_sha256 and versions are not as they should be")
 
     @classmethod
-    def read(cls, folder):
-        """Reads the spec of a model folder.
-
-        Args:
-            folder: str or Path.
-
-        Returns:
-            ModelSpec.
+    def read(cls, folder: str | os.PathLike[str]) -> "ModelSpec":
+        """Read the spec of a model folder.
 
         Raises:
-            InputError: no such folder, no spec, a damaged or a newer one.
+            InputError: the folder or the spec does not exist, or the spec is damaged or newer than this version.
         """
         path = Path(folder) / SPEC_NAME
         if not path.is_file():
@@ -149,30 +145,24 @@ class ModelSpec:
             raise InputError(f"{path} lists no model file: export the model again")
         return spec
 
-    def write(self, folder):
-        """Writes spec.json whole or not at all.
-
-        Args:
-            folder: str or Path.
-        """
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write spec.json into a folder, atomically."""
         text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
         write_atomically(Path(folder) / SPEC_NAME, lambda part: part.write_text(text, encoding="utf-8"))
 
-    def merged_into(self, folder, name, entry):
-        """This spec with the files that the folder lists already, and one more.
+    def merged_into(self, folder: str | os.PathLike[str], name: str, entry: FileEntry) -> "ModelSpec":
+        """Return this spec with the files that a folder already lists, and one more.
 
         Args:
-            folder: str or Path, with or without a spec.json.
-            name: str, of the file that is added or replaced.
-            entry: FileEntry.
-
-        Returns:
-            ModelSpec.
+            folder: the model folder, with or without a spec.json.
+            name: that of the file that is added or replaced.
+            entry: that of the same file.
 
         Raises:
             InputError: the folder holds the export of other weights.
         """
-        files, versions = {}, {}
+        files: dict[str, FileEntry] = {}
+        versions: dict[str, str] = {}
         if (Path(folder) / SPEC_NAME).exists():
             there = ModelSpec.read(folder)
             if there.weights_sha256 != self.weights_sha256:
@@ -181,8 +171,8 @@ class ModelSpec:
         return dataclasses.replace(self, files={**files, name: entry}, versions={**versions, **self.versions})
 
 
-def default_model():
-    """Path of the model that comes with shiftnet_tf: part of an installed package, in a checkout saved_models/."""
+def default_model() -> Path:
+    """Return the folder of the bundled model: part of an installed package, in a checkout saved_models/compact."""
     package = Path(__file__).resolve().parent
     for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
         if (folder / SPEC_NAME).is_file():
@@ -190,17 +180,14 @@ def default_model():
     raise InputError("this build has no bundled model: pass --model")
 
 
-def locate(path=None):
-    """The model folder and, if `path` is one model file in it, the file's name.
+def locate(path: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:
+    """Return the model folder and, if `path` is one model file in it, the file's name.
 
     Args:
-        path: str or Path of a model folder, or of a file or a SavedModel in one; None: `default_model`.
-
-    Returns:
-        (Path of the folder, str or None).
+        path: a model folder, or a file or a SavedModel in one; None: `default_model`.
 
     Raises:
-        InputError: there is nothing.
+        InputError: the path does not exist.
     """
     path = default_model() if path is None else Path(path)
     if not path.exists():
@@ -210,15 +197,8 @@ def locate(path=None):
     return path, None
 
 
-def sha256(path):
-    """The SHA-256 of a file, or of a folder's sorted lines of path and SHA-256.
-
-    Args:
-        path: str or Path.
-
-    Returns:
-        str, hexadecimal.
-    """
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, or of a folder's sorted lines of path and SHA-256, in hexadecimal."""
     path = Path(path)
     if path.is_dir():
         files = sorted(item.relative_to(path).as_posix() for item in path.rglob("*") if item.is_file())
@@ -231,15 +211,11 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def verify_file(path, entry):
-    """Refuses a model file that is not the one that was exported.
-
-    Args:
-        path: Path of the file or folder.
-        entry: FileEntry.
+def verify_file(path: Path, entry: FileEntry) -> None:
+    """Refuse a model file or folder that is not the one that was exported.
 
     Raises:
-        InputError: absent, or of another SHA-256.
+        InputError: it does not exist, or its SHA-256 is not that of the entry.
     """
     if not path.exists():
         raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which is not there")

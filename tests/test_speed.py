@@ -10,7 +10,7 @@ from shiftnet_tf.export import to_tflite
 from shiftnet_tf.export.exporter import Job
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
-from shiftnet_tf.runtime.backends import LiteRTBackend
+from shiftnet_tf.runtime.engines import LiteRTBackend
 
 
 @pytest.mark.long

@@ -43,7 +43,7 @@ class ExportedFile(Network):
 
         if self.settings["kind"] == "tensorflow":
             tensorflow(self.threads)
-        backend = backends.RUNTIMES[self.settings["kind"]][-1]
+        backend = backends.RUNTIMES[self.settings["kind"]].backend
         self.backend = backend(self.settings["path"], threads=self.threads)
 
     def prepare(self, image, mask):

@@ -35,27 +35,28 @@ class ModelConfig:
     """The generator (Table 2).
 
     Attributes:
-        image_size: int, pixels; a multiple of 2 ** `depth`.
-        filters: int, base width: the filters of the first convolution (paper: 64).
-        depth: int, encoder convolutions of stride 2 (paper: 8).
+        image_size: pixels; a multiple of 2 ** `depth`.
+        filters: base width: the filters of the first convolution (paper: 64).
+        depth: encoder convolutions of stride 2 (paper: 8).
         shift_layers: encoder layers l with a shift connection, each in [1, depth - 1]; layer l has
             1 / 2**l of the image size (paper: 3, that is 32x32 of 256x256). Empty: a plain U-Net.
         shift: what a shift connection does. `"hard"` (paper): the nearest known position; `"mirrored"`: that of the
             image or of its mirror image; `"soft"` and `"soft_fused"`: weighted 3x3 patches, without and with score
             fusion; `"random"`: any known position (ablation).
-        skips: bool, whether the decoder gets the encoder features too; without them and without `shift_layers` the
+        skips: whether the decoder gets the encoder features too; without them and without `shift_layers` the
             network is a context encoder.
         normalization: `"instance"` (paper), `"batch"` or `"switchable"`.
-        third_kernel_size: int, of the third encoder convolution: 4 (paper) or 6 (the authors' network for faces).
+        third_kernel_size: kernel side of the third encoder convolution: 4 (paper) or 6 (the authors' network for
+            faces).
         feature_mask: `"convolution"` (paper: three averaging convolutions, threshold 5/16)
             or `"nearest"` (the authors' PyTorch code).
-        mask_channel: bool, whether 1 - mask is a fourth input channel.
-        seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, carried on
+        mask_channel: whether 1 - mask is a fourth input channel.
+        seamless: whether the prediction in the hole is moved by its error at the known pixels around, carried on
             smoothly into the hole (paper: no). It has no weights.
-        patches: bool, whether the network sees the hole filled with patches of the known part instead of empty, and
+        patches: whether the network sees the hole filled with patches of the known part instead of empty, and
             decides for each pixel how much of their fine detail is added to its prediction (paper: no).
-        blend_patches: bool, whether it blends patches and prediction instead; needs `patches` (paper: no).
-        smooth_upsampling: bool, whether the decoder blurs what it enlarges, so that it has no regular pattern to make
+        blend_patches: whether it blends patches and prediction instead; needs `patches` (paper: no).
+        smooth_upsampling: whether the decoder blurs what it enlarges, so that it has no regular pattern to make
             texture of (paper: no).
     """
 
@@ -74,7 +75,7 @@ class ModelConfig:
     blend_patches: bool = False
     smooth_upsampling: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
         most = MOST_FILTERS
         check("model.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
@@ -116,15 +117,15 @@ class DiscriminatorConfig:
     """The discriminator (Table 3).
 
     Attributes:
-        filters: int, base width (paper: 64).
-        depth: int, convolutions of stride 2 (paper: 3).
+        filters: base width (paper: 64).
+        depth: convolutions of stride 2 (paper: 3).
         input: what it sees of the generator, `"predicted_image"` (paper) or
             `"inpainted_image"` (the prediction in the hole, the photo elsewhere).
         window: `"image"` (paper), or a square of half the image size, inside the picture, around the middle of the
             hole's bounding box (`"hole"`) or around a random pixel of the hole (`"random"`): a quarter of the time.
-        spectral_norm: bool, whether its convolutions are spectrally normalised (arXiv 1802.05957).
+        spectral_norm: whether its convolutions are spectrally normalised (arXiv 1802.05957).
         normalization: `"instance"` (paper), `"batch"` or `"switchable"`.
-        mask_channel: bool, whether the mask is a fourth input channel, so that it knows which part to judge (paper:
+        mask_channel: whether the mask is a fourth input channel, so that it knows which part to judge (paper:
             no).
     """
 
@@ -136,7 +137,7 @@ class DiscriminatorConfig:
     normalization: str = "instance"
     mask_channel: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         most = MOST_FILTERS
         check("discriminator.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
         check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
@@ -156,32 +157,32 @@ class LossConfig:
     """Weights of the losses, each of which is a mean; the defaults are the paper's ratios.
 
     Attributes:
-        reconstruction: float, l1 on the whole image.
-        hole: float, l1 on the hole's pixels, on top.
-        hole_squared: float, the mean squared difference on the hole's pixels, which is what PSNR measures.
-        discount: float, in (0, 1]: each pixel that lies deeper in the hole counts so much less for `hole` (the authors'
-            PyTorch code: 0.9). 1: all alike.
-        total_variation: float, roughness of the prediction.
-        texture: float, sliced Wasserstein distance of small patches of the hole.
-        style, content: float, Gram matrices and features, prediction against photo (the authors' PyTorch code, with
+        reconstruction: l1 on the whole image.
+        hole: l1 on the hole's pixels, on top.
+        hole_squared: the mean squared difference on the hole's pixels, which is what PSNR measures.
+        discount: in (0, 1], the factor on the weight in `hole` for each pixel deeper in the hole (the authors' PyTorch
+            code: 0.9). 1: all alike.
+        total_variation: roughness of the prediction.
+        texture: sliced Wasserstein distance of small patches of the hole.
+        style, content: Gram matrices and features, prediction against photo (the authors' PyTorch code, with
             VGG16: 10 and 1).
-        perceptual: float, l1 distance of features, each stage scaled by the size of its features.
+        perceptual: l1 distance of features, each stage scaled by the size of its features.
         features: of which network `style`, `content` and `perceptual` are: `"vgg16"` (of the predicted image, as in
             the authors' PyTorch code) or `"efficientnet_lite0"` (of the inpainted image; needs the extra
             `perceptual`).
-        vgg16_weights: str, path of its weights, without the top; nothing is downloaded. A relative path is taken from
+        vgg16_weights: path of its weights, without the top; nothing is downloaded. A relative path is taken from
             the config file's folder.
-        guidance: float, decoder feature against the encoder feature of the complete image, in the hole.
-        adversarial: float; 0 trains without a discriminator.
-        feature_matching: float, l1 distance of the discriminator's own features, generated against real, each layer
+        guidance: decoder feature against the encoder feature of the complete image, in the hole.
+        adversarial: that of the GAN loss; 0 trains without a discriminator.
+        feature_matching: l1 distance of the discriminator's own features, generated against real, each layer
             scaled by the size of its features; needs `adversarial`.
         adversarial_region: which of the discriminator's patches count: `"image"` (all: paper) or `"hole"` (those that
             see some of the hole).
-        r1: float, half of it times the squared gradient of the discriminator at real photos (arXiv 1801.04406).
-        r1_every: int, compute R1 at every n-th step alone, with n times the weight.
+        r1: half of it times the squared gradient of the discriminator at real photos (arXiv 1801.04406).
+        r1_every: n: R1 is computed only at every n-th step, with n times the weight.
         gan: `"vanilla"` (cross-entropy), `"lsgan"` (least squares), `"hinge"`, `"wgan_gp"`, `"relativistic"` or
             `"relativistic_average"`.
-        gradient_penalty: float, of wgan_gp.
+        gradient_penalty: that of wgan_gp.
     """
 
     reconstruction: float = 100.0
@@ -204,7 +205,7 @@ class LossConfig:
     gan: str = "vanilla"
     gradient_penalty: float = 10.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (*LOSSES, "gradient_penalty", "r1"):
             check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) <= 1e9, "from 0 to 1e9")
         check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
@@ -232,6 +233,6 @@ class LossConfig:
             check(f"losses.{name}", value, value == 0 or self.adversarial > 0, "0 where `losses.adversarial` is 0")
 
     @property
-    def uses_features(self):
-        """bool, whether some loss compares the features of a pretrained network."""
+    def uses_features(self) -> bool:
+        """Whether some loss compares the features of a pretrained network."""
         return self.style > 0 or self.content > 0 or self.perceptual > 0

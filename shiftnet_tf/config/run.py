@@ -20,18 +20,18 @@ class DataConfig:
     """Photos.
 
     Attributes:
-        photos: str or list of str, folders of training photos; a relative path is taken from the config file's folder.
+        photos: folders of training photos; a relative path is taken from the config file's folder.
         validation_photos: likewise; none of them is trained on. Empty: every tenth training photo is held out, unless
             there are `validation_sets`.
-        held_out: str, a text file that names photos of those folders that are not trained on, see `photo_lists`; a
+        held_out: a text file that names photos of those folders that are not trained on, see `photo_lists`; a
             relative path is taken from the config file's folder.
-        validation_sets: list of str, headings in `held_out`: these photos are validated with too, and reported apart.
-        short_side: int, pixels; larger photos are scaled down to it before the random crop (paper: 350).
-        largest_crop: float, at least 1: a crop is 1 to so many times `image_size` wide, as far as the photo goes, and
-            scaled down to it.
-        colour: float in [0, 1): contrast, saturation and brightness change at random by up to this share.
-        flip: bool, whether half the samples are mirrored left to right.
-        cache_megabytes: int, scaled photos are kept in memory up to this much.
+        validation_sets: headings in `held_out`: these photos are validated with too, and reported apart.
+        short_side: pixels; larger photos are scaled down to it before the random crop (paper: 350).
+        largest_crop: at least 1; a crop's side is 1 to `largest_crop` times `image_size`, limited by the photo, and the
+            crop is scaled down to `image_size`.
+        colour: share in [0, 1) by which contrast, saturation and brightness change at random, at most.
+        flip: whether half the samples are mirrored left to right.
+        cache_megabytes: memory for scaled photos, in megabytes.
     """
 
     photos: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class DataConfig:
     flip: bool = True
     cache_megabytes: int = 1024
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = self.held_out or not self.validation_sets
         check("data.held_out", self.held_out, given, "a file where `data.validation_sets` names parts of it")
         distinct = len({"val", *self.validation_sets}) == 1 + len(self.validation_sets)
@@ -63,11 +63,11 @@ class MaskConfig:
     give `rectangle`, `freeform` and `objects` a weight.
 
     Attributes:
-        center, rectangle, freeform, objects, folder: float, weights: the paper's square in the centre, one random
+        center, rectangle, freeform, objects, folder: weights of the paper's square in the centre, one random
             rectangle, random strokes, outlines of real things, mask files; see `masks`.
-        overlap: int, pixels by which the centre hole is smaller than half the image at each side (paper: 4).
-        folder_path: str, folder of mask files for `folder`; a relative path is taken from the config file's folder.
-        validation: str, the kind that validation uses: one of those five, or `"mix"`, the mix of training.
+        overlap: pixels by which the centre hole is smaller than half the image at each side (paper: 4).
+        folder_path: folder of mask files for `folder`; a relative path is taken from the config file's folder.
+        validation: the kind that validation uses: one of those five, or `"mix"`, the mix of training.
     """
 
     center: float = 1.0
@@ -79,7 +79,7 @@ class MaskConfig:
     folder_path: str = ""
     validation: str = "center"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for kind in MASK_KINDS:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
         check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
@@ -90,7 +90,8 @@ class MaskConfig:
         check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
 
     @property
-    def weights(self):
+    def weights(self) -> dict[str, float]:
+        """The weight of each kind of `MASK_KINDS`."""
         return {kind: getattr(self, kind) for kind in MASK_KINDS}
 
 
@@ -99,16 +100,16 @@ class TrainingConfig:
     """The run.
 
     Attributes:
-        seed: int, of weights, order of photos, crops, flips and masks.
-        batch_size: int (paper: 1).
-        epochs: int (paper: 30); after each one the run validates, draws pictures and writes a checkpoint.
-        steps_per_epoch: int; 0 means once through the photos.
-        learning_rate: float, of Adam for both networks (paper: 2e-4).
-        discriminator_learning_rate: float, of the discriminator's; 0: the same (paper).
+        seed: of the random numbers for weights, order of photos, crops, flips and masks.
+        batch_size: samples in a training step (paper: 1).
+        epochs: number of epochs (paper: 30); after each one the run validates, draws pictures and writes a checkpoint.
+        steps_per_epoch: training steps; 0 means once through the photos.
+        learning_rate: that of Adam for both networks (paper: 2e-4).
+        discriminator_learning_rate: that of the discriminator; 0: the same (paper).
         schedule: `"constant"` (paper), or `"cosine"`: the learning rate rises over the first hundredth of the run and
             falls to 0 at its end, as half a period of a cosine.
-        beta_1: float, of Adam (paper: 0.5).
-        average: float in [0, 1): how much of the moving average of the generator's weights stays at each step, such as
+        beta_1: that of Adam (paper: 0.5).
+        average: in [0, 1), how much of the moving average of the generator's weights stays at each step, such as
             0.999; validation, pictures and exports take the average. 0: no average (paper).
         best: which epoch's weights are kept: `"hole_psnr"`, the highest PSNR in the hole, or `"deep_distance"`, the
             lowest distance of deep features (needs the extra `perceptual`), which is then logged too. The mean over
@@ -135,7 +136,7 @@ class TrainingConfig:
     mixed_precision: str = "auto"
     deterministic: str = "auto"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         check("training.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "from 1 to 4096")
         check("training.epochs", self.epochs, 1 <= self.epochs <= _MOST, "from 1 to 10**9")
@@ -165,7 +166,7 @@ class Config:
     masks: MaskConfig = field(default_factory=MaskConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         size, overlap = self.model.image_size, self.masks.overlap
         check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
         smallest = 3 * 2**self.discriminator.depth * (1 if self.discriminator.window == "image" else 2)
@@ -173,13 +174,13 @@ class Config:
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")
 
     @property
-    def validation_short_side(self):
-        """int, pixels: photos to validate with are scaled down to it; of crops of many sizes, the paper's."""
+    def validation_short_side(self) -> int:
+        """Pixels: validation photos are scaled down to it; if crops vary in size, it is that of the paper."""
         if self.data.largest_crop == 1:
             return self.data.short_side
         return min(self.data.short_side, round(self.model.image_size * 350 / 256))
 
     @property
-    def discriminator_learning_rate(self):
-        """float: the generator's, unless it has one of its own."""
+    def discriminator_learning_rate(self) -> float:
+        """The learning rate of the discriminator: that of the generator unless it has one of its own."""
         return self.training.discriminator_learning_rate or self.training.learning_rate

@@ -4,7 +4,10 @@ import dataclasses
 import json
 import os
 import tomllib
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check, first_line
@@ -18,8 +21,11 @@ _PATHS = (
 )
 
 
-def _convert(name, value, kind):
-    """A TOML value as the type of its field: a whole number serves as a float, a list as a tuple, a text as a list."""
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    """Convert a TOML value to the type `kind` of its field.
+
+    A whole number serves as a float, a list as a tuple, a text as a list.
+    """
     if kind is float and type(value) is int:
         return float(value)
     if kind == tuple[str, ...]:
@@ -34,42 +40,36 @@ def _convert(name, value, kind):
     return value
 
 
-def from_dict(values):
-    """Makes a `Config`.
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Make a `Config`.
 
     Args:
-        values: dict of section to dict of key to value, as `tomllib` gives it.
-
-    Returns:
-        Config.
+        values: sections with their keys and values, as `tomllib` returns them.
 
     Raises:
         InputError: an unknown section or key, a value of the wrong type or out of range.
     """
-    sections = {section.name: section.type for section in dataclasses.fields(Config)}
+    sections: dict[str, type[Any]] = typing.get_type_hints(Config)
     made = {}
     for name, content in values.items():
         check("section", name, name in sections, f"one of {', '.join(sections)}")
         check(name, content, isinstance(content, dict), "a section of the config file")
-        types = {item.name: item.type for item in dataclasses.fields(sections[name])}
+        types = typing.get_type_hints(sections[name])
         for key in content:
             check(f"key in [{name}]", key, key in types, f"one of {', '.join(types)}")
         made[name] = sections[name](**{key: _convert(f"{name}.{key}", content[key], types[key]) for key in content})
     return Config(**made)
 
 
-def read(path, overrides=()):
-    """Reads a config file and puts its folders' paths in absolute form.
+def read(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
+    """Read a config file and make its paths absolute.
 
     Args:
-        path: str or Path of a TOML file.
-        overrides: list of str, `"section.key=value"`, value as in TOML (a bare word is taken as text).
-
-    Returns:
-        Config.
+        path: the TOML file.
+        overrides: `"section.key=value"`, value as in TOML (a bare word is taken as text).
 
     Raises:
-        InputError: the file is absent or no TOML, or see `from_dict`.
+        InputError: the file does not exist or is not valid TOML, or see `from_dict`.
     """
     path = Path(path)
     try:
@@ -85,8 +85,8 @@ def read(path, overrides=()):
     return from_dict(values)
 
 
-def _anchor(values, folder):
-    """Puts the relative paths in absolute form, in place."""
+def _anchor(values: Mapping[str, Any], folder: Path) -> None:
+    """Make the relative paths absolute, in place."""
     for section, key in _PATHS:
         content = values.get(section)
         if not isinstance(content, dict):
@@ -98,7 +98,7 @@ def _anchor(values, folder):
             content[key] = [_anchored(f"{section}.{key}", item, folder) for item in value]
 
 
-def _anchored(name, value, folder):
+def _anchored(name: str, value: Any, folder: Path) -> Any:
     if not isinstance(value, str) or not value:
         return value
     try:
@@ -109,7 +109,7 @@ def _anchored(name, value, folder):
     return value
 
 
-def _override(values, override):
+def _override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     section, dot, key = name.strip().partition(".")
     check("--set", override, equals and dot and key, "of the form section.key=value")
@@ -122,15 +122,8 @@ def _override(values, override):
     content[key] = value
 
 
-def write_toml(settings):
-    """The config as the text of a TOML file that `read` gives back.
-
-    Args:
-        settings: Config.
-
-    Returns:
-        str.
-    """
+def write_toml(settings: Config) -> str:
+    """Return the text of a TOML file from which `read` makes the same config."""
     lines = []
     for section, content in dataclasses.asdict(settings).items():
         lines.append(f"[{section}]")

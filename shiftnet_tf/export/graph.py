@@ -93,8 +93,8 @@ class GeneratorBackend:
             input_signature=input_signature(generator.image_size),
         )
 
-    def close(self):
-        """Do nothing: there is no thread to end."""
-
     def __call__(self, image, mask):
         return {name: value.numpy() for name, value in self._inpaint(image, mask).items()}
+
+    def close(self):
+        """Do nothing: the generator belongs to the caller."""

@@ -1,17 +1,18 @@
-"""Mask files: pictures of any kind, and JSON files of shapes; and what is hole in them.
+"""Mask files: pictures, and JSON files of shapes; and which pixels of them are hole.
 
-A picture: what is not black is hole (in a lossy format such as JPEG, where black is seldom 0, what is lighter than
-middle grey). A layer painted on nothing, as drawing programs save it (transparent, and all that shows of one colour):
-what is painted is hole. Or a JSON file of shapes, see `masks.shapes`.
+In a picture, any non-black pixel is hole (in a lossy format such as JPEG, where black is seldom 0, any pixel lighter
+than middle grey). In a layer on a transparent background, as drawing programs save it (all visible pixels have one
+colour), the visible pixels are hole. For JSON files of shapes see `masks.shapes`.
 """
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import numpy as np
-from PIL import ImageChops
+from PIL import Image, ImageChops
 
 from shiftnet_tf.errors import InputError, check, first_line
 from shiftnet_tf.masks import shapes
@@ -48,7 +49,7 @@ class MaskSettings:
         default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check("invert", self.invert, isinstance(self.invert, bool), "true or false")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -60,20 +61,25 @@ class MaskSettings:
                 check(field.name, value, whole or value is field.default, f"a whole number from 0 to {most}")
 
 
-def read_hole(sources, shape, settings=None, max_pixels=None):
-    """The hole of a photo from one mask file or several, which are joined.
+def read_hole(
+    sources: Sequence[image_files.FileSource],
+    shape: tuple[int, int],
+    settings: MaskSettings | None = None,
+    max_pixels: int | None = None,
+) -> np.ndarray:
+    """Read the hole of a photo from mask files, which are joined.
 
     Args:
-        sources: list of str or Path (a `.json` name is a file of shapes) or bytes (what begins with `{` is).
-        shape: (H, W) of the upright photo.
-        settings: MaskSettings; None for the defaults.
-        max_pixels: int, see `image_files.open_picture`.
+        sources: paths (a name that ends with `.json`: a file of shapes) or contents (beginning with `{`: shapes).
+        shape: H and W of the upright photo.
+        settings: None for the defaults.
+        max_pixels: see `image_files.open_picture`.
 
     Returns:
         bool [H, W].
 
     Raises:
-        InputError: no mask, one that cannot be read or is of another size, or one that covers all.
+        InputError: there is no mask, one cannot be read or has another size, or the masks cover the whole photo.
     """
     settings = settings or MaskSettings()
     if not sources:
@@ -100,19 +106,24 @@ def read_hole(sources, shape, settings=None, max_pixels=None):
     return hole
 
 
-def read_mask(source, threshold=None, mask_from="auto", max_pixels=None):
-    """Reads a mask picture.
+def read_mask(
+    source: image_files.FileSource,
+    threshold: int | None = None,
+    mask_from: str = "auto",
+    max_pixels: int | None = None,
+) -> np.ndarray:
+    """Read a mask picture.
 
     Args:
-        source: str or Path of a file that Pillow can read, or bytes, its content.
+        source: path of a file that Pillow can read, or its content.
         threshold, mask_from: see `MaskSettings`.
-        max_pixels: int, see `image_files.open_picture`.
+        max_pixels: see `image_files.open_picture`.
 
     Returns:
         uint8 [H, W] of 0 and 1, 1 = hole.
 
     Raises:
-        InputError: it cannot be read, or is transparent in places without being a layer of paint.
+        InputError: it cannot be read, or it has transparent pixels and visible pixels of several colours.
     """
     picture, raw = image_files.open_picture(source, "mask", max_pixels)
     name = image_files.name_of(source)
@@ -125,10 +136,10 @@ def read_mask(source, threshold=None, mask_from="auto", max_pixels=None):
     if mask_from == "alpha" or picture.has_transparency_data:
         picture = picture.convert("RGBA")
         alpha = picture.getchannel("A")
-        painted = alpha.getextrema()[0] < 255
+        least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel, not of several
         if mask_from == "alpha":
             return _above(alpha, threshold)
-        if mask_from == "auto" and painted:
+        if mask_from == "auto" and least < 255:
             if not _one_colour(picture, alpha):
                 raise InputError(
                     f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
@@ -144,12 +155,12 @@ def read_mask(source, threshold=None, mask_from="auto", max_pixels=None):
     return _above(lightest, threshold)
 
 
-def _above(channel, threshold):
+def _above(channel: Image.Image, threshold: int) -> np.ndarray:
     return (np.asarray(channel) > threshold).view(np.uint8)
 
 
-def _one_colour(picture, alpha):
-    """Whether all that shows has about one colour: a layer of paint."""
+def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
+    """Tell whether all visible pixels have about one colour, as in a layer of paint."""
     shown = alpha.point(lambda level: 255 * (level > 127)).convert("1")
     if shown.getbbox() is None:
         return True
@@ -160,13 +171,13 @@ def _one_colour(picture, alpha):
     return True
 
 
-def _is_json(source):
+def _is_json(source: image_files.FileSource) -> bool:
     if isinstance(source, bytes):
         return source[:64].lstrip()[:1] == b"{"
     return Path(source).suffix.lower() == ".json"
 
 
-def _read_json(source):
+def _read_json(source: image_files.FileSource) -> dict[str, Any]:
     name = image_files.name_of(source)
     with image_files.decoding(source, "mask"):
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -180,12 +191,12 @@ def _read_json(source):
     return found
 
 
-def dilate(hole, pixels):
-    """A hole grown by so many pixels to each side: by a square, as most programs do.
+def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
+    """Grow a hole by a number of pixels to each side: by a square, as most programs do.
 
     Args:
         hole: bool [H, W].
-        pixels: int.
+        pixels: how far it grows to each side.
 
     Returns:
         bool [H, W].

@@ -3,12 +3,15 @@
 The shapes that a network is trained on: the paper's centre hole, a random rectangle, free-form strokes (a few thick
 random poly-lines: DeepFill v2, arXiv 1806.03589; half of the masks with the wide strokes of LaMa: Suvorov et al.,
 WACV 2022, arXiv 2109.07161), outlines of real things, and the user's own mask files. `MaskSampler` draws from a
-weighted mix of them. Each random function takes a `numpy.random.Generator`: a mask is a pure function of its seed.
+weighted mix of them. Each random function takes `size`, height and width in pixels, and a `numpy.random.Generator`, and
+returns uint8 [size, size]: a mask is a pure function of its seed.
 """
 
 import functools
 import json
 import math
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +28,12 @@ _FREEFORM_SHARE = (0.02, 0.6)
 _STROKE, _WIDE_STROKE = (20, 7), (10, 4)
 
 
-def center(size, overlap=4):
-    """The paper's centre hole: half the image wide, less `overlap` pixels at each side.
+def center(size: int, overlap: int = 4) -> np.ndarray:
+    """Return the paper's centre hole: half the image wide, less `overlap` pixels at each side.
 
     Args:
-        size: int, height and width of the mask in pixels.
-        overlap: int, known pixels that the half-wide square keeps at each of its sides.
+        size: height and width of the mask in pixels.
+        overlap: known pixels that the half-wide square keeps at each of its sides.
 
     Returns:
         uint8 [size, size]; 120 x 120 ones at rows and columns 68 to 187 for size 256.
@@ -41,16 +44,8 @@ def center(size, overlap=4):
     return mask
 
 
-def rectangle(size, rng):
-    """One rectangle, each side between an eighth and a half of the image, anywhere inside it.
-
-    Args:
-        size: int, height and width of the mask in pixels.
-        rng: numpy.random.Generator.
-
-    Returns:
-        uint8 [size, size].
-    """
+def rectangle(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one rectangle, each side between an eighth and a half of the image, anywhere inside it."""
     height, width = rng.integers(size // 8, size // 2, size=2, endpoint=True)
     top = rng.integers(0, size - height, endpoint=True)
     left = rng.integers(0, size - width, endpoint=True)
@@ -59,8 +54,8 @@ def rectangle(size, rng):
     return mask
 
 
-def _stroke(draw, size, rng, widths=_STROKE):
-    """Draws one poly-line with round joints: the path of a brush that turns at each vertex."""
+def _stroke(draw: ImageDraw.ImageDraw, size: int, rng: np.random.Generator, widths: tuple[int, int] = _STROKE) -> None:
+    """Draw one poly-line with round joints: the path of a brush that turns at each vertex."""
     width = int(rng.uniform(size / widths[0], size / widths[1]))
     x, y = rng.uniform(0, size, 2)
     angle = rng.uniform(0, 2 * math.pi)
@@ -76,18 +71,11 @@ def _stroke(draw, size, rng, widths=_STROKE):
         draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=1)
 
 
-def freeform(size, rng):
-    """Random strokes that cover 2 to 60 % of the image.
+def freeform(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw random strokes that cover 2 to 60 % of the image.
 
     Half of the masks have one to eight strokes, each 1/20 to 1/7 of the image wide. The others have one to four
     strokes, each 1/10 to 1/4 of the image wide.
-
-    Args:
-        size: int, height and width of the mask in pixels.
-        rng: numpy.random.Generator.
-
-    Returns:
-        uint8 [size, size].
     """
     widths, most = (_WIDE_STROKE, 4) if rng.random() < 0.5 else (_STROKE, 8)
     while True:
@@ -100,15 +88,15 @@ def freeform(size, rng):
             return mask
 
 
-def freeform_of_share(size, rng, least, most):
-    """As many strokes as it takes to cover between two shares of the image, each 1/20 to 1/7 of the image wide.
+def freeform_of_share(size: int, rng: np.random.Generator, least: float, most: float) -> np.ndarray:
+    """Draw strokes, each 1/20 to 1/7 of the image wide, until they cover between two shares of the image.
 
     `training/evaluate.py --masks freeform:SEED` draws these masks: the same seed must always give the same mask.
 
     Args:
-        size: int, height and width of the mask in pixels.
-        rng: numpy.random.Generator.
-        least, most: float, shares of the image; `most` at least 0.1 above `least`, or it may take long.
+        size: height and width of the mask in pixels.
+        rng: source of the random numbers.
+        least, most: shares of the image; `most` at least 0.1 above `least`, or it may take long.
 
     Returns:
         uint8 [size, size].
@@ -119,26 +107,27 @@ def freeform_of_share(size, rng, least, most):
         share = 0.0
         while share < max(least, _FREEFORM_SHARE[0]):
             _stroke(draw, size, rng)
-            share = np.array(canvas).mean()
+            share = float(np.array(canvas).mean())
         if share < most:
             return np.array(canvas)
 
 
 @functools.cache
-def _outlines():
-    """tuple of float64 [N, 2], one for each thing: x and y; the longer side of the bounding box is 1."""
+def _outlines() -> tuple[np.ndarray, ...]:
+    """Read the outline of each thing: float64 [N, 2], x and y; the longer side of the bounding box is 1."""
     things = json.loads(Path(__file__).with_name("object_outlines.json").read_text("utf-8"))
     return tuple(np.array(thing["points"]) for thing in things)
 
 
-def _fill_outline(points, margin):
+def _fill_outline(points: np.ndarray, margin: int) -> Image.Image:
     """Fill the polygon of `points`, float [N, 2] in pixels, and paint along its edge with a round brush.
 
     The brush paints `margin` pixels to each side. The image of ones, mode L, is as large as the shape and one pixel
     more on each side, wherever the points lie.
     """
     points = np.round(points - points.min(axis=0)) + margin + 1
-    canvas = Image.new("L", tuple(int(side) + margin + 2 for side in points.max(axis=0)))
+    width, height = (int(side) + margin + 2 for side in points.max(axis=0))
+    canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
     corners = [(float(x), float(y)) for x, y in points]
     draw.polygon(corners, fill=1)
@@ -148,7 +137,7 @@ def _fill_outline(points, margin):
     return canvas
 
 
-def _object(size, rng):
+def _object(size: int, rng: np.random.Generator) -> np.ndarray:
     """Transform one outline and place it in the image, as `objects` says; uint8 [size, size]."""
     outlines = _outlines()
     points = outlines[rng.integers(len(outlines))] * (rng.choice([-1, 1]) * rng.uniform(0.85, 1.15), 1)
@@ -165,36 +154,29 @@ def _object(size, rng):
             return mask
 
 
-def objects(size, rng):
-    """The outline of a real thing, such as an animal, a plant or a tower; one mask in four holds two of them.
+def objects(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the outline of a real thing, such as an animal, a plant or a tower; one mask in four holds two of them.
 
     Each outline is mirrored half the time, stretched by up to 15 %, turned by up to 20 degrees, scaled to a longer side
     of 1/4 to 5/8 of the image, and enlarged by 1 to 6 pixels at size 256, since users brush generously. At least three
     quarters of it lie inside the image. `object_outlines.json` holds the outlines: polygons drawn over photos.
-
-    Args:
-        size: int, height and width of the mask in pixels.
-        rng: numpy.random.Generator.
-
-    Returns:
-        uint8 [size, size].
     """
     mask = _object(size, rng)
     return mask | _object(size, rng) if rng.random() < 0.25 else mask
 
 
-def from_file(path, height, width):
-    """A mask file, scaled so that any touched pixel is hole.
+def from_file(path: str | os.PathLike[str], height: int, width: int) -> np.ndarray:
+    """Read a mask file and scale it so that each pixel to which a hole pixel contributes is hole.
 
     Args:
-        path: str or Path.
-        height, width: int, pixels.
+        path: the mask file.
+        height, width: pixels.
 
     Returns:
         uint8 [height, width].
 
     Raises:
-        InputError: it cannot be read, or has no hole or nothing but hole.
+        InputError: it cannot be read, or it covers nothing or the whole image.
     """
     mask = pixels.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
@@ -202,25 +184,31 @@ def from_file(path, height, width):
     return mask
 
 
-_RANDOM = {"rectangle": rectangle, "freeform": freeform, "objects": objects}
+_RANDOM: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
+    "rectangle": rectangle,
+    "freeform": freeform,
+    "objects": objects,
+}
 
 
 class MaskSampler:
     """A weighted mix of kinds of masks: `sampler(rng)` -> uint8 [size, size].
 
     Args:
-        size: int, height and width in pixels.
-        weights: dict of kind (`center`, `rectangle`, `freeform`, `objects`, `folder`) to weight, each >= 0. The first
+        size: height and width in pixels.
+        weights: weight, at least 0, of each kind (`center`, `rectangle`, `freeform`, `objects`, `folder`). The first
             four are the functions of that name in this module.
-        overlap: int, see `center`. Defaults to 4.
-        folder: str or Path, a folder of mask files (nonzero = hole), for the kind `folder`;
-            a file of another size is scaled so that any touched pixel is hole.
+        overlap: see `center`.
+        folder: a folder of mask files (nonzero = hole), for the kind `folder`; a file of another size is scaled, see
+            `from_file`.
 
     Raises:
         InputError: the folder holds no mask, or a mask without hole.
     """
 
-    def __init__(self, size, weights, overlap=4, folder=""):
+    def __init__(
+        self, size: int, weights: Mapping[str, float], overlap: int = 4, folder: str | os.PathLike[str] = ""
+    ) -> None:
         self.size = size
         self.overlap = overlap
         self.kinds = [kind for kind, weight in weights.items() if weight > 0]
@@ -228,7 +216,7 @@ class MaskSampler:
         self.probabilities = [weights[kind] / total for kind in self.kinds]
         self.files = _mask_files(folder) if "folder" in self.kinds else []
 
-    def __call__(self, rng):
+    def __call__(self, rng: np.random.Generator) -> np.ndarray:
         kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
         if kind == "folder":
             path = self.files[rng.integers(len(self.files))]
@@ -236,7 +224,7 @@ class MaskSampler:
         return center(self.size, self.overlap) if kind == "center" else _RANDOM[kind](self.size, rng)
 
 
-def _mask_files(folder):
+def _mask_files(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"`masks.folder_path` must be a folder of mask files. Received: {str(folder)!r}")

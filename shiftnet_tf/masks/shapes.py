@@ -11,34 +11,36 @@ Boxes include their left and upper edge and not the other two. Strokes are drawn
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from shiftnet_tf.errors import InputError, check, first_line
+from shiftnet_tf.errors import InputError, first_line
 
 # Pixels to be drawn, beside twenty times those of the photo: some two seconds, in which no other thread runs.
 _MOST_WORK = 5e8
 _CROSSING = 50  # an edge of a polygon costs as much as so many pixels, in each row of the photo
 
 
-def draw_shapes(shapes, shape):
-    """The hole that shapes cover.
+def draw_shapes(shapes: Mapping[str, object], shape: tuple[int, int]) -> np.ndarray:
+    """Draw shapes and return the hole that they cover.
 
     Args:
-        shapes: dict, see the head of this file.
-        shape: (H, W) of the upright photo.
+        shapes: see the head of this file.
+        shape: H and W of the upright photo.
 
     Returns:
         bool [H, W].
 
     Raises:
-        InputError: a shape that is none; it is named.
+        InputError: a shape is invalid; the message names it.
     """
     painter = _Painter(shape)
     for kind, paint in (("boxes", painter.box), ("polygons", painter.polygon), ("strokes", painter.stroke)):
         items = shapes.get(kind, [])
-        check(kind, type(items).__name__, isinstance(items, list), "a list")
+        if not isinstance(items, list):
+            raise InputError(f"`{kind}` must be a list. Received: {type(items).__name__!r}")
         for i, item in enumerate(items):
             try:
                 paint(item)
@@ -48,15 +50,16 @@ def draw_shapes(shapes, shape):
 
 
 class _Painter:
-    """Draws shapes; each method takes one as it stands in JSON and raises what Python raises where it is none."""
+    """Draws shapes; each method takes one as parsed from JSON and raises the errors of Python if it is invalid."""
 
-    def __init__(self, shape):
+    def __init__(self, shape: tuple[int, int]) -> None:
         self.side, self.rows = max(shape), shape[0]
         self.picture = Image.new("L", (shape[1], shape[0]))
         self.draw = ImageDraw.Draw(self.picture)
         self.work_left = _MOST_WORK + 20 * shape[0] * shape[1]
 
-    def box(self, item):
+    def box(self, item: object) -> None:
+        """Draw `[left, top, right, bottom]`."""
         if not isinstance(item, list) or len(item) != 4:
             raise ValueError("it must be [left, top, right, bottom]")
         (left, top), (right, bottom) = self._points([item[:2], item[2:]], 2)
@@ -65,13 +68,15 @@ class _Painter:
         self._work((right - left) * (bottom - top))
         self.draw.rectangle([round(left), round(top), round(right) - 1, round(bottom) - 1], fill=255)
 
-    def polygon(self, item):
+    def polygon(self, item: object) -> None:
+        """Draw `[[x, y], ...]` with its inside."""
         points = self._points(item, 3)
         (left, right), (top, bottom) = ((min(numbers), max(numbers)) for numbers in zip(*points))
         self._work((right - left) * (bottom - top) + _CROSSING * len(points) * self.rows)
         self.draw.polygon(points, fill=255, outline=255)
 
-    def stroke(self, item):
+    def stroke(self, item: object) -> None:
+        """Draw or erase `{"points": [[x, y], ...], "width": number}`."""
         if not isinstance(item, dict) or not {"points", "width"} <= set(item):
             raise ValueError('it must be {"points": [[x, y], ...], "width": number}')
         points, width = self._points(item["points"], 1), float(item["width"])
@@ -88,16 +93,16 @@ class _Painter:
             self._work(width * sum(math.dist(a, b) for a, b in itertools.pairwise(points)))
             self.draw.line(points, fill=fill, width=max(1, round(width)))
 
-    def _points(self, points, least):
+    def _points(self, points: object, least: int) -> list[tuple[float, float]]:
         if not isinstance(points, list) or len(points) < least:
             raise ValueError(f"it must have {least} points [x, y] at least")
         numbers = [(float(x), float(y)) for x, y in points]
         if not all(math.isfinite(number) for point in numbers for number in point):
             raise ValueError("its points must be finite numbers")
-        far = 4 * self.side  # what lies further off is not drawn any better
-        return [tuple(min(max(number, -far), far) for number in point) for point in numbers]
+        far = 4 * self.side  # points further off change nothing inside the photo
+        return [(min(max(x, -far), far), min(max(y, -far), far)) for x, y in numbers]
 
-    def _work(self, pixels):
+    def _work(self, pixels: float) -> None:
         self.work_left -= 1000 + pixels
         if self.work_left < 0:
             raise InputError("the shapes of the mask would take too long to draw: take fewer, or a picture")

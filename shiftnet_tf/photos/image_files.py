@@ -1,54 +1,54 @@
-"""Picture files: finding, reading and writing them, and what is wrong with one in a sentence."""
+"""Picture files: find, read and write them, and say in one sentence what is wrong with one."""
 
 import contextlib
 import functools
 import io
+import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
 from shiftnet_tf.system.atomic import write_atomically
 
+FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
-MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # 179 million, where Pillow refuses too
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError)
-_DAMAGED += (OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError)
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError),
+    *(OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
-def find_photos(folder, suffixes=PHOTO_SUFFIXES):
-    """All photos below a folder, nested ones too, sorted by their path.
-
-    Args:
-        folder: str or Path.
-        suffixes: tuple of str in lower case. Defaults to those of JPEG, PNG and WebP.
-
-    Returns:
-        list of Path.
-    """
+def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Path]:
+    """Return all photos below a folder, nested ones too, that have one of the suffixes (lower case), sorted by path."""
     folder = Path(folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def open_picture(source, what, max_pixels=None):
-    """Opens and decodes a picture file.
+def open_picture(
+    source: FileSource, what: str, max_pixels: int | None = None
+) -> tuple[Image.Image, ImageFile.ImageFile]:
+    """Open and decode a picture file.
 
     Args:
-        source: str or Path of a file, or bytes, its content.
-        what: str, for the messages, such as `"photo"`.
-        max_pixels: int, width times height that is accepted, looked at before anything is decoded; None: MAX_PIXELS.
+        source: path of the file, or its content.
+        what: what the messages call it, such as `"photo"`.
+        max_pixels: width times height that is accepted, checked before anything is decoded; None: MAX_PIXELS.
 
     Returns:
-        (the picture, turned upright by its EXIF orientation; the same as it is in the file, with all that its header
-        says), both of Pillow; where nothing is to be turned they are one.
+        The picture rotated upright by its EXIF orientation, and as it is in the file, with its header; one and the same
+        object if it needs no rotation.
 
     Raises:
         InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
@@ -58,25 +58,18 @@ def open_picture(source, what, max_pixels=None):
         return (ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture), picture
 
 
-def upright_shape(source, what, max_pixels=None):
-    """The size of a picture file, turned upright, from its header alone.
+def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) -> tuple[int, int]:
+    """Return height and width of a picture file, rotated upright, from its header alone.
 
-    Args:
-        source, what, max_pixels: see `open_picture`.
-
-    Returns:
-        (int, int), height and width.
-
-    Raises:
-        InputError: what the header says against it, see `open_picture`.
+    Arguments and errors are those of `open_picture`, the errors as far as the header shows them.
     """
     with _opened(source, what, max_pixels) as picture:
         return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 lie on their side
 
 
 @contextlib.contextmanager
-def _opened(source, what, max_pixels):
-    """The opened picture, nothing decoded yet; whatever goes wrong with it is an InputError."""
+def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture without decoding it; every error of Pillow becomes an InputError."""
     name = name_of(source)
     formats = _readable()
     file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -85,23 +78,23 @@ def _opened(source, what, max_pixels):
         yield picture
 
 
-def _orientation(picture):
-    """1 to 8, as EXIF says it; 1 where it says nothing that can be read."""
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 if there is none that can be read."""
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except _DAMAGED:
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
-def name_of(source):
-    """What a message calls a source: its path, or that it was sent."""
+def name_of(source: FileSource) -> str:
+    """Return what a message calls a source: its path, or "(sent)" for bytes."""
     return "(sent)" if isinstance(source, bytes) else str(source)
 
 
 @contextlib.contextmanager
-def decoding(source, what):
-    """Says in a sentence what is wrong with a picture file, whatever Pillow raises."""
+def decoding(source: FileSource, what: str) -> Iterator[None]:
+    """Turn what Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it."""
     name = name_of(source)
     if not isinstance(source, bytes):
         if not Path(source).exists():
@@ -120,8 +113,8 @@ def decoding(source, what):
         raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
 
 
-def _check_header(picture, what, name, max_pixels):
-    """What can be said before anything is decoded."""
+def _check_header(picture: ImageFile.ImageFile, what: str, name: str, max_pixels: int) -> None:
+    """Check what can be checked before anything is decoded."""
     width, height = picture.size
     if width * height > max_pixels:
         raise TooLargeError(
@@ -134,26 +127,28 @@ def _check_header(picture, what, name, max_pixels):
         raise InputError(f"the {what} must have 8 bits a channel. Received {_bits(picture)}: {name}")
 
 
-def readable_suffixes():
-    """The suffixes of all files that can be read here: tuple of str in lower case."""
+def readable_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all files that can be read here, in lower case."""
     formats = _readable()
     return tuple(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
-def _bits(picture):
-    """Bits a channel that the file has, as far as its header says so where Pillow looks."""
-    if picture.format == "TIFF":
-        return max(picture.tag_v2.get(258, (1,)))
+def _bits(picture: ImageFile.ImageFile) -> int:
+    """Return the bits a channel of the file, as far as Pillow reads them from its header."""
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        bits: int = max(picture.tag_v2.get(258, (1,)))
+        return bits
     if picture.format == "PPM":
         return 16 if any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in picture.tile) else 8
     if picture.format == "PNG":
         return 16 if any(";16" in str(tile[3]) for tile in picture.tile) else 8
-    return picture.info.get("bit_depth", 8)  # of HEIC
+    bits = picture.info.get("bit_depth", 8)  # of HEIC
+    return bits
 
 
 @functools.cache
-def _readable():
-    """The formats that are read: those of _READABLE that this Pillow knows, HEIC where its package is installed."""
+def _readable() -> tuple[str, ...]:
+    """Return the formats of _READABLE that this Pillow knows, with HEIC if its package is installed."""
     with contextlib.suppress(ImportError):
         import pillow_heif
 
@@ -163,11 +158,11 @@ def _readable():
     return tuple(name for name in _READABLE if name in Image.OPEN)
 
 
-def read_image(path):
-    """Reads a photo.
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a photo.
 
     Args:
-        path: str or Path of a file that Pillow can read; EXIF orientation is applied.
+        path: a file that Pillow can read; EXIF orientation is applied.
 
     Returns:
         uint8 [H, W, 3], RGB.
@@ -180,29 +175,24 @@ def read_image(path):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema()[0] < 255:
+        least, _ = cast(tuple[int, int], picture.getchannel("A").getextrema())  # of one channel, not of several
+        if least < 255:
             raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
     return np.array(picture.convert("RGB"))
 
 
-def format_of(suffix):
-    """The format that a suffix such as `".png"` names: str, Pillow's name, or None where it is not written here."""
+def format_of(suffix: str) -> str | None:
+    """Return Pillow's name of the format of a suffix such as `".png"`, or None if it cannot be written here."""
     _readable()  # has Pillow register all its formats
     name = Image.registered_extensions().get(suffix.lower())
     return name if name in OUTPUT_FORMATS and name in Image.SAVE else None
 
 
-def check_output(path):
-    """Refuses an output path before any work is done.
-
-    Args:
-        path: Path.
-
-    Returns:
-        str, Pillow's name of the format.
+def check_output(path: Path) -> str:
+    """Check an output path before any work is done and return Pillow's name of its format.
 
     Raises:
-        InputError: unknown suffix, no such folder, or a folder.
+        InputError: the suffix is unknown, the folder does not exist, or the path is a folder.
     """
     format_name = format_of(path.suffix)
     if format_name is None:
@@ -214,11 +204,11 @@ def check_output(path):
     return format_name
 
 
-def write_image(path, image):
-    """Writes a picture whole or not at all (temporary name, then rename), in the format of its suffix.
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write a picture atomically (temporary name, then rename), in the format of its suffix.
 
     Args:
-        path: str or Path; the folder must exist.
+        path: the file; the folder must exist.
         image: uint8 [H, W, 3], RGB.
 
     Raises:
@@ -227,14 +217,16 @@ def write_image(path, image):
     write_picture(path, Image.fromarray(image), check_output(Path(path)))
 
 
-def write_picture(target, picture, file_format, options=None):
-    """Writes a Pillow picture, to a path whole or not at all.
+def write_picture(
+    target: str | Path | BinaryIO, picture: Image.Image, file_format: str, options: Mapping[str, Any] | None = None
+) -> None:
+    """Write a Pillow picture; to a path atomically.
 
     Args:
-        target: str or Path, or a binary file.
-        picture: Pillow's.
-        file_format: str, Pillow's name, such as `"PNG"`.
-        options: dict for Pillow's `save`; None: those of a new picture.
+        target: the file, by its path or opened.
+        picture: what to write.
+        file_format: Pillow's name, such as `"PNG"`.
+        options: those of Pillow's `save`; None: those of a new picture.
 
     Raises:
         InputError: it cannot be written.
@@ -242,7 +234,7 @@ def write_picture(target, picture, file_format, options=None):
     if options is None:
         options = {"quality": 95} if file_format in ("JPEG", "WEBP") else {}
 
-    def write(part):
+    def write(part: Path | BinaryIO) -> None:
         try:
             picture.save(part, format=file_format, **options)
         except _DAMAGED as error:

@@ -1,9 +1,10 @@
-"""What of a photo file's metadata is written again."""
+"""The part of a photo file's metadata that is kept when the photo is written again."""
 
 import contextlib
 import struct
+from typing import Any
 
-from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
+from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _ORIENTATION = ExifTags.Base.Orientation
@@ -11,9 +12,14 @@ _ORIENTATION = ExifTags.Base.Orientation
 _TIFF_TAGS = (269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
 
 
-def read(raw, picture):
-    """What of a file's metadata is written again; `raw` is the opened file, `picture` the same upright."""
-    kept = {}
+def read(raw: ImageFile.ImageFile, picture: Image.Image) -> dict[str, Any]:
+    """Return the metadata to keep, by name.
+
+    Args:
+        raw: the opened file.
+        picture: the same, rotated upright; `raw` itself if it needs no rotation.
+    """
+    kept: dict[str, Any] = {}
     for name in ("icc_profile", "dpi"):
         if raw.info.get(name):
             kept[name] = raw.info[name]
@@ -21,7 +27,7 @@ def read(raw, picture):
         kept["xmp"] = picture.info["xmp"]
     lying = picture is not raw and raw.getexif()[_ORIENTATION] >= 5
     kept["exif"] = _exif(raw)
-    if raw.format in ("JPEG", "MPO") and raw.mode in ("RGB", "L") and getattr(raw, "quantization", None):
+    if isinstance(raw, JpegImagePlugin.JpegImageFile) and raw.mode in ("RGB", "L") and raw.quantization:
         kept["tables"] = _tables(raw, lying)
     if raw.format == "TIFF" and raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
         kept["compression"] = raw.info["compression"]
@@ -32,18 +38,18 @@ def read(raw, picture):
     return kept
 
 
-def _tables(raw, lying):
-    """How a JPEG was quantised, for `save`; for one that is turned by a quarter the tables are turned with it."""
+def _tables(raw: JpegImagePlugin.JpegImageFile, lying: bool) -> dict[str, Any]:
+    """Return the options of `save` that quantise as the JPEG did; its tables are transposed if it is rotated by 90°."""
     tables = raw.quantization
     sampling = JpegImagePlugin.get_sampling(raw)
     if lying:
         tables = {name: [table[8 * (i % 8) + i // 8] for i in range(64)] for name, table in tables.items()}
         sampling = {1: 0}.get(sampling, sampling)  # half the colours in one direction: Pillow has it in that one alone
-    options = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
+    options: dict[str, Any] = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
     return options | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
 
 
-def _texts(raw):
+def _texts(raw: ImageFile.ImageFile) -> PngImagePlugin.PngInfo:
     texts = PngImagePlugin.PngInfo()
     if "gamma" in raw.info:
         texts.add(b"gAMA", struct.pack(">I", round(raw.info["gamma"] * 100_000)))
@@ -59,8 +65,8 @@ def _texts(raw):
     return texts
 
 
-def _exif(raw):
-    """The EXIF without orientation, which was applied, and without the thumbnail, which shows what was taken out."""
+def _exif(raw: ImageFile.ImageFile) -> bytes:
+    """Return the EXIF without the orientation, which was applied, and the thumbnail, which shows the removed object."""
     with contextlib.suppress(Exception):  # a broken EXIF is no reason to refuse a photo; it is left out
         exif = raw.getexif()
         if raw.format == "TIFF":

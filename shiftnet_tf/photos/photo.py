@@ -1,4 +1,4 @@
-"""A photo file that is filled and written again: its pixels in their own mode and depth, and its metadata.
+"""Photo files to fill and write again: pixels in their own mode and depth, and metadata.
 
 `Photo` is a canvas (`runtime.filling`): the model sees 8-bit RGB, while known pixels, alpha, grey and 16 bits stay as
 they are in the file. EXIF orientation is applied; EXIF, XMP, ICC profile, resolution and texts are kept, and a JPEG's
@@ -8,6 +8,7 @@ quantisation tables too, so that writing it again loses as little as can be.
 import io
 import logging
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -27,17 +28,17 @@ class Photo:
     """A photo that can be read, filled and written.
 
     Args:
-        source: str or Path of a file, or bytes, its content.
-        max_pixels: int, width times height that is accepted, looked at before anything is decoded; None: see
+        source: path of the file, or its content.
+        max_pixels: width times height that is accepted, checked before anything is decoded; None: see
             `image_files.MAX_PIXELS`.
 
     Attributes:
-        shape: (height, width), upright.
-        format: str, Pillow's name of the file's format, such as `"JPEG"`.
+        shape: height and width, upright.
+        format: Pillow's name of the file's format, such as `"JPEG"`.
 
     Raises:
-        InputError: absent, damaged, too large, animated or of several pages, or of a mode in which it could not be
-            given back without loss: CMYK, 16 bits in colour, 32 bits.
+        InputError: absent, damaged, too large, animated or of several pages, or of a mode that cannot be written again
+            without loss: CMYK, 16 bits in colour, 32 bits.
 
     Example:
 
@@ -46,16 +47,16 @@ class Photo:
     >>> photo.save("out.jpg")                                     # doctest: +SKIP
     """
 
-    def __init__(self, source, max_pixels=None):
+    def __init__(self, source: image_files.FileSource, max_pixels: int | None = None) -> None:
         self.source = source
         picture, raw = image_files.open_picture(source, "photo", max_pixels)
         self.format = raw.format
         self._kept = metadata.read(raw, picture)
         self._picture = _in_own_mode(picture, source)
-        self.shape = self._picture.size[::-1]
+        self.shape: tuple[int, int] = self._picture.size[::-1]
 
-    def read(self, window):
-        """The pixels of a window: uint8 [h, w, 3], RGB."""
+    def read(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window: uint8 [h, w, 3], RGB."""
         part = self._picture.crop((window.left, window.top, window.right, window.bottom))
         if part.mode == "I;16":
             levels = np.asarray(part)
@@ -64,11 +65,11 @@ class Photo:
             part = part.convert(part.mode[:-1])  # drops alpha, changes no colour
         return np.asarray(part.convert("RGB"))
 
-    def write(self, window, pixels, hole):
-        """Changes the colours where `hole` is True and no other; alpha stays.
+    def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
+        """Change the colours where `hole` is True, and nowhere else; alpha stays.
 
         Args:
-            window: Window.
+            window: the part of the photo to change.
             pixels: uint8 [h, w, 3], RGB.
             hole: bool [h, w].
         """
@@ -84,8 +85,8 @@ class Photo:
                 levels[hole] = grey * levels.dtype.type(257 if part.mode == "I;16" else 1)
         self._picture.paste(Image.fromarray(levels), (window.left, window.top))
 
-    def reduced(self, side):
-        """The photo scaled so that no side is longer than `side`: uint8 [h, w, 3]."""
+    def reduced(self, side: int) -> np.ndarray:
+        """Return the photo scaled so that no side is longer than `side`: uint8 [h, w, 3]."""
         factor = min(1, side / max(self.shape))
         size = [max(1, round(length * factor)) for length in self._picture.size]
         picture = self._picture
@@ -93,32 +94,31 @@ class Photo:
             picture = Image.fromarray(self.read(Window(0, 0, *self.shape)))
         return np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB"))
 
-    def check_format(self, file_format):
-        """Refuses a format in which something of this photo would be lost.
-
-        Args:
-            file_format: str, Pillow's name.
+    def check_format(self, file_format: str) -> None:
+        """Refuse a format, given by Pillow's name, that cannot hold this photo without loss.
 
         Raises:
-            InputError: it has alpha or 16 bits, and the format has not.
+            InputError: the photo has alpha or 16 bits, and the format has not.
         """
         if self._picture.mode in ("LA", "RGBA") and file_format not in _ALPHA_FORMATS:
             raise InputError(f"the photo has transparency, which {file_format} cannot hold: write a .png or .webp")
         if self._picture.mode == "I;16" and file_format not in _DEEP_FORMATS:
             raise InputError(f"the photo has 16 bits a pixel, which {file_format} cannot hold: write a .png or .tif")
 
-    def save(self, target, file_format=None):
-        """Writes the photo; to a path whole or not at all.
+    def save(self, target: str | Path | BinaryIO, file_format: str | None = None) -> None:
+        """Write the photo; to a path atomically.
 
         Args:
-            target: str or Path, whose suffix names the format, or a binary file, which needs `file_format`.
-            file_format: str, Pillow's name of the format, such as `"PNG"`.
+            target: a path, whose suffix names the format, or an opened file, which needs `file_format`.
+            file_format: Pillow's name of the format, such as `"PNG"`.
 
         Raises:
             InputError: see `check_format`, `image_files.check_output`; or the file cannot be written.
         """
         if isinstance(target, str | Path):
             file_format = image_files.check_output(Path(target))
+        elif file_format is None:
+            raise InputError('`file_format` must be given to write to an opened file, such as "PNG"')
         self.check_format(file_format)
         try:
             image_files.write_picture(target, self._picture, file_format, self._options(file_format))
@@ -127,31 +127,28 @@ class Photo:
             image_files.write_picture(target, self._picture, file_format, self._options(file_format))
             logger.warning("%s: its metadata are left out (%s)", image_files.name_of(self.source), error)
 
-    def encoded(self, file_format=None):
-        """The file as bytes.
+    def encoded(self, file_format: str | None = None) -> bytes:
+        """Return the bytes that `save` writes to a path.
 
         Args:
-            file_format: str, Pillow's name; None: that of the photo's own file.
-
-        Returns:
-            bytes, the same that `save` writes to a path.
+            file_format: Pillow's name; None: `own_format`.
         """
         buffer = io.BytesIO()
         self.save(buffer, file_format or self.own_format)
         return buffer.getvalue()
 
     @property
-    def own_format(self):
-        """The format to write where none is named: the photo's own, of phones' JPEG with several pictures JPEG, and PNG
-        for what Pillow does not write."""
-        own = {"MPO": "JPEG"}.get(self.format, self.format)
+    def own_format(self) -> str:
+        """The format to write by default: the photo's own; JPEG for a phone's JPEG with several pictures, and PNG for a
+        format that Pillow does not write."""
+        own = "JPEG" if self.format == "MPO" else self.format
         return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
 
-    def is_a(self, file_format):
-        """Whether the file itself is of that format (a phone's JPEG with several pictures is a JPEG too)."""
-        return file_format in (self.format, {"MPO": "JPEG"}.get(self.format))
+    def is_a(self, file_format: str) -> bool:
+        """Tell whether the file itself has that format (a phone's JPEG with several pictures is a JPEG too)."""
+        return file_format in (self.format, "JPEG" if self.format == "MPO" else None)
 
-    def _options(self, file_format):
+    def _options(self, file_format: str) -> dict[str, Any]:
         kept = dict(self._kept)
         tables, texts, compression = (kept.pop(name, None) for name in ("tables", "texts", "compression"))
         options = {name: kept[name] for name in ("exif", "icc_profile", "xmp", "dpi") if kept.get(name)}
@@ -171,8 +168,8 @@ class Photo:
         return {} if file_format in ("BMP", "PPM", "TGA") else options
 
 
-def _in_own_mode(picture, source):
-    """The picture in one of _MODES, without loss."""
+def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.Image:
+    """Convert the picture to one of _MODES without loss."""
     if picture.mode in ("P", "PA", "1"):
         wanted = "L" if picture.mode == "1" else "RGB"
         picture = picture.convert(wanted + "A" * picture.has_transparency_data)

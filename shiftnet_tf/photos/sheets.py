@@ -1,4 +1,6 @@
-"""Pictures for people: sheets of several, and where each hole position was filled from."""
+"""Sheets of several pictures, and a picture of where each hole position was filled from."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -7,12 +9,12 @@ from shiftnet_tf.photos import pixels
 from shiftnet_tf.photos.windows import Window
 
 
-def grid(rows, gap=4):
-    """Pictures of one size in rows, on white.
+def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
+    """Arrange pictures of one size in rows, on white.
 
     Args:
-        rows: list of lists of uint8 [H, W, 3].
-        gap: int, pixels between pictures.
+        rows: uint8 [H, W, 3] each.
+        gap: pixels between pictures.
 
     Returns:
         uint8 [height, width, 3].
@@ -27,11 +29,11 @@ def grid(rows, gap=4):
     return sheet
 
 
-def captioned(name, picture):
-    """A picture below a line of text.
+def captioned(name: str, picture: np.ndarray) -> np.ndarray:
+    """Put a line of text above a picture.
 
     Args:
-        name: str.
+        name: the text.
         picture: uint8 [H, W, 3].
 
     Returns:
@@ -43,8 +45,10 @@ def captioned(name, picture):
     return np.array(sheet)
 
 
-def shift_map_sheet(image, mask, shift_maps, arrows=12):
-    """Shows where each hole position was filled from: places have colours, the hole has those of its sources.
+def shift_map_sheet(
+    image: np.ndarray, mask: np.ndarray, shift_maps: Sequence[tuple[Window, np.ndarray]], arrows: int = 12
+) -> np.ndarray:
+    """Draw where each hole position was filled from: places have colours, the hole has those of its sources.
 
     The known part of the photo is tinted by place (red grows to the right, green downward, blue toward the upper
     left); each filled position carries the full colour of the place that filled it. What was not filled is grey.
@@ -53,9 +57,9 @@ def shift_map_sheet(image, mask, shift_maps, arrows=12):
     Args:
         image: uint8 [h, w, 3], the photo, scaled down where that is enough.
         mask: [H, W] of the photo itself, nonzero = hole.
-        shift_maps: list of (Window of the photo, int [r, c]: row * c + column of the source, plus r * c if it is
-            mirrored, -1 elsewhere), as `Inpainter.fill` gives them.
-        arrows: int, at most so many, evenly spread over the filled positions. Defaults to 12.
+        shift_maps: windows of the photo and their maps, int [r, c]: row * c + column of the source, plus r * c if it is
+            mirrored, -1 elsewhere; as `Inpainter.fill` returns them.
+        arrows: most arrows, evenly spread over the filled positions.
 
     Returns:
         uint8 [h, w, 3].
@@ -67,7 +71,7 @@ def shift_map_sheet(image, mask, shift_maps, arrows=12):
     place = _colour_of((rows + 0.5) / height, (columns + 0.5) / width)
     sheet = np.array(Image.blend(Image.fromarray(image), Image.fromarray(place), 0.35))
     sheet[hole] = 128
-    lines = []
+    lines: list[tuple[np.ndarray, np.ndarray, bool]] = []
     for window, shift_map in shift_maps:
         cell = np.array([window.height, window.width]) / shift_map.shape
         ends = np.argwhere(shift_map >= 0)  # [n, 2], row and column in the map
@@ -76,36 +80,37 @@ def shift_map_sheet(image, mask, shift_maps, arrows=12):
         starts, ends = (((x + 0.5) * cell + (window.top, window.left)) * scale for x in (starts, ends))  # in the sheet
         colours = np.full((*shift_map.shape, 3), 128, np.uint8)
         colours[shift_map >= 0] = _colour_of(starts[:, 0] / height, starts[:, 1] / width)
-        part = Window(*(round(x) for x in (window.top * scale[0], window.left * scale[1])), *_size(window, scale))
+        part = Window(round(window.top * scale[0]), round(window.left * scale[1]), *_size(window, scale))
         filled = pixels.resize_image(colours, part.height, part.width, Image.Resampling.NEAREST)
         target, where = sheet[part.slices], hole[part.slices]  # the window may end a pixel outside
         target[where] = filled[: where.shape[0], : where.shape[1]][where]
         lines += zip(starts[:, ::-1], ends[:, ::-1], found >= shift_map.size)
-    sheet = Image.fromarray(sheet)
+    picture = Image.fromarray(sheet)
     for i in np.linspace(0, len(lines) - 1, min(arrows, len(lines)), dtype=int):
         start, end, mirrored = lines[i]
         _arrow(
-            ImageDraw.Draw(sheet),
+            ImageDraw.Draw(picture),
             start,
             end,
             max(2, min(width, height) // 200),
             ("black", "white") if mirrored else ("white", "black"),
         )
-    return np.array(sheet)
+    return np.array(picture)
 
 
-def _size(window, scale):
+def _size(window: Window, scale: np.ndarray) -> tuple[int, int]:
     return max(1, round(window.height * scale[0])), max(1, round(window.width * scale[1]))
 
 
-def _colour_of(row, column):
-    """The colour of a place, both given as shares of the picture: uint8 [..., 3]."""
+def _colour_of(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return the colour of places, given as shares of the picture's height and width: uint8 [..., 3]."""
     colour = np.stack([column, row, 1 - (row + column) / 2], axis=-1)
-    return (np.clip(colour, 0, 1) * 255).astype(np.uint8)
+    levels: np.ndarray = np.clip(colour, 0, 1) * 255
+    return levels.astype(np.uint8)
 
 
-def _arrow(draw, start, end, width, colours):
-    """A line with a dot at its start and a head at its end; the second colour is its edge."""
+def _arrow(draw: ImageDraw.ImageDraw, start: np.ndarray, end: np.ndarray, width: int, colours: tuple[str, str]) -> None:
+    """Draw a line with a dot at its start and a head at its end; the second colour is its edge."""
     along = end - start
     along = along / max(float(np.linalg.norm(along)), 1e-9)
     across = np.array([-along[1], along[0]])

@@ -1,32 +1,39 @@
-"""Batches for a runtime: how many pictures fit, sizes that it is prepared for, and the calls of many threads."""
+"""Batches for a runtime: their size in memory, the sizes that it is prepared for, and grouping the calls of threads."""
 
+import enum
 import queue
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.system.machine import available_memory
 
 # What a picture takes while it runs, a pixel of the model's square. Measured with ONNX Runtime: about 540 bytes at base
 # width 32; the rest is room for width 64 and for the similarities of a shift at 1024x1024.
 BYTES_A_PIXEL = 2048
-SHARE = 0.5  # of the available memory, for a batch that nobody has named the size of
+SHARE = 0.5  # of the available memory, for a batch whose size is not given
 LARGEST = 8  # more at a time gains nothing on a CPU
 
-_NOTHING = object()
+
+class _Nothing(enum.Enum):
+    """What stands for an empty queue, where None ends the thread."""
+
+    NOTHING = enum.auto()
 
 
-def run(backend, image, mask):
-    """Runs a batch, filled up to the next size that the backend is prepared for.
+def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Run a batch, padded to the next size that the backend is prepared for.
 
     Args:
-        backend: see `runtime.backends`.
+        backend: what runs it.
         image: uint8 [B, S, S, 3].
         mask: uint8 [B, S, S, 1].
 
     Returns:
-        dict of output name to array, of B pictures.
+        The arrays of the outputs by their names, of B pictures.
     """
     number = len(image)
     surplus = next((size for size in backend.batch_sizes if size >= number), number) - number
@@ -35,21 +42,18 @@ def run(backend, image, mask):
     return {name: values[:number] for name, values in backend(image, mask).items()}
 
 
-def batch_size(wanted, image_size):
-    """How many pictures to run at a time.
+def batch_size(wanted: int | None, image_size: int) -> int:
+    """Return how many pictures to run at a time.
 
-    A picture is taken for BYTES_A_PIXEL bytes a pixel of the model's square, 134 MB at 256x256. Without a wish it is as
-    many as fit into half of the available memory, at least 1 and at most 8. The memory is the system's, not a GPU's.
+    A picture counts as BYTES_A_PIXEL bytes a pixel of the model's square, 134 MB at 256x256. By default it is as many
+    as fit into half of the available memory, at least 1 and at most 8. The memory is the system's, not a GPU's.
 
     Args:
-        wanted: int, the caller's choice, or None.
-        image_size: int, S in pixels.
-
-    Returns:
-        int.
+        wanted: the caller's choice, or None.
+        image_size: S in pixels.
 
     Raises:
-        InputError: no positive whole number, or one that needs more memory than there is.
+        InputError: `wanted` is not a positive whole number, or it needs more memory than is available.
     """
     each, there = BYTES_A_PIXEL * image_size**2, available_memory()
     if wanted is None:
@@ -64,29 +68,39 @@ def batch_size(wanted, image_size):
     return wanted
 
 
-class GroupedBackend:
-    """A backend (`runtime.backends`) for many threads at a time: what waits while another batch runs is run together.
+class _Call:
+    """A call that waits for its answer."""
 
-    Where the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by
-    picture: that is as fast there, and the answer is byte for byte that of a picture alone.
+    def __init__(self, image: np.ndarray, mask: np.ndarray) -> None:
+        self.image, self.mask = image, mask
+        self.done = threading.Event()
+        self.answer: dict[str, np.ndarray] = {}
+        self.error: Exception | None = None
+
+
+class GroupedBackend:
+    """A `Backend` for many threads at a time: calls that wait while another batch runs are run together.
+
+    If the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by picture:
+    that is as fast there, and the answer is byte for byte that of a picture alone.
 
     Args:
-        backend: what runs them.
-        most: int, pictures in a group.
-        watch: function of the number of pictures of each group, for statistics; None for none.
+        backend: what runs them; `close` leaves it open.
+        most: pictures in a group, at most.
+        watch: called with the number of pictures of each group, for statistics; None for none.
     """
 
-    def __init__(self, backend, most, watch=None):
+    def __init__(self, backend: Backend, most: int, watch: Callable[[int], object] | None = None) -> None:
         self._backend = backend
         self._most = most
         self._watch = watch or (lambda size: None)
-        self._calls = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self.name, self.provider = backend.name, backend.provider
         self.outputs, self.batch_sizes = backend.outputs, backend.batch_sizes
         self._thread = threading.Thread(target=self._work, name="shiftnet-batches", daemon=True)
         self._thread.start()
 
-    def __call__(self, image, mask):
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         call = _Call(image, mask)
         self._calls.put(call)
         call.done.wait()
@@ -94,32 +108,32 @@ class GroupedBackend:
             raise call.error
         return call.answer
 
-    def close(self):
-        """Ends the thread after what is waiting."""
+    def close(self) -> None:
+        """End the thread after the calls that wait."""
         self._calls.put(None)
         self._thread.join()
 
-    def _work(self):
-        ahead = self._calls.get()
-        while ahead is not None:
+    def _work(self) -> None:
+        ahead: _Call | _Nothing | None = self._calls.get()
+        while isinstance(ahead, _Call):
             group, size = [ahead], len(ahead.image)
-            ahead = self._next(wait=False)
-            while ahead not in (None, _NOTHING) and size + len(ahead.image) <= self._most:
+            ahead = self._next()
+            while isinstance(ahead, _Call) and size + len(ahead.image) <= self._most:
                 group.append(ahead)
                 size += len(ahead.image)
-                ahead = self._next(wait=False)
+                ahead = self._next()
             self._watch(size)
             self._run(group)
-            if ahead is _NOTHING:
-                ahead = self._next(wait=True)
+            if ahead is _Nothing.NOTHING:
+                ahead = self._calls.get()
 
-    def _next(self, wait):
+    def _next(self) -> _Call | _Nothing | None:
         try:
-            return self._calls.get(block=wait)
+            return self._calls.get(block=False)
         except queue.Empty:
-            return _NOTHING
+            return _Nothing.NOTHING
 
-    def _run(self, group):
+    def _run(self, group: list[_Call]) -> None:
         together = [group] if self.batch_sizes else [[call] for call in group]
         for calls in together:
             try:
@@ -134,10 +148,3 @@ class GroupedBackend:
                     call.error = error
             for call in calls:
                 call.done.set()
-
-
-class _Call:
-    def __init__(self, image, mask):
-        self.image, self.mask = image, mask
-        self.done = threading.Event()
-        self.answer = self.error = None

@@ -117,7 +117,7 @@ class Inpainter:
         runtime, name = backends.choose_file(folder / model_folder.SPEC_NAME, spec, name, runtime, precision)
         file, entry = folder / name, spec.files[name]
         model_folder.verify_file(file, entry)
-        backend = backends.RUNTIMES[runtime][-1](
+        backend = backends.RUNTIMES[runtime].backend(
             file, threads=threads, provider=provider, require_gpu=require_gpu, image_size=entry.image_size
         )
         return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry))

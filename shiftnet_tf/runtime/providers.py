@@ -1,4 +1,4 @@
-"""Which execution provider of ONNX Runtime runs a model, with which options, and why one does not load.
+"""Execution providers of ONNX Runtime: the choice of one, its options, and why one does not load.
 
 `onnxruntime.get_available_providers()` lists what the package was built with, on a machine without any GPU too: what
 runs is known from the session alone. A provider goes by its name in ONNX Runtime without "ExecutionProvider", in lower
@@ -14,7 +14,10 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, MissingGpuError, first_line
@@ -22,6 +25,7 @@ from shiftnet_tf.system.packages import version
 
 logger = logging.getLogger(__name__)
 
+Model = str | os.PathLike[str] | bytes  # the path of an .onnx file, or its content
 SUFFIX = "ExecutionProvider"
 AUTO = ("cuda", "migraphx", "rocm", "dml")  # not tensorrt: it builds its engine for minutes before the first picture
 GPU = (*AUTO, "tensorrt", "nvtensorrtrtx", "webgpu", "gpu")  # "gpu" is TensorFlow's name
@@ -29,12 +33,8 @@ BATCH_SIZES = (1, 2, 4, 8)  # on a GPU each new size costs a search or an engine
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm")
 
 
-def conflict():
-    """What is wrong where more than one package puts its files into the folder `onnxruntime`.
-
-    Returns:
-        str, "" where all is well.
-    """
+def conflict() -> str:
+    """Say what is wrong if more than one package puts its files into the folder `onnxruntime`; else return ""."""
     there = [name for name in PACKAGES if version(name)]
     if len(there) < 2:
         return ""
@@ -44,31 +44,28 @@ def conflict():
     )
 
 
-def offered(onnxruntime):
-    """The providers that the installed package was built with; they may still fail to load.
-
-    Args:
-        onnxruntime: the module.
+def offered(onnxruntime: ModuleType) -> list[str]:
+    """Return the providers that the installed package was built with; they may still fail to load.
 
     Returns:
-        list of str, in ONNX Runtime's order, `cpu` last.
+        Their names in the order of ONNX Runtime, `cpu` last.
     """
     names = [name.removesuffix(SUFFIX).lower() for name in onnxruntime.get_available_providers()]
     return [name for name in names if name not in ("azure", "cpu")] + ["cpu"]  # azure calls a service elsewhere
 
 
-def check(provider, names, require_gpu, runtime):
-    """Refuses a provider that a runtime does not know, and a GPU where none can be.
+def check(provider: str, names: Sequence[str], require_gpu: bool, runtime: str) -> None:
+    """Refuse a provider that a runtime does not have, and a required GPU that it cannot use.
 
     Args:
-        provider: str, `"auto"` or a name.
-        names: list of str that the runtime can take.
-        require_gpu: bool.
-        runtime: str, for the message.
+        provider: `"auto"` or a name.
+        names: the providers of the runtime.
+        require_gpu: whether the provider must be that of a GPU.
+        runtime: its name, for the message.
 
     Raises:
-        InputError: an unknown name, or one of no GPU together with `require_gpu`.
-        MissingGpuError: a GPU's provider that the runtime lacks.
+        InputError: the name is unknown, or it is not that of a GPU although `require_gpu` is True.
+        MissingGpuError: the runtime lacks this provider of a GPU, or has none.
     """
     can = f"{runtime} can take {', '.join(['auto', *names])} here"
     install = "" if version("onnxruntime-gpu") else "; pip install onnxruntime-gpu in the place of onnxruntime has CUDA"
@@ -82,23 +79,30 @@ def check(provider, names, require_gpu, runtime):
         raise MissingGpuError(f"a GPU is required and {runtime} has none: {can}{install}")
 
 
-def open_session(onnxruntime, model, options, provider="auto", require_gpu=False, image_size=None):
-    """A session on the provider that was asked for; with `"auto"` on the CPU where the GPU's fails, which is said.
+def open_session(
+    onnxruntime: ModuleType,
+    model: Model,
+    options: Any,
+    provider: str = "auto",
+    require_gpu: bool = False,
+    image_size: int | None = None,
+) -> Any:
+    """Open a session on a provider; with `"auto"` on the CPU if the provider of the GPU fails, which is logged.
 
     Args:
         onnxruntime: the module.
-        model: Path of an .onnx file, or its bytes.
+        model: path of an .onnx file, or its content.
         options: onnxruntime.SessionOptions.
-        provider: str, a name, or `"auto"`: the first of AUTO that the package has, else the CPU.
-        require_gpu: bool, whether the CPU is an error.
-        image_size: int, S in pixels, for the shapes of TensorRT; None leaves them to it.
+        provider: a name, or `"auto"`: the first of AUTO that the package has, else the CPU.
+        require_gpu: whether the CPU is an error.
+        image_size: S in pixels, for the shapes of TensorRT; None leaves them to it.
 
     Returns:
         onnxruntime.InferenceSession.
 
     Raises:
-        InputError: a name that the package does not know, or a model that does not load.
-        MissingGpuError: the provider or a GPU was asked for, and does not load.
+        InputError: the package does not know the name, or the model does not load.
+        MissingGpuError: the provider or a GPU was asked for and does not load.
     """
     if message := conflict():
         logger.warning(message)
@@ -116,26 +120,25 @@ def open_session(onnxruntime, model, options, provider="auto", require_gpu=False
     return session
 
 
-def failure(onnxruntime, model, options, name):
-    """Why a provider does not load, from a session with it.
+def failure(onnxruntime: ModuleType, model: Model, options: Any, name: str) -> str:
+    """Open a session and say why a provider does not load; return "" if it loads.
 
     Args:
-        onnxruntime, model, options: as of `open_session`.
-        name: str, one of `offered`.
-
-    Returns:
-        str, "" where it loads.
+        onnxruntime, model, options: those of `open_session`.
+        name: one of `offered`.
     """
     return _try(onnxruntime, model, options, _chain(name, offered(onnxruntime)), None)[1]
 
 
-def _chain(first, names):
-    """A provider and those that take the operations that it lacks."""
+def _chain(first: str, names: Sequence[str]) -> list[str]:
+    """Return a provider and those that run the operations that it lacks."""
     return list(dict.fromkeys([first, *(["cuda"] if first == "tensorrt" and "cuda" in names else []), "cpu"]))
 
 
-def _try(onnxruntime, model, options, chain, image_size):
-    """(session or None, why it does not run on the first of `chain`, or "")."""
+def _try(
+    onnxruntime: ModuleType, model: Model, options: Any, chain: Sequence[str], image_size: int | None
+) -> tuple[Any, str]:
+    """Return a session, or None, and why it does not run on the first of `chain`, "" if it does."""
     full = {name.removesuffix(SUFFIX).lower(): name for name in onnxruntime.get_available_providers()}
     wanted = [(full[name], _options(onnxruntime, model, name, image_size)) for name in chain]
     if chain[0] in ("cuda", "tensorrt") and importlib.util.find_spec("nvidia"):
@@ -147,7 +150,8 @@ def _try(onnxruntime, model, options, chain, image_size):
         session = onnxruntime.InferenceSession(source, options, providers=wanted, enable_fallback=0)
     except Exception as caught:  # its exceptions have no common base of their own
         if chain[0] == "cpu":
-            raise InputError(f"ONNX Runtime cannot load {model}: {first_line(caught)}") from caught
+            name = "a model" if isinstance(model, bytes) else model
+            raise InputError(f"ONNX Runtime cannot load {name}: {first_line(caught)}") from caught
         error = caught
     if session and session.get_providers()[0] == full[chain[0]]:
         return session, ""
@@ -157,11 +161,11 @@ def _try(onnxruntime, model, options, chain, image_size):
     return session, first_line(error) if error else "ONNX Runtime does not say why"
 
 
-def _options(onnxruntime, model, name, image_size):
-    """A provider's options: those that matter where the batch varies."""
+def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int | None) -> dict[str, Any]:
+    """Return a provider's options: those that matter if the batch varies."""
     if name == "cuda":
         return {"cudnn_conv_algo_search": "HEURISTIC"}  # EXHAUSTIVE, the default, tries all at each new shape
-    if name != "tensorrt" or image_size is None:
+    if name != "tensorrt" or image_size is None or isinstance(model, bytes):
         return {}
     # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT itself looks at).
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
@@ -176,12 +180,12 @@ def _options(onnxruntime, model, name, image_size):
     return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder), **shapes}
 
 
-def _missing_library(onnxruntime, name):
-    """What a provider's library needs and the system lacks, asked of the dynamic linker; "" where nothing is known.
+def _missing_library(onnxruntime: ModuleType, name: str) -> str:
+    """Ask the dynamic linker which library a provider needs and the system lacks; return "" if it names none.
 
     Only for a provider that ONNX Runtime itself has failed to load: its library must not be loaded before.
     """
-    folder = Path(onnxruntime.__file__).parent / "capi"
+    folder = Path(str(onnxruntime.__file__)).parent / "capi"
     library = folder / f"libonnxruntime_providers_{name}.so"
     if not library.is_file():
         return ""

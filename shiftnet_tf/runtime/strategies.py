@@ -1,10 +1,10 @@
-"""Where a model of one size looks in a photo of any size: a plan of windows, made from the mask alone.
+"""Plans for filling a photo of any size with a model of one size: the windows it sees, chosen from the mask alone.
 
-`resize` looks at the whole photo at once. `crop` looks at each hole, near ones together, with as much around it again,
-and, where that had to be scaled down, again from further away: detail comes from the first look, colours from all.
-`tile` covers each hole with overlapping windows, as small as leaves enough known pixels in each: right for what is long
-and thin. A window is scaled to the model's size, never up where the photo is large enough; what several windows fill is
-blended. `auto` chooses for each hole by what was measured (docs/strategies.md).
+`resize` takes the whole photo as one window. `crop` takes a window of twice the side of each hole, near ones together,
+and, where that is larger than the model, wider windows too: detail comes from the first, colours from all. `tile`
+covers each hole with overlapping windows, as small as leaves enough known pixels in each: best for long, thin holes.
+A window is scaled to the model's size, never up where the photo is large enough; overlapping windows are blended.
+`auto` chooses for each hole by the measurements in docs/strategies.md.
 """
 
 import math
@@ -31,20 +31,20 @@ class Plan:
     """The windows that a photo is filled from.
 
     Attributes:
-        strategy: str, what was taken: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
-        windows: tuple of Window; none where there is no hole.
-        wider: dict of some of the windows (those of crops) to a tuple of wider Windows around each, for its colours.
-        holes: tuple of Window, the bounding boxes of the holes, near ones together.
-        copied: tuple of Window, those that are filled with copied pixels; None where that was not decided.
+        strategy: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
+        windows: none where there is no hole.
+        wider: for some of the windows (those of crops) the wider windows around each, for its colours.
+        holes: the bounding boxes of the holes, near ones together.
+        copied: those of `holes` that are filled with copied pixels; None if that is not decided.
     """
 
     strategy: str
-    windows: tuple
-    wider: dict = field(default_factory=dict)
-    holes: tuple = ()
-    copied: tuple | None = None
+    windows: tuple[Window, ...]
+    wider: dict[Window, tuple[Window, ...]] = field(default_factory=dict)
+    holes: tuple[Window, ...] = ()
+    copied: tuple[Window, ...] | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         sides = sorted({max(window.height, window.width) for window in self.windows})
         if not sides:
             return "no hole"
@@ -57,31 +57,30 @@ class Plan:
         return f"{text}, detail: {'shift map' if self.copied else 'model'}"
 
 
-def plan(mask, image_size, strategy="auto"):
-    """Chooses the windows for a mask.
+def plan(mask: np.ndarray, image_size: int, strategy: str = "auto") -> Plan:
+    """Choose the windows for a mask; each hole pixel lies in at least one.
 
     Args:
         mask: [H, W], nonzero = hole.
-        image_size: int, S in pixels, of the model.
-        strategy: str, one of STRATEGIES. Defaults to `"auto"`.
-
-    Returns:
-        Plan. Each hole pixel lies in at least one window.
+        image_size: S in pixels, of the model.
+        strategy: one of STRATEGIES.
 
     Raises:
         InputError: an unknown strategy.
     """
     check("strategy", strategy, strategy in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
-    shape = mask.shape
+    shape = height, width = mask.shape
     box = bounds(mask)
-    whole = Window(0, 0, *shape)
+    whole = Window(0, 0, height, width)
     if box is None:
         return Plan("resize", ())
     holes = _holes(mask, box, image_size, shape)
     boxes = tuple(hole.box for hole in holes)
     if strategy == "resize" or shape == (image_size, image_size):
         return Plan("resize", (whole,), holes=boxes)
-    windows, wider, taken = [], {}, set()
+    windows: list[Window] = []
+    wider: dict[Window, tuple[Window, ...]] = {}
+    taken: set[str] = set()
     for hole in holes:
         crop = _crop(hole.box, image_size, shape)
         side = max(crop.height, crop.width)
@@ -96,24 +95,23 @@ def plan(mask, image_size, strategy="auto"):
                 wider[crop] = tuple(dict.fromkeys(around))
         windows += found
         taken |= {"resize" if window == whole else name for window in found}
-    windows = tuple(dict.fromkeys(windows))
-    return Plan(" and ".join(sorted(taken)), windows, wider, boxes)
+    return Plan(" and ".join(sorted(taken)), tuple(dict.fromkeys(windows)), wider, boxes)
 
 
 class _Hole:
     """One hole, or several near ones: its box, and its pixels counted on a grid of cells."""
 
-    def __init__(self, mask, box):
+    def __init__(self, mask: np.ndarray, box: Window) -> None:
         self.box = box
         self.cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
         counts = _counts(mask, box, self.cell)
         self.cells = np.nonzero(counts)
         self.sums = np.pad(counts.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
-    def tile_side(self, image_size, shape):
-        """The side of the smallest window that is at most TILE_SHARE hole, wherever on the hole its middle is.
+    def tile_side(self, image_size: int, shape: tuple[int, ...]) -> int:
+        """Return the side of the smallest window that is at most TILE_SHARE hole, wherever on the hole its middle is.
 
-        Where no window is, as with specks all over the photo, it is the smallest that is little worse than any.
+        If no window is, as with specks all over the photo, it is the smallest that is at most 1.2 times the best share.
         """
         sides = [image_size]
         while sides[-1] < max(shape):
@@ -122,8 +120,8 @@ class _Hole:
         enough = max(TILE_SHARE, 1.2 * min(shares))
         return next(side for side, share in zip(sides, shares) if share <= enough)
 
-    def _largest_share(self, side, shape):
-        """The largest share of hole in a window of that side whose middle is hole, moved into the photo."""
+    def _largest_share(self, side: int, shape: tuple[int, ...]) -> float:
+        """Return the largest share of hole in a window of that side whose middle is hole, moved into the photo."""
         edges, sizes = [], []
         box, counts = self.box, self.sums.shape
         for cells, start, length, n, limit in zip(
@@ -136,11 +134,11 @@ class _Hole:
             sizes.append(size)
         (top, bottom), (left, right) = edges
         hole = self._above(bottom, right) - self._above(top, right) - self._above(bottom, left) + self._above(top, left)
-        return hole.max() / math.prod(sizes)
+        return float(hole.max()) / math.prod(sizes)
 
-    def _above(self, rows, columns):
-        """Hole pixels above and left of places on the grid, given in cells, between them interpolated."""
-        weighted = 0
+    def _above(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Count the hole pixels above and left of places on the grid, given in cells, interpolated between them."""
+        weighted = np.zeros(len(rows))
         rows, columns = (np.clip(x, 0, n - 1) for x, n in zip((rows, columns), self.sums.shape))
         for row, row_weight in ((np.floor(rows), 1 - rows % 1), (np.ceil(rows), rows % 1)):
             for column, column_weight in ((np.floor(columns), 1 - columns % 1), (np.ceil(columns), columns % 1)):
@@ -148,15 +146,15 @@ class _Hole:
         return weighted
 
 
-def _counts(mask, box, cell):
-    """Hole pixels in each cell of a grid over the box: int64 [rows, columns]."""
+def _counts(mask: np.ndarray, box: Window, cell: int) -> np.ndarray:
+    """Count the hole pixels in each cell of a grid over the box: int64 [rows, columns]."""
     part = mask[box.slices] != 0
     by_row = np.add.reduceat(part, np.arange(0, box.height, cell), axis=0, dtype=np.int64)
     return np.add.reduceat(by_row, np.arange(0, box.width, cell), axis=1)
 
 
-def _holes(mask, box, image_size, shape):
-    """The holes of a mask, those taken together whose common window is no more work than their own."""
+def _holes(mask: np.ndarray, box: Window, image_size: int, shape: tuple[int, ...]) -> list[_Hole]:
+    """Find the holes of a mask; those whose common window is no more work than their own are taken together."""
     cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
     while True:
         parts = _connected(_counts(mask, box, cell) > 0)
@@ -173,12 +171,13 @@ def _holes(mask, box, image_size, shape):
             min(box.right, box.left + (max(columns) + 1) * cell) - left,
         )
         exact = bounds(mask[around.slices])
+        assert exact is not None  # each part has a hole pixel
         boxes.append(Window(top + exact.top, left + exact.left, exact.height, exact.width))
     return [_Hole(mask, merged) for merged in _merged(boxes, image_size, shape)]
 
 
-def _connected(cells):
-    """The parts of a grid that touch, corners too: a list of (rows, columns)."""
+def _connected(cells: np.ndarray) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the rows and columns of each connected part of a grid, where touching corners connect too."""
     left = {(int(row), int(column)) for row, column in np.argwhere(cells)}
     parts = []
     while left:
@@ -192,20 +191,21 @@ def _connected(cells):
                 if near in left:
                     left.discard(near)
                     waiting.append(near)
-        parts.append(tuple(zip(*part)))
+        rows, columns = zip(*part)
+        parts.append((rows, columns))
     return parts
 
 
-def _merged(boxes, image_size, shape):
-    """Joins boxes as long as the crop of two together is no larger than their two crops."""
+def _merged(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> list[Window]:
+    """Join boxes as long as the crop of two together is no larger than their two crops."""
 
-    def area(box):
+    def area(box: Window) -> int:
         crop = _crop(box, image_size, shape)
         return crop.height * crop.width
 
-    merged = []
+    merged: list[Window] = []
     for box in boxes:
-        near = 0
+        near: int | None = 0
         while near is not None:  # what has grown may meet others
             joined = [_joined(box, other) for other in merged]
             near = next((i for i, both in enumerate(joined) if area(both) <= area(box) + area(merged[i])), None)
@@ -216,28 +216,28 @@ def _merged(boxes, image_size, shape):
     return merged
 
 
-def _joined(a, b):
+def _joined(a: Window, b: Window) -> Window:
     top, left = min(a.top, b.top), min(a.left, b.left)
     return Window(top, left, max(a.bottom, b.bottom) - top, max(a.right, b.right) - left)
 
 
-def _crop(box, image_size, shape):
-    """The window for a crop of a box."""
+def _crop(box: Window, image_size: int, shape: tuple[int, ...]) -> Window:
+    """Return the window for a crop of a box."""
     return _around(box, max(image_size, math.ceil(CONTEXT * max(box.height, box.width))), shape)
 
 
-def _around(box, side, shape):
-    """The window of that side around the middle of a box, moved into the photo and no larger than it."""
+def _around(box: Window, side: int, shape: tuple[int, ...]) -> Window:
+    """Return the window of that side around the middle of a box, moved into the photo and no larger than it."""
     height, width = min(side, shape[0]), min(side, shape[1])
     top = min(max(0, box.top + (box.height - height) // 2), shape[0] - height)
     left = min(max(0, box.left + (box.width - width) // 2), shape[1] - width)
     return Window(top, left, height, width)
 
 
-def _tiles(box, side, shape):
-    """Windows of that side over a box, each overlapping the next by half or more."""
+def _tiles(box: Window, side: int, shape: tuple[int, ...]) -> list[Window]:
+    """Return windows of that side over a box, each overlapping the next by half or more."""
 
-    def starts(low, length, limit):
+    def starts(low: int, length: int, limit: int) -> list[int]:
         size, rim = min(side, limit), side // 4
         low, high = max(0, low - rim), min(limit, low + length + rim)
         if high - low <= size:

@@ -5,21 +5,22 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
 
 
 @contextlib.contextmanager
-def locked(folder, wait=True):
-    """The only process in a folder, of those that ask; the system ends the lock with the process.
+def locked(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
+    """Lock a folder for this process; the system ends the lock with the process.
 
     Args:
-        folder: str or Path.
-        wait: bool, whether to wait for another one. Defaults to True.
+        folder: the folder, which exists.
+        wait: whether to wait for another process that holds the lock.
 
     Raises:
-        InputError: another process is at work there, and `wait` is False.
+        InputError: another process holds the lock, and `wait` is False.
     """
     import fcntl  # of Unix alone, and the runtime, which does without, also imports this module
 
@@ -34,15 +35,15 @@ def locked(folder, wait=True):
         os.close(descriptor)
 
 
-def write_atomically(path, write):
-    """Calls `write` with a temporary path in the same folder and renames the result to `path`.
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path in the same folder and rename the result to `path`.
 
     Args:
-        path: str or Path.
-        write: function of the temporary Path.
+        path: the file to write or replace.
+        write: called with the temporary path.
 
     Raises:
-        InputError: the folder is absent or may not be written, or the disk is full.
+        InputError: the folder does not exist or cannot be written, or the disk is full.
     """
     path = Path(path)
     part = path.with_name(f".{secrets.token_hex(4)}{''.join(path.suffixes[-2:])}")
@@ -60,41 +61,27 @@ def write_atomically(path, write):
             part.unlink(missing_ok=True)
 
 
-def existing_parent(path):
-    """The folder itself, or the nearest one above it that is there.
-
-    Args:
-        path: str or Path.
-
-    Returns:
-        Path.
-    """
+def existing_parent(path: str | os.PathLike[str]) -> Path:
+    """Return the path, made absolute, or the nearest folder above it that exists."""
     path = Path(path).absolute()
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def is_leftover(path):
-    """Whether a file is what `write_atomically` or `check_room` leaves in a process that is killed.
-
-    Args:
-        path: Path.
-
-    Returns:
-        bool.
-    """
+def is_leftover(path: Path) -> bool:
+    """Tell whether a file is a temporary one that `write_atomically` or `check_room` left when it was killed."""
     return bool(re.fullmatch(r"\.(room|[0-9a-f]{8}(\..*)?)", path.name)) and path.is_file()
 
 
-def check_room(folder, size, what):
-    """Takes room on a disk and gives it back: h5py, which writes weights, brings a process down where there is none.
+def check_room(folder: Path, size: int, what: str) -> None:
+    """Check that a disk has room by allocating and releasing it: on a full disk h5py crashes the process.
 
     Args:
-        folder: Path.
-        size: int, bytes.
-        what: str, for the message, such as `"a checkpoint"`.
+        folder: a folder on the disk.
+        size: bytes.
+        what: what needs the room, for the message, such as `"a checkpoint"`.
 
     Raises:
-        ShiftNetError: a full disk, or the end of a quota.
+        ShiftNetError: the disk or the quota is full.
     """
     path = folder / ".room"
     try:

@@ -3,24 +3,29 @@
 import functools
 import os
 import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from shiftnet_tf.errors import InputError, ShiftNetError
 
 
-def command(main):
-    """Makes a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
+class Command(Protocol):
+    """The `main` of a script: takes the argument list (None: that of the process) and returns the exit code."""
 
-    What the system refuses (OSError: a name too long, a full disk, no permission) is such a sentence too.
+    def __call__(self, arguments: Sequence[str] | None = None) -> int: ...
+
+
+def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
+    """Make a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
+
+    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way.
 
     Args:
-        main: function of the argument list that returns None or an exit code.
-
-    Returns:
-        A function of the same signature that returns the exit code.
+        main: takes the argument list and returns an exit code; None counts as 0.
     """
 
     @functools.wraps(main)
-    def run(arguments=None):
+    def run(arguments: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show

@@ -10,8 +10,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _PAD = 256 * 2**20  # bytes that are asked for at a time
 
 
-def cpu_name():
-    """The processor's name, as the system tells it: str."""
+def cpu_name() -> str:
+    """Return the processor's name as the system reports it."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -21,14 +21,14 @@ def cpu_name():
     return name
 
 
-def available_memory(meminfo="/proc/meminfo", cgroup="/sys/fs/cgroup"):
-    """The memory that a program may still take: that of the machine, or of its container where that is less.
+def available_memory(meminfo: str = "/proc/meminfo", cgroup: str = "/sys/fs/cgroup") -> int | None:
+    """Return the memory that a program can still take, in bytes: that of the machine or, if less, of its container.
 
     Args:
-        meminfo, cgroup: str, where Linux tells.
+        meminfo, cgroup: the file and the folder in which Linux reports it.
 
     Returns:
-        int in bytes, or None where the system does not tell.
+        Bytes, or None where the system does not report it.
     """
     limits = []
     try:
@@ -44,28 +44,24 @@ def available_memory(meminfo="/proc/meminfo", cgroup="/sys/fs/cgroup"):
     return min(limits) if limits else None
 
 
-def total_memory():
-    """The memory of the machine.
-
-    Returns:
-        int in bytes, or None where the system does not tell.
-    """
+def total_memory() -> int | None:
+    """Return the memory of the machine in bytes, or None where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def keep_freed_memory():
-    """Has glibc keep memory that is freed, for the next step of a training, instead of giving it back.
+def keep_freed_memory() -> bool:
+    """Make glibc keep freed memory for the next training step instead of returning it to the system.
 
-    A training step takes and frees hundreds of megabytes in tensors of some megabytes each. As glibc comes, most of
-    them are given back at once, and the kernel clears each page again in the next step: of the recipe's step on two CPU
-    cores that was up to 44 % of the time (`perf record` of `train.py`, the kernel's share). To be called before threads
-    start. The process then holds on to the most that it ever needed. Without effect on other C libraries.
+    A training step takes and frees hundreds of megabytes in tensors of some megabytes each. By default glibc returns
+    most of them at once, and the kernel clears each page again in the next step: of the recipe's step on two CPU cores
+    that was up to 44 % of the time (`perf record` of `train.py`, the kernel's share). Call it before threads start. The
+    process then keeps the most memory that it ever needed. It has no effect on other C libraries.
 
     Returns:
-        bool, whether it took effect.
+        Whether it took effect.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -3,21 +3,20 @@
 import importlib
 import importlib.metadata
 import platform
+from collections.abc import Iterable
+from types import ModuleType
 
 from shiftnet_tf import __version__
 from shiftnet_tf.errors import MissingPackageError
 
 
-def import_optional(module, package, needed_for):
-    """Imports an optional package on use.
+def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
+    """Import an optional package on use.
 
     Args:
-        module: str, what to import, for example ``"onnxruntime"``.
-        package: str, what to give to `pip install`.
-        needed_for: str, the purpose, for the message.
-
-    Returns:
-        The imported module.
+        module: what to import, for example ``"onnxruntime"``.
+        package: what to give to `pip install`.
+        needed_for: the purpose, for the message.
 
     Raises:
         MissingPackageError: the module is not installed.
@@ -32,29 +31,22 @@ def import_optional(module, package, needed_for):
         ) from error
 
 
-def version(package):
-    """The version of an installed package.
-
-    Args:
-        package: str, as `pip install` takes it.
-
-    Returns:
-        str, or None.
-    """
+def version(package: str) -> str | None:
+    """Return the version of a package, named as for `pip install`, or None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def versions_of(packages):
-    """What a run or an export was made with.
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions that a run or an export was made with.
 
     Args:
-        packages: iterable of package names.
+        packages: names of packages beside shiftnet_tf and Python.
 
     Returns:
-        dict of package to version; a package that is not installed under its own name is left out.
+        Version by package; a package that is not installed under its own name is left out.
     """
     versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
     found = {package: version(package) for package in packages}

@@ -1,6 +1,6 @@
-"""Imports TensorFlow without the dozen lines that it prints at each start, which no setting of its own turns off.
+"""Import TensorFlow with its startup log suppressed; no setting of TensorFlow suppresses all of it.
 
-They say at length that there is no GPU; the scripts say it in one line. With TF_CPP_MIN_LOG_LEVEL=0 in the
+The log says at length that there is no GPU; the scripts say it in one line. With TF_CPP_MIN_LOG_LEVEL=0 in the
 environment, all of it is shown.
 """
 
@@ -10,6 +10,8 @@ import logging.handlers
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.system.command import command
@@ -17,8 +19,8 @@ from shiftnet_tf.system.packages import import_optional
 
 
 @contextlib.contextmanager
-def quiet_stderr():
-    """Holds back what is written to file descriptor 2, by C++ code too; shows it if the block fails unforeseen."""
+def quiet_stderr() -> Iterator[None]:
+    """Hold back output to file descriptor 2, that of C++ code too; show it if the block raises an unexpected error."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return
@@ -41,8 +43,8 @@ def quiet_stderr():
 
 
 @contextlib.contextmanager
-def quiet_start():
-    """Holds back what a runtime writes while it starts, and says after it what shiftnet_tf itself warns of."""
+def quiet_start() -> Iterator[None]:
+    """Hold back what a runtime writes while it starts; afterwards print the warnings of shiftnet_tf itself."""
     held = logging.handlers.MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
     logger = logging.getLogger("shiftnet_tf")
     logger.addHandler(held)
@@ -55,17 +57,14 @@ def quiet_start():
             print(f"note: {record.getMessage()}", file=sys.stderr)
 
 
-def import_tensorflow():
-    """TensorFlow for a script, imported and its devices found, without a word.
+def import_tensorflow() -> ModuleType:
+    """Import TensorFlow for a script, with its startup log suppressed, and find its devices.
 
-    Ends the process with one sentence where TensorFlow is not installed, and on Ctrl-C (an import takes seconds).
-
-    Returns:
-        The module tensorflow.
+    If TensorFlow is not installed, and on Ctrl-C (an import takes seconds), the process ends with one sentence.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-    def imported(arguments):
+    def imported(arguments: Sequence[str] | None) -> int:
         with quiet_stderr():
             tensorflow = import_optional("tensorflow", "tensorflow", "this")
             tensorflow.config.list_physical_devices()

@@ -1,4 +1,4 @@
-"""Finds the photos that training should leave out: broken, too small, or near-duplicates of other photos.
+"""Find the photos that training should leave out: broken, too small, or near-duplicates of other photos.
 
 Two photos are compared by grey thumbnails, in two steps:
 
@@ -44,7 +44,8 @@ LEAVE_OUT = ("broken", "too small", "near-duplicate")  # kinds of findings; phot
 Progress = Callable[..., Iterable[Any]]  # called as tqdm is: progress(iterable, total=..., desc=..., unit=...)
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True)
+class Match:
     """The most similar photo that is kept."""
 
     index: int
@@ -210,13 +211,15 @@ def _shrink(thumbnails: np.ndarray) -> np.ndarray:
 
 def _crops(thumbnail: np.ndarray) -> np.ndarray:
     """[64, 64] -> float32 [16, 16, 16, 16]: vertical margins, horizontal margins, rows, columns."""
-    return (_WEIGHTS @ thumbnail)[:, None] @ _WEIGHTS.swapaxes(1, 2)
+    crops: np.ndarray = (_WEIGHTS @ thumbnail)[:, None] @ _WEIGHTS.swapaxes(1, 2)
+    return crops
 
 
 def _normalize(values: np.ndarray) -> np.ndarray:
     """[..., n] with mean 0 and length 1; zeros where all values are equal."""
     values = values - values.mean(-1, keepdims=True)
-    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-3)
+    normalized: np.ndarray = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-3)
+    return normalized
 
 
 def _differences(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -289,7 +292,7 @@ def _compare(photos: list[_Photo], kept: int, threshold: float, progress: Progre
         mirrored = ", mirrored" if match.mirrored else ""
         text = f"{photos[i].path} of {photos[match.index].path}{mirrored}, similarity {match.similarity:.3f}"
         findings.append(Finding("near-duplicate", photos[i].folder, photos[i].path, text))
-    for i in np.flatnonzero(is_flat(thumbnails)):
+    for i in np.flatnonzero(is_flat(thumbnails)).tolist():
         text = f"{photos[i].path}: too little contrast, not compared with other photos"
         findings.append(Finding("flat", photos[i].folder, photos[i].path, text))
     return sorted(findings, key=lambda finding: (finding.kind == "flat", str(finding.path)))

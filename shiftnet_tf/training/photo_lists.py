@@ -9,20 +9,18 @@ A heading in square brackets begins a set of its own:
 Light: without TensorFlow.
 """
 
+import os
 import re
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError
 
 
-def read_photo_list(path):
-    """Reads a list of photos.
-
-    Args:
-        path: str or Path.
+def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Read a list of photos.
 
     Returns:
-        dict of set to list of names; the set of what stands before the first heading is "".
+        The names by set; the set of the names before the first heading is "".
 
     Raises:
         InputError: the file cannot be read, names nothing, or names a photo twice.
@@ -31,7 +29,8 @@ def read_photo_list(path):
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the list of photos {path}: {getattr(error, 'strerror', error)}") from error
-    sets, name = {}, ""
+    sets: dict[str, list[str]] = {}
+    name = ""
     for line in lines:
         entry = re.sub(r"(^|\s)#.*", "", line).strip()
         if heading := re.fullmatch(r"\[(.+)\]", entry):

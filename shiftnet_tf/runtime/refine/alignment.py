@@ -8,23 +8,25 @@ rim best. Source: the pyramid is that of Pritch et al., ICCV 2009, section 3.1; 
 import numpy as np
 
 from shiftnet_tf.runtime.refine.arrays import BESIDE, edge
-from shiftnet_tf.runtime.refine.energy import RIM_UNKNOWN, SEAM_UNKNOWN, difference
+from shiftnet_tf.runtime.refine.energy import RIM_UNKNOWN, SEAM_UNKNOWN, Source, difference
 
 _STEPS = np.array([(0, 0), *((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j)])  # staying wins a tie
 
 
-def aligned(label, table, image, hole, corner):
+def aligned(
+    label: np.ndarray, table: np.ndarray, image: Source, hole: np.ndarray, corner: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Move each offset by up to one position each way so that seams and rim fit better.
 
     Args:
-        label: int [h, w], the row of `table` of each position; outside the hole without a meaning.
+        label: int [h, w], the row of `table` of each position; ignored outside the hole.
         table: int [n, 2], offsets.
-        image: Source.
+        image: the photo on this grid.
         hole: bool [h, w].
-        corner: (int, int), row and column in `image` of the first position.
+        corner: row and column in `image` of the first position.
 
     Returns:
-        (int [h, w], int [m, 2]), both anew; a position that would leave the known part keeps its offset.
+        Label, int [h, w], and table, int [m, 2], both new; a position that would leave the known part keeps its offset.
     """
     label = np.where(hole, label, -1)
     seams, rim = _seams(label, corner), _rim(label, image, corner)
@@ -41,16 +43,16 @@ def aligned(label, table, image, hole, corner):
     return label, np.concatenate([moved, table])[used]
 
 
-def _compressed(labels, number):
-    """The labels that occur, and all labels counted among those alone."""
+def _compressed(labels: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels that occur, and all labels renumbered as indices of those."""
     used = np.flatnonzero(np.bincount(labels, minlength=number))
     place = np.zeros(number, int)
     place[used] = np.arange(len(used))
     return used, place[labels]
 
 
-def _seams(label, corner):
-    """The ends of each edge between two offsets, and their labels: int [n, 2], int [n, 2], int [n], int [n]."""
+def _seams(label: np.ndarray, corner: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Return the ends of each edge between two offsets, and their labels: int [n, 2], int [n, 2], int [n], int [n]."""
     found = []
     for step in BESIDE[:2]:
         first, second = edge(label.shape, step)
@@ -59,8 +61,8 @@ def _seams(label, corner):
     return tuple(np.concatenate(parts) for parts in zip(*found))
 
 
-def _rim(label, image, corner):
-    """Known positions beside the hole, their colours, and labels beside them: int [n, 2], float32 [n, 3], int [n]."""
+def _rim(label: np.ndarray, image: Source, corner: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Return known positions beside the hole, their colours, labels there: int [n, 2], float32 [n, 3], int [n]."""
     places = np.argwhere(label >= 0)
     found = []
     for step in BESIDE:
@@ -70,8 +72,15 @@ def _rim(label, image, corner):
     return tuple(np.concatenate(parts) for parts in zip(*found))
 
 
-def _cost(table, step, moving, seams, rim, image):
-    """What seams and rim of each moving label cost with a step: float [labels]."""
+def _cost(
+    table: np.ndarray,
+    step: np.ndarray,
+    moving: np.ndarray,
+    seams: tuple[np.ndarray, ...],
+    rim: tuple[np.ndarray, ...],
+    image: Source,
+) -> np.ndarray:
+    """Return what seams and rim of each moving label cost with a step: float [labels]."""
     first, second, own, other = seams
     moved = table + step * moving[:, np.newaxis]
     costs = np.zeros(len(table))

@@ -2,36 +2,41 @@
 
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+Slices = tuple[slice, slice]
 _THREADS = 4
 BESIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))  # steps (rows, columns) to the four neighbours
 
 
-def cell_means(picture):
+def cell_means(picture: np.ndarray) -> Floats:
     """Return the means of cells of 2x2 pixels: float32 [H / 2, W / 2, C].
 
     Args:
         picture: [H, W, C], H and W even.
     """
-    rows = picture[::2].astype(np.float32) + picture[1::2]
+    rows: Floats = picture[::2].astype(np.float32) + picture[1::2]
     return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
-def any_in_cells(mask):
+def any_in_cells(mask: np.ndarray) -> np.ndarray:
     """Return which cells of 2x2 pixels hold a True: bool [H / 2, W / 2]."""
     rows = mask[::2] | mask[1::2]
-    return rows[:, ::2] | rows[:, 1::2]
+    cells: np.ndarray = rows[:, ::2] | rows[:, 1::2]
+    return cells
 
 
-def blurred(picture, sigma):
+def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
     """Return a Gaussian blur with replicated borders: float32 [H, W, C].
 
     Args:
         picture: float32 [H, W, C].
-        sigma: float, pixels.
+        sigma: standard deviation in pixels.
     """
     reach = math.ceil(2.5 * sigma)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
@@ -44,7 +49,7 @@ def blurred(picture, sigma):
     return picture
 
 
-def eroded(mask, reach):
+def eroded(mask: np.ndarray, reach: int) -> np.ndarray:
     """Return where a square of `reach` positions to each side is all True: bool [H, W]; outside counts as False."""
     padded = np.pad(mask, reach)
     for axis in (0, 1):
@@ -54,7 +59,7 @@ def eroded(mask, reach):
     return padded
 
 
-def depths(mask):
+def depths(mask: np.ndarray) -> np.ndarray:
     """Return the chessboard distance of each position to the nearest False: int [H, W]; outside counts as False."""
     total = np.zeros(mask.shape, int)
     while mask.any():
@@ -63,16 +68,16 @@ def depths(mask):
     return total
 
 
-def patches(picture, where, side):
+def patches(picture: np.ndarray, where: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the square patches that lie within a mask.
 
     Args:
         picture: float32 [h, w, C].
         where: bool [h, w].
-        side: int, odd.
+        side: pixels, odd.
 
     Returns:
-        (int [n, 2], rows and columns of the centres, and float32 [n, side * side * C]); n may be 0.
+        Rows and columns of the centres, int [n, 2], and the patches, float32 [n, side * side * C]; n may be 0.
     """
     rows, columns = np.nonzero(eroded(where, side // 2))
     if not len(rows):
@@ -82,8 +87,8 @@ def patches(picture, where, side):
     return np.stack([rows, columns], 1), found.reshape(len(rows), -1)
 
 
-def in_threads(function, *arrays):
-    """Apply a function to parts of arrays, a thread for each, and join what it returns.
+def in_threads(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    """Apply a function to parts of arrays, one thread for each, and join the results.
 
     Args:
         function: takes rows of each array and returns an array with as many rows, each from its own row alone.
@@ -98,15 +103,15 @@ def in_threads(function, *arrays):
         return np.concatenate(list(pool.map(lambda part: function(*part), parts)))
 
 
-def edge(shape, step):
+def edge(shape: tuple[int, ...], step: tuple[int, int]) -> tuple[Slices, Slices]:
     """Return the indices of both ends of all edges in one direction.
 
     Args:
-        shape: (H, W).
+        shape: H and W; further sizes are ignored.
         step: (0, 1) or (1, 0).
 
     Returns:
-        Two pairs of slices: the positions, and their neighbours at `step`.
+        The indices of the positions, and those of their neighbours at `step`.
     """
     rows, columns = step
     first = slice(None, shape[0] - rows), slice(None, shape[1] - columns)

@@ -15,23 +15,32 @@ Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equati
 import numpy as np
 
 from shiftnet_tf.runtime.refine import multigrid
-from shiftnet_tf.runtime.refine.arrays import edge
-from shiftnet_tf.system.progress import silent
+from shiftnet_tf.runtime.refine.arrays import Slices, edge
+from shiftnet_tf.runtime.refine.energy import Source
+from shiftnet_tf.system.progress import Progress, silent
 
 _TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed over
 
 
-def blended(image, pixels, hole, known, offsets, corner, progress=silent):
+def blended(
+    image: Source,
+    pixels: np.ndarray,
+    hole: np.ndarray,
+    known: np.ndarray,
+    offsets: np.ndarray,
+    corner: tuple[int, int],
+    progress: Progress = silent,
+) -> np.ndarray:
     """Copy the pixels of a hole and blend them.
 
     Args:
-        image: Source, the photo at full resolution.
-        pixels: uint8 [H, W, 3], the box of the hole with a border of known pixels; in the hole what stays where an
-            offset leads to no known pixel.
+        image: the photo at full resolution.
+        pixels: uint8 [H, W, 3], the box of the hole with a border of known pixels; the content of the hole is kept
+            where an offset leads to no known pixel.
         hole: bool [H, W], the pixels that are filled.
         known: bool [H, W], the pixels that may be copied.
         offsets: int [H, W, 2].
-        corner: (int, int), row and column in `image` of the first pixel.
+        corner: row and column in `image` of the first pixel.
         progress: called before each step, see `shiftnet_tf.system.progress`.
 
     Returns:
@@ -51,18 +60,29 @@ def blended(image, pixels, hole, known, offsets, corner, progress=silent):
         for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
             _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
     right = np.ascontiguousarray(np.moveaxis(right, -1, 0))
-    correction = multigrid.solve(multigrid.Grid(*weights, fixed), right, progress=progress)
+    across, down = weights
+    correction = multigrid.solve(multigrid.Grid(across, down, fixed), right, progress=progress)
     levels = np.clip(np.round(copy + np.moveaxis(correction, 0, -1)), 0, 255).astype(np.uint8)
     return np.where(hole[..., np.newaxis], levels, pixels)
 
 
-def _robust(lack):
-    """The weight of edges, from what they lack: float32 [n, C] -> float32 [n, 1]."""
-    return 1 / (1 + (np.abs(lack).max(1, keepdims=True) / _TOLERATED) ** 2)
+def _robust(lack: np.ndarray) -> np.ndarray:
+    """Return the weight of edges, from what they lack: float32 [n, C] -> float32 [n, 1]."""
+    weight: np.ndarray = 1 / (1 + (np.abs(lack).max(1, keepdims=True) / _TOLERATED) ** 2)
+    return weight
 
 
-def _add_seams(image, copy, offsets, both, step, corner, right, weights):
-    """Adds the equations' right side of the edges between two sources, c_p - c_q = g_pq - (copy_p - copy_q)."""
+def _add_seams(
+    image: Source,
+    copy: np.ndarray,
+    offsets: np.ndarray,
+    both: np.ndarray,
+    step: tuple[int, int],
+    corner: tuple[int, int],
+    right: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    """Add the right side of the equations of edges between two sources, c_p - c_q = g_pq - (copy_p - copy_q)."""
     first, second = edge(copy.shape, step)
     at = np.argwhere(both & (offsets[first] != offsets[second]).any(-1))
     ends = at + corner, at + step + corner
@@ -82,8 +102,18 @@ def _add_seams(image, copy, offsets, both, step, corner, right, weights):
     right[q] -= lack
 
 
-def _add_rim(image, copy, offsets, where, inner, step, corner, right, fixed):
-    """Adds the edges between hole and known pixels, c_p = I_q - I(q + o_p)."""
+def _add_rim(
+    image: Source,
+    copy: np.ndarray,
+    offsets: np.ndarray,
+    where: np.ndarray,
+    inner: Slices,
+    step: tuple[int, int],
+    corner: tuple[int, int],
+    right: np.ndarray,
+    fixed: np.ndarray,
+) -> None:
+    """Add the edges between hole and known pixels, c_p = I_q - I(q + o_p)."""
     start = np.array([part.start or 0 for part in inner])
     at = np.argwhere(where) + start
     p, q = tuple(at.T), tuple((at + step).T)

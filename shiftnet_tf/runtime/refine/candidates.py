@@ -21,7 +21,7 @@ _QUERIES, _KEYS = 1500, 3000  # patches that are compared, drawn with a fixed se
 _SIDE = 70  # larger grids are searched at half their resolution, in positions
 
 
-def candidates(picture, source):
+def candidates(picture: np.ndarray, source: np.ndarray) -> np.ndarray:
     """Return all candidate offsets, the most frequent first.
 
     Args:
@@ -42,13 +42,13 @@ def candidates(picture, source):
     return offsets[np.sort(first)]
 
 
-def dominant_offsets(picture, source, count=_COUNT):
+def dominant_offsets(picture: np.ndarray, source: np.ndarray, count: int = _COUNT) -> np.ndarray:
     """Return the offsets at which known patches most often find their most similar patch.
 
     Args:
         picture: float32 [h, w, 3], grey levels.
         source: bool [h, w], positions that may be copied.
-        count: int, most offsets to return.
+        count: most offsets to return.
 
     Returns:
         int [n, 2], the most frequent first; n may be 0.
@@ -76,13 +76,14 @@ def dominant_offsets(picture, source, count=_COUNT):
     votes = np.zeros(2 * shape + 1, np.float32)
     for signed in (offsets, -offsets):  # what fits one way fits the other way too
         np.add.at(votes, tuple((signed + shape).T), 1)
-    return _peaks(blurred(votes[..., np.newaxis], 1.4)[..., 0], count) - shape
+    peaks: np.ndarray = _peaks(blurred(votes[..., np.newaxis], 1.4)[..., 0], count) - shape
+    return peaks
 
 
-def _peaks(votes, count):
-    """The highest positions of a map, no two within 2 of each other: int [n, 2]."""
+def _peaks(votes: np.ndarray, count: int) -> np.ndarray:
+    """Return the highest positions of a map, no two within 2 of each other: int [n, 2]."""
     padded = np.pad(votes, 2)
-    peaks = []
+    peaks: list[tuple[int, int]] = []
     for row, column in zip(*np.unravel_index(np.argsort(-votes, axis=None, kind="stable"), votes.shape)):
         if len(peaks) == count or votes[row, column] <= 0:
             break
@@ -93,16 +94,18 @@ def _peaks(votes, count):
     return np.array(peaks, int).reshape(-1, 2)
 
 
-def grid_offsets(shape):
+def grid_offsets(shape: tuple[int, ...]) -> np.ndarray:
     """Return offsets on a regular grid, up to 0.6 of the shape each way, without the zero offset: int [n, 2]."""
     rows, columns = (np.linspace(-_REACH * length, _REACH * length, _GRID).astype(int) for length in shape)
-    offsets = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
-    return offsets[(offsets != 0).any(1)]
+    offsets: np.ndarray = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+    moving: np.ndarray = offsets[(offsets != 0).any(1)]
+    return moving
 
 
-def _projected(vectors):
-    """The first principal components of vectors, found on 2,000 of them: float32 [n, _COMPONENTS]."""
+def _projected(vectors: np.ndarray) -> np.ndarray:
+    """Return the first principal components of vectors, from at most 2,000 of them: float32 [n, _COMPONENTS]."""
     vectors = vectors - vectors.mean(0)
     some = vectors[:: -(-len(vectors) // 2000)]
     _, axes = np.linalg.eigh(some.T @ some)
-    return vectors @ axes[:, : -_COMPONENTS - 1 : -1]
+    projected: np.ndarray = vectors @ axes[:, : -_COMPONENTS - 1 : -1]
+    return projected

@@ -1,6 +1,8 @@
 """Where the detail of a filled hole comes from: the network, or pixels copied by a shift map."""
 
 import logging
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
 from shiftnet_tf.system.machine import available_memory
-from shiftnet_tf.system.progress import part, silent
+from shiftnet_tf.system.progress import Progress, part, silent
 
 logger = logging.getLogger(__name__)
 DETAILS = ("auto", "model", "shift-map")
@@ -23,49 +25,47 @@ _LEAST = 64  # pixels, the least of that
 _PER_PIXEL, _PER_HOLE_PIXEL = 24, 320  # bytes, estimated, for a pixel around a hole and for one of its box
 
 
-def region(box, shape):
+def region(box: Window, shape: tuple[int, int]) -> Window:
     """Return the part of a photo that a hole is filled from.
 
     Args:
-        box: Window, the hole's bounding box.
-        shape: (int, int), of the photo.
-
-    Returns:
-        Window.
+        box: the hole's bounding box.
+        shape: height and width of the photo.
     """
     reach = max(_LEAST, round(_REACH * max(box.height, box.width)))
     return box.grown(reach, reach, Window(0, 0, *shape))
 
 
-def needed_memory(box, shape):
+def needed_memory(box: Window, shape: tuple[int, int]) -> int:
     """Return how much memory the filling of a hole takes, in bytes, estimated; see `region`."""
     around = region(box, shape)
     return _PER_PIXEL * around.height * around.width + _PER_HOLE_PIXEL * box.height * box.width
 
 
-def depth(hole):
+def depth(hole: np.ndarray) -> int:
     """Return how far the innermost pixel of a hole lies from the nearest known one, in pixels.
 
     Args:
         hole: bool [H, W]; outside the array counts as known.
 
     Returns:
-        int, exact for holes up to 128 pixels wide, else a multiple of the cell's side.
+        Exact for holes up to 128 pixels wide, else a multiple of the cell's side.
     """
-    cell = max(1, -(-max(hole.shape) // _CELLS))
+    cell: int = max(1, -(-max(hole.shape) // _CELLS))
     pad = [(0, -length % cell) for length in hole.shape]
     cells = np.pad(hole, pad)
-    cells = cells.reshape(cells.shape[0] // cell, cell, cells.shape[1] // cell, cell).all((1, 3))
-    return max(int(depths(cells).max()) * cell, int(hole.any()))
+    cells = cells.reshape(cells.shape[0] // cell, cell, cells.shape[1] // cell, cell)
+    deepest = int(depths(np.logical_and.reduce(cells, axis=(1, 3))).max())
+    return max(deepest * cell, int(hole.any()))
 
 
-def copies(mask, box, detail="auto"):
-    """Return whether a hole is filled with copied pixels; not where `auto` lacks the memory, which is logged.
+def copies(mask: np.ndarray, box: Window, detail: str = "auto") -> bool:
+    """Return whether a hole is filled with copied pixels; with `auto` not if the memory is too small, which is logged.
 
     Args:
         mask: bool [H, W].
-        box: Window, the bounding box of the hole.
-        detail: str, one of DETAILS.
+        box: the bounding box of the hole.
+        detail: one of DETAILS.
 
     Raises:
         InputError: an unknown detail.
@@ -81,20 +81,41 @@ def copies(mask, box, detail="auto"):
     return not lack
 
 
-def refine(canvas, mask, boxes, progress=silent, guided=True, return_shift_maps=False):
-    """Fill holes with pixels of their surroundings, guided by what the canvas has in them.
+class Canvas(Protocol):
+    """What a canvas of `runtime.filling` offers to `refine`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window: uint8 [h, w, 3], RGB."""
+
+    def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
+        """Change a window to `pixels`, uint8 [h, w, 3], where `hole`, bool [h, w], is True."""
+
+
+def refine(
+    canvas: Canvas,
+    mask: np.ndarray,
+    boxes: Sequence[Window],
+    progress: Progress = silent,
+    guided: bool = True,
+    return_shift_maps: bool = False,
+) -> list[tuple[Window, np.ndarray]]:
+    """Fill holes with pixels of their surroundings, guided by the content of the holes.
 
     Args:
-        canvas: see `runtime.filling`; it is changed within the holes. In its holes it has the network's answer.
+        canvas: holds the network's answer in the holes; it is changed there.
         mask: bool [H, W], all holes of the canvas.
-        boxes: sequence of Window, the bounding boxes of the holes to fill, in this order.
+        boxes: the bounding boxes of the holes to fill, in this order.
         progress: called before each step, see `shiftnet_tf.system.progress`.
-        guided: bool, whether what the canvas has in the hole counts.
-        return_shift_maps: bool.
+        guided: whether the content of the holes counts.
+        return_shift_maps: whether to return the shift maps.
 
     Returns:
-        list, empty without `return_shift_maps`, of (Window, int32 [h, w]): the part of the photo that was searched for
-        a hole, and for each of its pixels row * w + column of the pixel that was copied there, -1 where none was.
+        Without `return_shift_maps` nothing; else for each hole the part of the photo that was searched, and its shift
+        map, int32 [h, w]: row * w + column of the pixel that was copied to each of its pixels, -1 where none was.
 
     Raises:
         InputError: there is not enough memory.
@@ -104,13 +125,15 @@ def refine(canvas, mask, boxes, progress=silent, guided=True, return_shift_maps=
         share = done / total
         done += box.height * box.width
         found = _fill(canvas, mask, box, part(progress, share, done / total), guided, return_shift_maps)
-        if return_shift_maps:
+        if found is not None:
             shift_maps.append(found)
     return shift_maps
 
 
-def _fill(canvas, mask, box, progress, guided, return_shift_map):
-    """Fill one hole; its shift map, or None."""
+def _fill(
+    canvas: Canvas, mask: np.ndarray, box: Window, progress: Progress, guided: bool, return_shift_map: bool
+) -> tuple[Window, np.ndarray] | None:
+    """Fill one hole; return the part that was searched and its shift map if `return_shift_map` is True."""
     lack = _lack_of_memory(box, canvas.shape)
     if lack:
         raise InputError(f"{lack}: use the detail of the model")
@@ -127,15 +150,15 @@ def _fill(canvas, mask, box, progress, guided, return_shift_map):
         rim = inner.grown(1, 1, Window(0, 0, around.height, around.width))
         bordered = np.zeros((rim.height, rim.width, 2), int)
         bordered[inner.within(rim).slices] = offsets
-        parts = (array[rim.slices] for array in (picture, hole, source))
-        pixels = blended(image, *parts, bordered, (rim.top, rim.left), part(progress, 0.7, 1))
+        inside, filled, known = (array[rim.slices] for array in (picture, hole, source))
+        pixels = blended(image, inside, filled, known, bordered, (rim.top, rim.left), part(progress, 0.7, 1))
         target = Window(around.top + rim.top, around.left + rim.left, rim.height, rim.width)
-        canvas.write(target, pixels, hole[rim.slices])
+        canvas.write(target, pixels, filled)
     return (around, _sources(around, image, hole, inner, offsets)) if return_shift_map else None
 
 
-def _lack_of_memory(box, shape):
-    """What is lacking, as a sentence; empty where nothing is."""
+def _lack_of_memory(box: Window, shape: tuple[int, int]) -> str:
+    """Say in one sentence that the memory is too small; return "" if it is not."""
     needed, free = needed_memory(box, shape), available_memory()
     if free is None or needed <= free:
         return ""
@@ -145,8 +168,8 @@ def _lack_of_memory(box, shape):
     )
 
 
-def _sources(around, image, hole, inner, offsets):
-    """The shift map in the form of the model's own: int32 [h, w]."""
+def _sources(around: Window, image: Source, hole: np.ndarray, inner: Window, offsets: np.ndarray | None) -> np.ndarray:
+    """Return the shift map in the form of the model's own: int32 [h, w]."""
     out = np.full((around.height, around.width), -1, np.int32)
     if offsets is not None:
         places = np.argwhere(hole[inner.slices])

@@ -15,6 +15,8 @@ the wider rim and the price of a change are ours; docs/strategies.md says how th
 
 import numpy as np
 
+from shiftnet_tf.runtime.refine.arrays import Floats
+
 FORBIDDEN = np.float32(1e7)
 GUIDE, GUIDE_CAP = np.float32(0.08), np.float32(45)
 GUIDE_BLUR = 2.0  # standard deviation in positions
@@ -35,11 +37,11 @@ class Source:
         usable: bool [h, w], positions that may be copied.
     """
 
-    def __init__(self, picture, usable):
+    def __init__(self, picture: np.ndarray, usable: np.ndarray) -> None:
         self.shape = usable.shape
         self._picture, self._usable = picture.reshape(-1, picture.shape[-1]), usable.ravel()
 
-    def at(self, places, offsets=_STAY):
+    def at(self, places: np.ndarray, offsets: np.ndarray = _STAY) -> tuple[np.ndarray, np.ndarray]:
         """Look up positions, which may lie outside.
 
         Args:
@@ -47,7 +49,7 @@ class Source:
             offsets: int [..., 2], added to the places.
 
         Returns:
-            (float32 [..., 3], the colours; bool [...], whether they may be copied).
+            The colours, float32 [..., 3], and whether they may be copied, bool [...].
         """
         rows, columns = places[..., 0] + offsets[..., 0], places[..., 1] + offsets[..., 1]
         inside = (rows >= 0) & (rows < self.shape[0]) & (columns >= 0) & (columns < self.shape[1])
@@ -55,25 +57,33 @@ class Source:
         return self._picture[index].astype(np.float32, copy=False), inside & self._usable[index]
 
 
-def convex(lack):
+def convex(lack: Floats) -> Floats:
     """Return f(d) of differences d in grey levels: float32 [...]."""
     return lack + lack * lack * np.float32(1 / CONVEX)
 
 
-def difference(a, b):
+def difference(a: Floats, b: Floats) -> Floats:
     """Return the sum of absolute differences over channels: float32 [...]."""
-    return np.abs(a - b).sum(-1)
+    total: Floats = np.abs(a - b).sum(-1)
+    return total
 
 
-def data_costs(image, smooth, guide, nodes, offsets, weight=GUIDE):
+def data_costs(
+    image: Source,
+    smooth: Source,
+    guide: np.ndarray,
+    nodes: np.ndarray,
+    offsets: np.ndarray,
+    weight: np.float32 = GUIDE,
+) -> np.ndarray:
     """Return D_p(o) of each position for each offset.
 
     Args:
-        image, smooth: Source of I and of B.
+        image, smooth: I and B.
         guide: float32 [h, w, 3], G.
         nodes: int [n, 2], the hole's positions.
         offsets: int [k, 2].
-        weight: float32, of the guide.
+        weight: that of the guide.
 
     Returns:
         float32 [n, k]; FORBIDDEN where an offset leads out of the known part.
@@ -90,11 +100,11 @@ def data_costs(image, smooth, guide, nodes, offsets, weight=GUIDE):
     return np.where(usable, costs, FORBIDDEN)
 
 
-def seam_costs(image, first, second, own, other):
+def seam_costs(image: Source, first: np.ndarray, second: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return V_pq(a, b) of pairs of neighbours for each pair of their offsets.
 
     Args:
-        image: Source of I.
+        image: I.
         first, second: int [n, 2], p and q.
         own, other: int [n, m, 2], the offsets of p and of q.
 

@@ -12,7 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from shiftnet_tf.system.progress import silent
+from shiftnet_tf.runtime.refine.arrays import Floats
+from shiftnet_tf.system.progress import Progress, silent
 
 _DAMPING = np.float32(0.8)  # of the Jacobi steps that smooth
 _SMALLEST = 4  # positions along a side of the coarsest grid
@@ -29,12 +30,13 @@ class Grid:
         fixed: float32 [H, W], f, sum of the weights of the edges to known neighbours; 0 at known positions.
     """
 
-    across: np.ndarray
-    down: np.ndarray
-    fixed: np.ndarray
+    across: Floats
+    down: Floats
+    fixed: Floats
 
     @cached_property
-    def diagonal(self):
+    def diagonal(self) -> Floats:
+        """The sum of the weights of each position's edges: float32 [H, W]."""
         diagonal = self.fixed.copy()
         diagonal[:, :-1] += self.across
         diagonal[:, 1:] += self.across
@@ -43,11 +45,11 @@ class Grid:
         return diagonal
 
     @cached_property
-    def step(self):
+    def step(self) -> Floats:
         """The damped inverse of the diagonal; 0 at known positions."""
         return np.where(self.diagonal > 0, _DAMPING / np.maximum(self.diagonal, np.float32(1e-12)), np.float32(0))
 
-    def apply(self, x):
+    def apply(self, x: Floats) -> Floats:
         """Return the equation's left side: float32 [C, H, W]."""
         out = self.diagonal * x
         out[:, :, :-1] -= self.across * x[:, :, 1:]
@@ -56,7 +58,7 @@ class Grid:
         out[:, 1:] -= self.down * x[:, :-1]
         return out
 
-    def coarser(self):
+    def coarser(self) -> "Grid":
         """Return the grid of cells of 2x2: edges twice as long weigh half, those to known positions two thirds."""
         height, width = (length + length % 2 for length in self.fixed.shape)
         across, down = np.zeros((2, height, width), np.float32)
@@ -69,14 +71,14 @@ class Grid:
         )
 
 
-def solve(grid, right, tolerance=0.1, rounds=20, progress=silent):
+def solve(grid: Grid, right: Floats, tolerance: float = 0.1, rounds: int = 20, progress: Progress = silent) -> Floats:
     """Return x.
 
     Args:
-        grid: Grid.
+        grid: the weights.
         right: float32 [C, H, W], b; 0 at known positions.
-        tolerance: float, largest residual at which to stop.
-        rounds: int, most rounds of conjugate gradients.
+        tolerance: largest residual at which to stop.
+        rounds: most rounds of conjugate gradients.
         progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:
@@ -86,7 +88,7 @@ def solve(grid, right, tolerance=0.1, rounds=20, progress=silent):
     while min(grids[-1].fixed.shape) > _SMALLEST:
         grids.append(grids[-1].coarser())
     x, residual = np.zeros_like(right), right.copy()
-    direction, before = np.zeros_like(right), np.float32(1)
+    direction, before = np.zeros_like(right), np.ones((1, 1, 1), np.float32)
     for done in range(rounds):
         if np.abs(residual).max(initial=0) <= tolerance:
             break
@@ -102,17 +104,18 @@ def solve(grid, right, tolerance=0.1, rounds=20, progress=silent):
     return x
 
 
-def _products(a, b):
-    """The scalar product of each channel: float32 [C, 1, 1]."""
-    return (a * b).sum((1, 2), dtype=np.float64, keepdims=True).astype(np.float32)
+def _products(a: Floats, b: Floats) -> Floats:
+    """Return the scalar product of each channel: float32 [C, 1, 1]."""
+    sums: np.ndarray = (a * b).sum((1, 2), dtype=np.float64, keepdims=True)
+    return sums.astype(np.float32)
 
 
-def _nonzero(values):
+def _nonzero(values: Floats) -> Floats:
     return np.where(values > 0, values, np.float32(1))
 
 
-def _cycle(grids, residual):
-    """One V-cycle from zero, with as many smoothing steps before as after, which keeps it symmetric."""
+def _cycle(grids: list[Grid], residual: Floats) -> Floats:
+    """Run one V-cycle from zero, with as many smoothing steps before as after, which keeps it symmetric."""
     grid = grids[0]
     x = grid.step * residual
     x += grid.step * (residual - grid.apply(x))
@@ -127,12 +130,12 @@ def _cycle(grids, residual):
     return x
 
 
-def _cell_sums(x):
-    """Sums of cells of 2x2: [C, H, W] -> [C, ceil(H / 2), ceil(W / 2)]."""
+def _cell_sums(x: Floats) -> Floats:
+    """Return sums of cells of 2x2: [C, H, W] -> [C, ceil(H / 2), ceil(W / 2)]."""
     x = np.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2)))
     rows = x[:, ::2] + x[:, 1::2]
     return rows[:, :, ::2] + rows[:, :, 1::2]
 
 
-def _repeated(x, shape):
+def _repeated(x: Floats, shape: tuple[int, ...]) -> Floats:
     return np.repeat(np.repeat(x, 2, 1), 2, 2)[:, : shape[0], : shape[1]]

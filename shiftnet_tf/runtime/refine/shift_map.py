@@ -8,7 +8,7 @@ from shiftnet_tf.runtime.refine import alignment, solver
 from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
-from shiftnet_tf.system.progress import part, silent
+from shiftnet_tf.system.progress import Progress, part, silent
 
 _LABELS = 16  # offsets that a position chooses from
 _BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
@@ -17,7 +17,7 @@ _NODES = 16384  # positions of the hole on the coarsest grid, at most
 _BOX = 65536  # positions of its bounding box, at most
 
 
-def grid_factor(hole):
+def grid_factor(hole: np.ndarray) -> int:
     """Return the side in pixels of the coarsest grid's cells: a power of two.
 
     Args:
@@ -29,7 +29,9 @@ def grid_factor(hole):
     return factor
 
 
-def choose_offsets(picture, hole, source, progress=silent, guided=True):
+def choose_offsets(
+    picture: np.ndarray, hole: np.ndarray, source: np.ndarray, progress: Progress = silent, guided: bool = True
+) -> np.ndarray | None:
     """Choose an offset for each pixel of a hole.
 
     Args:
@@ -37,41 +39,40 @@ def choose_offsets(picture, hole, source, progress=silent, guided=True):
         hole: bool [H, W], the pixels to fill.
         source: bool [H, W], the pixels that may be copied.
         progress: called before each step, see `shiftnet_tf.system.progress`.
-        guided: bool, whether the guide counts.
+        guided: whether the guide counts.
 
     Returns:
-        int [h, w, 2], rows and columns, of the hole's bounding box; None where no pixel can be copied.
+        int [h, w, 2], rows and columns, of the hole's bounding box; None if no pixel can be copied.
     """
-    levels = [(picture, hole, source)]
+    levels = []
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     factor = grid_factor(hole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     for _ in range(factor.bit_length() - 1):
-        picture, hole, source = cell_means(picture), any_in_cells(hole), ~any_in_cells(~source)
         levels.append((picture, hole, source))
+        picture, hole, source = cell_means(picture), any_in_cells(hole), ~any_in_cells(~source)
     if not source.any():
         return None
-    label = None
-    for done, (picture, hole, source) in enumerate(reversed(levels)):
-        image = Source(picture, source)
-        if label is None:
-            box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
-            label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.6), guided)
-        else:
-            progress(0.6 + 0.4 * done / len(levels))
-            box = tuple(slice(2 * side.start, 2 * side.stop) for side in box)
-            corner = box[0].start, box[1].start
-            label, table = alignment.aligned(doubled(label), 2 * table, image, hole[box], corner)
+    box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
+    label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.6), guided)
+    for done, (picture, hole, source) in enumerate(reversed(levels), start=1):
+        progress(0.6 + 0.4 * done / (len(levels) + 1))
+        box = tuple(slice(2 * side.start, 2 * side.stop) for side in box)
+        corner = box[0].start, box[1].start
+        label, table = alignment.aligned(doubled(label), 2 * table, Source(picture, source), hole[box], corner)
     top, left = rows[0] - box[0].start, columns[0] - box[1].start
-    return table[label[top : top + np.ptp(rows) + 1, left : left + np.ptp(columns) + 1]]
+    offsets: np.ndarray = table[label[top : top + np.ptp(rows) + 1, left : left + np.ptp(columns) + 1]]
+    return offsets
 
 
-def doubled(label):
+def doubled(label: np.ndarray) -> np.ndarray:
     """Return the labels of a grid on one twice as fine: int [h, w] -> int [2 h, 2 w]."""
     return np.repeat(np.repeat(label, 2, 0), 2, 1)
 
 
-def _coarsest(picture, hole, source, progress, guided):
-    """Offsets on the coarsest grid: labels, int [h, w], of the hole's box, and the offsets they name, int [n, 2]."""
+def _coarsest(
+    picture: np.ndarray, hole: np.ndarray, source: np.ndarray, progress: Progress, guided: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels on the coarsest grid, int [h, w], of the hole's box, and the offsets they name, int [n, 2]."""
     progress(0)
     guide = blurred(picture, GUIDE_BLUR)
     image, smooth = Source(picture, source), Source(guide, source)
@@ -90,8 +91,8 @@ def _coarsest(picture, hole, source, progress, guided):
     return label, offsets
 
 
-def _labels(costs):
-    """The candidates that each position chooses from: int [n, m]."""
+def _labels(costs: np.ndarray) -> np.ndarray:
+    """Return the candidates that each position chooses from: int [n, m]."""
     number = costs.shape[1]
     if number <= _LABELS:
         return np.broadcast_to(np.arange(number), costs.shape)
@@ -102,11 +103,13 @@ def _labels(costs):
     return np.concatenate([cheap, frequent], 1)
 
 
-def _problem(image, hole, nodes, offsets, costs):
-    """The arrays that `solver.solve` takes, of the hole's bounding box.
+def _problem(
+    image: Source, hole: np.ndarray, nodes: np.ndarray, offsets: np.ndarray, costs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the arrays that `solver.solve` takes, of the hole's bounding box.
 
     Args:
-        image: Source.
+        image: the photo.
         hole: bool [h, w].
         nodes: int [n, 2], the hole's positions.
         offsets: int [n, m, 2], what each chooses from.
@@ -118,7 +121,7 @@ def _problem(image, hole, nodes, offsets, costs):
     index[box] = np.arange(len(nodes))
     data = np.zeros((*box.shape, number), np.float32)
     data[box] = costs
-    found = [data]
+    found = []
     for step in ((0, 1), (1, 0)):
         first, second = edge(box.shape, step)
         both = box[first] & box[second]
@@ -126,4 +129,5 @@ def _problem(image, hole, nodes, offsets, costs):
         seams = np.zeros((*both.shape, number, number), np.float32)
         seams[both] = in_threads(functools.partial(seam_costs, image), nodes[p], nodes[q], offsets[p], offsets[q])
         found.append(seams)
-    return found
+    across, down = found
+    return data, across, down

@@ -10,17 +10,19 @@ accelerated schedule).
 
 import numpy as np
 
-from shiftnet_tf.system.progress import silent
+from shiftnet_tf.system.progress import Progress, silent
 
 
-def solve(data, across, down, rounds, progress=silent):
+def solve(
+    data: np.ndarray, across: np.ndarray, down: np.ndarray, rounds: int, progress: Progress = silent
+) -> np.ndarray:
     """Return the label of the lowest cost of each position.
 
     Args:
         data: float32 [H, W, M], D; 0 outside the hole.
         across: float32 [H, W - 1, M, M], V of each position and its right neighbour; 0 where either is not in the hole.
         down: float32 [H - 1, W, M, M], V of each position and the one below it, likewise.
-        rounds: int.
+        rounds: number of rounds.
         progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:
@@ -35,14 +37,15 @@ def solve(data, across, down, rounds, progress=silent):
         horizontal = data + left + right
         _sweep(horizontal, above, down, forward=True)
         _sweep(horizontal, below, down, forward=False)
-    return (data + left + right + above + below).argmin(-1)
+    best: np.ndarray = (data + left + right + above + below).argmin(-1)
+    return best
 
 
-def _columns(array):
+def _columns(array: np.ndarray) -> np.ndarray:
     return array.swapaxes(0, 1)
 
 
-def _sweep(own, messages, costs, forward):
+def _sweep(own: np.ndarray, messages: np.ndarray, costs: np.ndarray, forward: bool) -> None:
     """Pass messages from each line to the next one; changes `messages`."""
     lines = range(1, len(own)) if forward else range(len(own) - 2, -1, -1)
     for i in lines:
