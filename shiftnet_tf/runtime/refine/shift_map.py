@@ -6,8 +6,10 @@ import numpy as np
 
 from shiftnet_tf.runtime.refine import alignment, solver
 from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
+from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
+from shiftnet_tf.runtime.refine.healing import heal
 from shiftnet_tf.system.progress import Progress, part, silent
 
 _LABELS = 16  # offsets that a position chooses from
@@ -53,7 +55,8 @@ def choose_offsets(
     if not source.any():
         return None
     box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
-    label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.6), guided)
+    label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.4), guided)
+    label, table = _healed(picture, hole, source, box, table[label], part(progress, 0.4, 0.6))
     for done, (picture, hole, source) in enumerate(reversed(levels), start=1):
         progress(0.6 + 0.4 * done / (len(levels) + 1))
         box = tuple(slice(2 * side.start, 2 * side.stop) for side in box)
@@ -89,6 +92,26 @@ def _coarsest(
     label = np.zeros(best.shape, int)
     label[at] = labels[np.arange(len(nodes)), best[at]]
     return label, offsets
+
+
+def _healed(
+    picture: np.ndarray,
+    hole: np.ndarray,
+    source: np.ndarray,
+    box: tuple[slice, ...],
+    offsets: np.ndarray,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the offsets of a hole's box, int [h, w, 2], healed: labels, int [h, w], and what they name, int [n, 2]."""
+    whole = np.zeros((*hole.shape, 2), int)
+    whole[box] = offsets
+    picture = picture.astype(np.float32)
+    rim = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+    filled, corner = picture.copy(), (rim[0].start, rim[1].start)
+    filled[rim] = blended(Source(picture, source), picture[rim], hole[rim], source[rim], whole[rim], corner)
+    offsets = heal(picture, filled, hole, source, whole, progress)[box]
+    table, label = np.unique(offsets.reshape(-1, 2), axis=0, return_inverse=True)
+    return label.reshape(offsets.shape[:2]), table
 
 
 def _labels(costs: np.ndarray) -> np.ndarray:
