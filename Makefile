@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
-API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' -not -path '*/benchmarks/*' | sort)))
+API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
 .PHONY: demo test test-quick test-long lint wheel docs benchmark
 .DELETE_ON_ERROR:
@@ -43,8 +43,8 @@ test-long: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
 	@mkdir -p benchmark
-	$(BIN)/python export/benchmark.py --large --json benchmark/runtimes.json --picture benchmark/runtimes.png
-	$(BIN)/python training/benchmark.py --json benchmark/training.json
+	$(BIN)/python benchmarks/runtimes.py --large --json benchmark/runtimes.json --picture benchmark/runtimes.png
+	$(BIN)/python benchmarks/training.py --json benchmark/training.json
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

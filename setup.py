@@ -72,7 +72,7 @@ setup(
         "export": EXPORT,
         "perceptual": PERCEPTUAL,  # beside train or evaluate: perceptual losses, the deep distance
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
-        "bench": [*EXPORT, "torch==2.13.0"],  # what export/benchmark.py and training/benchmark.py compare with
+        "bench": [*EXPORT, "torch==2.13.0"],  # what benchmarks/ compares with
         "long-tests": [*PERCEPTUAL, "torch==2.13.0", "efficientnet-lite-pytorch==0.1.0"],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite

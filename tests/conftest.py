@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell turns off for what it runs in the background
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))  # plain networks of the harness are references
 PHOTOS = ROOT / "training" / "sample_photos"
 MASK = ROOT / "training" / "sample_masks" / "gc_farm_sheep.png"  # around the sheep
 
@@ -30,7 +31,7 @@ SMALL = [
 
 
 def load_script(path):
-    """Imports a script of training/ or export/ by its path; its `main` takes the arguments."""
+    """Import a script of training/, export/ or benchmarks/ by its path; its `main` takes the arguments."""
     spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / f"{path}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

@@ -1,9 +1,7 @@
-"""What the benchmarks compare with is the same network, and what they say is what was measured."""
+"""The plain networks are the same network as ours, and the figures in the tables are those that were measured."""
 
 import csv
 import json
-import os
-import signal
 import sys
 
 import numpy as np
@@ -11,102 +9,113 @@ import pytest
 from conftest import PHOTOS, ROOT, load_script, says
 from PIL import Image
 
-from shiftnet_tf import benchmarks
-from shiftnet_tf.benchmarks import figures, measuring, plain_keras, reporting, subjects
-from shiftnet_tf.benchmarks.measuring import MeasuringError, Worker
+import harness
+from harness import measuring, plain_keras, report, runtimes, subjects
+from harness.measuring import MeasuringError
+from harness.subjects import Subject
 from shiftnet_tf.config.model import ModelConfig
-from shiftnet_tf.networks import Discriminator
+from shiftnet_tf.config.run import Config, DataConfig
+from shiftnet_tf.export import parity
+from shiftnet_tf.networks import Discriminator, Generator
+
+SETTINGS = [{}, {"mask_channel": False, "feature_mask": "nearest"}, {"shift_layers": (2, 3)}]
 
 
 @pytest.fixture(scope="module")
 def script():
-    return load_script("export/benchmark")
+    return load_script("benchmarks/runtimes")
 
 
 @pytest.fixture(scope="module")
 def training_script():
-    return load_script("training/benchmark")
+    return load_script("benchmarks/training")
+
+
+def random_run(path, **settings):
+    model = ModelConfig(filters=4, image_size=64, depth=6, **settings)
+    return subjects.random_run(path / "run", Config(model=model, data=DataConfig(short_side=96)))[0]
 
 
 @pytest.fixture(scope="module")
 def random_generator(tmp_path_factory):
-    model = ModelConfig(filters=8, image_size=64, depth=6)
-    return subjects.random_run(tmp_path_factory.mktemp("random") / "run", model).load_generator()
+    return random_run(tmp_path_factory.mktemp("random")).load_generator()
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    from shiftnet_tf.export import parity
+    images, masks = parity.sample_pairs(PHOTOS / "test", 64, 3)
+    return {"image": images.astype(np.float32) / 127.5 - 1, "mask": masks.astype(np.float32)}
 
-    return parity.sample_pairs(PHOTOS / "test", 64, 3)
 
-
-def test_random_weights_keep_the_values_alive(random_generator, pairs):
-    inputs = {"image": pairs[0].astype(np.float32) / 127.5 - 1, "mask": pairs[1].astype(np.float32)}
-    predicted_image, features = random_generator(inputs, return_features=True)
-    assert 0.2 < np.std(predicted_image) < 0.9
+def test_random_weights_keep_the_values_alive():
+    """At the default width, which is what is timed."""
+    generator = Generator()
+    images, masks = parity.sample_pairs(PHOTOS / "test", 256, 1)
+    inputs = {"image": images.astype(np.float32) / 127.5 - 1, "mask": masks.astype(np.float32)}
+    predicted_image, features = generator(inputs, return_features=True)
+    assert 0.1 < np.std(predicted_image) < 0.9
     shift_map = np.asarray(features["shift_map"][0])
-    assert len(np.unique(shift_map[shift_map >= 0])) > 3
+    assert len(np.unique(shift_map[shift_map >= 0])) > 20
 
 
-@pytest.mark.parametrize("settings", [{}, {"mask_channel": False, "feature_mask": "nearest"}, {"shift_layers": (2, 3)}])
-def test_the_plain_keras_network_is_the_same(tmp_path, pairs, settings):
-    model = ModelConfig(filters=4, image_size=64, depth=6, **settings)
-    generator = subjects.random_run(tmp_path / "run", model).load_generator()
-    found, checks = subjects.plain_subjects(generator, tmp_path, pairs, with_torch=False)
-    assert [subject.kind for subject in found] == ["keras_plain"] and checks["Keras"]["max_difference"] < 1e-4
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_plain_keras_network_is_the_same(tmp_path, settings):
+    generator = random_run(tmp_path, **settings).load_generator()
+    found, checks = subjects.plain(generator, tmp_path, with_torch=False)
+    assert [subject.label for subject in found] == ["Keras, plain layers"]
+    assert checks["Keras"]["max_difference"] < 1e-4 and checks["Keras"]["compared"] == 3
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("settings", [{}, {"mask_channel": False, "feature_mask": "nearest"}, {"shift_layers": (2, 3)}])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_the_plain_torch_network_is_the_same(tmp_path, pairs, settings):
     pytest.importorskip("torch")
-    from shiftnet_tf.benchmarks import plain_torch
+    from harness import plain_torch
 
-    model = ModelConfig(filters=4, image_size=64, depth=6, **settings)
-    generator = subjects.random_run(tmp_path / "run", model).load_generator()
-    found, checks = subjects.plain_subjects(generator, tmp_path, pairs, with_torch=True)
+    generator = random_run(tmp_path, **settings).load_generator()
+    found, checks = subjects.plain(generator, tmp_path, with_torch=True)
     assert len(found) == 3 and checks["PyTorch"]["max_difference"] < 1e-4 and checks["PyTorch"]["compared"] == 3
 
-    network = plain_torch.load(plain_torch.TorchGenerator, tmp_path / "plain.pt")
-    inputs = {"image": pairs[0].astype(np.float32) / 127.5 - 1, "mask": pairs[1].astype(np.float32)}
-    expected, _ = plain_torch.answer(network, inputs)
-    last, _ = plain_torch.answer(network.to(memory_format=plain_torch.torch.channels_last), inputs)
+    network = plain_torch.load(found[0].request["path"])
+    expected, _ = plain_torch.answer(network, pairs)
+    last, _ = plain_torch.answer(network.to(memory_format=plain_torch.torch.channels_last), pairs)
     np.testing.assert_allclose(last, expected, atol=1e-4)
-    full = {**inputs, "mask": np.ones_like(inputs["mask"])}
+    full = {**pairs, "mask": np.ones_like(pairs["mask"])}
     np.testing.assert_allclose(plain_torch.answer(network, full)[0], generator(full), atol=1e-4)
 
 
 @pytest.mark.long
 def test_the_plain_torch_discriminator_is_the_same(pairs):
     pytest.importorskip("torch")
-    from shiftnet_tf.benchmarks import plain_torch
+    from harness import plain_torch
 
     discriminator = Discriminator(filters=4)
     discriminator.build()
-    image = pairs[0].astype(np.float32) / 127.5 - 1
-    logits = plain_torch.discriminator_of(discriminator)(plain_torch.to_torch(image)).detach().numpy()
-    np.testing.assert_allclose(np.moveaxis(logits, 1, -1), discriminator(image), atol=1e-5)
+    plain = plain_torch.TorchDiscriminator(discriminator)
+    logits = plain(plain_torch.to_torch(pairs["image"])).detach().numpy()
+    np.testing.assert_allclose(np.moveaxis(logits, 1, -1), discriminator(pairs["image"]), atol=1e-5)
 
 
 def test_another_network_is_refused(random_generator, pairs):
     plain = plain_keras.PlainGenerator(random_generator)
-    inputs = {"image": pairs[0].astype(np.float32) / 127.5 - 1, "mask": pairs[1].astype(np.float32)}
-    ours, expected = (subjects._answer(network, inputs) for network in (random_generator, plain))
-    assert figures.check_equal("plain", ours, expected)["equal_shifts"] == 1
+    ours, (image, maps) = (plain_keras.answer(network, pairs) for network in (random_generator, plain))
+    assert report.check_equal("plain", ours, (image, maps))["equal_shifts"] == 1
     with pytest.raises(MeasuringError, match="plain is not the same network"):
-        figures.check_equal("plain", ours, (expected[0] + 0.01, expected[1]))
+        report.check_equal("plain", ours, (image + 0.01, maps))
     with pytest.raises(MeasuringError, match="% of its shifts are equal"):
-        figures.check_equal("plain", ours, (expected[0], [expected[1][0] + 1]))
+        report.check_equal("plain", ours, (image, [maps[0] + 1]))
 
 
 def test_the_nominal_arithmetic():
     """Counted by hand from Table 2, pixel by pixel of the smaller side; the prototype's 13.2 GFLOP."""
-    assert abs(figures.gflop(ModelConfig(filters=64)) - 13.2) < 0.01
+    generator = Generator(filters=64)
+    generator.build()
+    assert abs(runtimes.gflop(generator) - 13.2) < 0.01
     encoder = 16 * (4 * 2 * 32**2 + 2 * 4 * 16**2)
     decoder = 16 * (4 * 2 * 16**2 + (2 + 2 + 2) * 3 * 32**2)
-    model = ModelConfig(filters=2, depth=2, image_size=64, shift_layers=(1,))
-    assert figures.gflop(model) == pytest.approx(2 * (encoder + decoder) / 1e9)
+    generator = Generator(filters=2, depth=2, image_size=64, shift_layers=(1,))
+    generator.build()
+    assert runtimes.gflop(generator) == pytest.approx(2 * (encoder + decoder) / 1e9)
 
 
 @pytest.mark.long
@@ -114,24 +123,57 @@ def test_the_nominal_arithmetic_is_that_of_torchs_counter(random_generator):
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    from shiftnet_tf.benchmarks import plain_torch
+    from harness import plain_torch
 
     with FlopCounterMode(display=False) as counter:
-        plain_torch.generator_of(random_generator)(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))
+        plain_torch.TorchGenerator(random_generator)(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))
     counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
-    assert figures.gflop(random_generator) == pytest.approx(counted / 1e9, rel=1e-6)
+    assert runtimes.gflop(random_generator) == pytest.approx(counted / 1e9, rel=1e-6)
 
 
-def test_growth_and_medians():
-    assert figures.growth([1, 4, 9], [2, 16, 54]) == pytest.approx(1.5)
-    assert figures.growth([1], [2]) is None
+def test_growth_is_that_of_the_pixels():
+    values = {10: {"ms": 2.0, "memory_mb": 5.0}, 20: {"ms": 16.0, "memory_mb": 10.0}, 30: {"ms": 54.0}}
+    large = [Subject("A", "float32", size, {}, values=value) for size, value in values.items()]
+    ms, memory = ([cell.strip() for cell in line.split("|")] for line in runtimes.growth_table(large).splitlines()[2:])
+    assert ms[3:7] == ["2", "16", "54", "1.5"] and memory[3:7] == ["5", "10", "fails", "0.5"]
+
+
+def test_medians_are_those_of_all_rounds_and_a_failure_is_not_tried_again(monkeypatch):
     turns = []
-    times = {name: (lambda count, name=name: turns.append(name) or [1.0] * count) for name in "ab"}
-    assert measuring.in_turns(times, 2, 3) == {"a": [1.0] * 6, "b": [1.0] * 6} and turns == list("abab")
+
+    def measure(request):
+        turns.append(request["name"])
+        if request["name"] == "b":
+            raise MeasuringError("no memory")
+        return {"ms": [float(len(turns)), 10.0], "memory_mb": float(len(turns))}
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    failures = {}
+    answers = measuring.in_turns({name: {"name": name} for name in "abc"}, 2, failures)
+    assert "".join(turns) == "abcac" and failures == {"b": "no memory"}
+    assert measuring.median(answers["a"], "ms") == 7 and measuring.median(answers["a"], "memory_mb") == 2.5
+    with pytest.raises(MeasuringError, match="b: no memory"):
+        measuring.in_turns({"b": {"name": "b"}}, 1)
+
+
+def test_ratios_are_to_the_fastest_pytorch(tmp_path):
+    (tmp_path / "model").write_bytes(bytes(2_000_000))
+    kinds = {"PyTorch": ("torch", 20.0), "PyTorch (channels_last)": ("torch", 10.0), "ONNX Runtime": ("onnx", 5.0)}
+    rows = [
+        Subject(name, "float32", 64, {"kind": kind, "path": str(tmp_path / "model")}, values={"ms": ms})
+        for name, (kind, ms) in kinds.items()
+    ]
+    rows.append(Subject("LiteRT", "int8", 64, {"kind": "tflite"}, failure="too few photos"))
+    assert runtimes.derive(rows, gflop=1.0, peak=400.0) is rows[1]
+    assert [row.values["ratio"] for row in rows[:3]] == [2.0, 1.0, 0.5]
+    assert rows[2].values | {"gflops": 200.0, "share_of_peak": 0.5, "megabytes": 2.0} == rows[2].values
+    assert runtimes.derive(rows[2:], gflop=1.0, peak=400.0) is rows[2]
+    with pytest.raises(MeasuringError, match="nothing could be measured: too few photos"):
+        runtimes.derive(rows[3:], gflop=1.0, peak=400.0)
 
 
 def test_the_table_is_one_that_markdown_reads():
-    text = reporting.markdown(["", "ms"], [["a|b", 12.345], ["c", None]])
+    text = report.markdown(["", "ms"], [["a|b", 12.345], ["c", None]])
     lines = list(csv.reader(text.splitlines(), delimiter="|"))
     assert [[cell.strip() for cell in line[1:-1]] for line in lines] == [
         ["", "ms"],
@@ -141,16 +183,27 @@ def test_the_table_is_one_that_markdown_reads():
     ]
 
 
-def test_a_worker_answers_and_its_end_is_a_sentence(tmp_path):
-    with Worker("matrix_product", 1, library="numpy") as worker:
-        assert worker.cold_start > 0 and 10e6 < worker.ask("memory") < 500e6
-        assert len(worker.times(3)) == 3 and 0.1 < worker.ask("rate") < 1e5
-        os.kill(worker._process.pid, signal.SIGKILL)
-        with pytest.raises(MeasuringError, match="ended with code -9"):
-            worker.times(1)
-    np.savez(tmp_path / "inputs.npz", image=np.zeros([1, 64, 64, 3], np.uint8), mask=np.ones([1, 64, 64, 1], np.uint8))
-    with pytest.raises(MeasuringError, match="ONNX Runtime cannot load"):
-        Worker("onnxruntime", 1, path=str(tmp_path / "absent.onnx"), inputs=str(tmp_path / "inputs.npz"))
+def test_a_worker_measures_in_a_process_of_its_own_and_its_end_is_a_sentence(tmp_path, monkeypatch):
+    answer = measuring.measure({"kind": "matrix_product", "threads": 1})
+    assert 0.1 < answer["gflops"] < 1e5
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, image=np.zeros([1, 64, 64, 3], np.uint8), mask=np.ones([1, 64, 64, 1], np.uint8))
+    request = {"kind": "onnx", "threads": 1, "path": str(tmp_path / "absent.onnx"), "inputs": str(inputs)}
+    with pytest.raises(MeasuringError, match="^ONNX Runtime cannot load"):
+        measuring.measure(request)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    with pytest.raises(MeasuringError, match="ended with code -9: out of memory"):
+        measuring.measure(request)
+
+
+def test_what_a_worker_says_of_a_file(small_model, tmp_path):
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, image=np.zeros([1, 64, 64, 3], np.uint8), mask=np.ones([1, 64, 64, 1], np.uint8))
+    request = {"kind": "onnx", "threads": 1, "path": str(small_model / "model.onnx"), "inputs": str(inputs)}
+    answer = measuring.measure(request | {"repeats": 6, "batch": 2})
+    assert len(answer["ms"]) == 6 and len(answer["batch_ms"]) == 2 and min(answer["ms"] + answer["batch_ms"]) > 0
+    assert 0 < answer["cold_start_s"] < 600 and 20 < answer["memory_mb"] < 500
 
 
 def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path, capsys):
@@ -176,8 +229,8 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
 
 def test_torch_that_is_absent_is_one_sentence(script, training_script, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "shiftnet_tf.benchmarks.plain_torch", raising=False)
-    monkeypatch.delattr(benchmarks, "plain_torch", raising=False)
+    monkeypatch.delitem(sys.modules, "harness.plain_torch", raising=False)
+    monkeypatch.delattr(harness, "plain_torch", raising=False)
     for main in (script.main, training_script.main):
         says(capsys, 2, 'pip install ".[bench]"', main([]))
 
@@ -207,7 +260,7 @@ def test_a_runs_files_are_measured_and_a_precision_that_fails_is_said(script, sm
 @pytest.mark.long
 def test_the_whole_benchmark_at_a_small_width(script, tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.setattr(script, "SIZES", (256, 512))
+    monkeypatch.setattr(runtimes, "SIZES", (256, 512))
     arguments = ["--filters", "8", "--rounds", "1", "--repeats", "2", "--large", "--keep", str(tmp_path / "kept")]
     assert script.main([*arguments, "--json", str(tmp_path / "b.json")]) == 0
     content = json.loads((tmp_path / "b.json").read_text())

@@ -72,7 +72,7 @@ def test_every_file_that_is_named_is_there(page):
     folder = ROOT if page == "README.md" else ROOT / "docs"
     for name in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGES[page]):
         assert name.startswith("http") or (folder / name).exists(), name
-    for name in re.findall(r"python ((?:training|export)/\w+\.py)", PAGES[page]):
+    for name in re.findall(r"python ((?:training|export|benchmarks)/\w+\.py)", PAGES[page]):
         assert (ROOT / name).exists(), name
 
 
@@ -98,7 +98,9 @@ def test_every_config_and_every_page_is_named():
 def test_every_make_target_and_option_that_is_named_is_there():
     makefile = (ROOT / "Makefile").read_text()
     sources = "".join(
-        path.read_text() for folder in ("training", "export", "shiftnet_tf") for path in (ROOT / folder).rglob("*.py")
+        path.read_text()
+        for folder in ("training", "export", "benchmarks", "shiftnet_tf")
+        for path in (ROOT / folder).rglob("*.py")
     )
     for text in PAGES.values():
         for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", text, flags=re.MULTILINE):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from harness.plain_keras import PlainGenerator
 from shiftnet_tf import layers
-from shiftnet_tf.benchmarks.plain_keras import PlainGenerator
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.networks.from_torch import generator_from_torch
