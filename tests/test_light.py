@@ -71,7 +71,7 @@ def test_what_a_script_needs_is_said_in_one_sentence(small_run, tmp_path, script
 
 
 def test_importing_the_package_takes_no_time():
-    """Shows 4: under 0.3 s more than numpy alone."""
+    """Under 0.3 s more than numpy alone."""
 
     def seconds(module):
         times = []

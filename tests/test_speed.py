@@ -15,7 +15,7 @@ from shiftnet_tf.runtime.engines import LiteRTBackend
 
 @pytest.mark.long
 def test_faster_than_plain_keras_layers(tmp_path):
-    """Shows 6, base width 64: TensorFlow at least 1.3 times, LiteRT (2 threads) at least 2.5 times."""
+    """Base width 64: TensorFlow at least 1.3 times, LiteRT (2 threads) at least 2.5 times."""
     generator = Generator(filters=64)
     generator.build()
     networks = {"ours": generator, "plain": PlainGenerator(generator)}

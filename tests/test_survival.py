@@ -52,7 +52,7 @@ def assert_same(run, other):
 
 @pytest.mark.long
 def test_sigkill_at_five_random_moments_changes_no_weight(tmp_path):
-    """Shows 3."""
+    """A kill at any moment costs no more than the steps since the last checkpoint."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     process = start(with_settings(["--run-dir", str(whole)], SETTINGS))
     trains(process)

@@ -76,7 +76,7 @@ def test_the_model_in_the_box_is_small_and_its_spec_lists_what_is_there(wheel):
 
 @pytest.mark.parametrize("extra, name", [("onnx", "model.onnx"), ("tflite", "model.tflite")])
 def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tmp_path, extra, name):
-    """Shows 4."""
+    """The wheel without TensorFlow fills a photo."""
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "-c", ROOT / "constraints.txt", f"{wheel}[{extra}]", cwd=tmp_path)

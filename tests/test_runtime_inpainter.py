@@ -48,7 +48,7 @@ def test_known_pixels_are_bit_for_bit_those_of_the_photo(small_model, runtime, s
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_lies_under_the_mask_changes_no_byte(small_model, runtime):
-    """Shows 7, at 1000x667."""
+    """At 1000x667."""
     image, mask = random_photo(667, 1000)
     noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
     run = Inpainter.load(small_model, runtime=runtime)

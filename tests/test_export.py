@@ -36,7 +36,7 @@ def pairs():
 
 
 def test_all_formats_agree_with_keras(small_model):
-    """Shows 5: over the hole's pixels of 20 photos."""
+    """Over the hole's pixels of 20 photos."""
     spec = model_folder.ModelSpec.read(small_model)
     assert {entry.format for entry in spec.files.values()} == {"onnx", "tflite", "saved_model"}
     for entry in spec.files.values():
@@ -230,7 +230,7 @@ def test_any_batch(small_model, pairs, name):
 
 @pytest.mark.slow
 def test_a_network_of_real_size_with_weights_that_matter(train, tmp_path, monkeypatch):
-    """Shows 5 at 256x256 and 32x32 positions, where near ties occur: weights far from their small beginnings."""
+    """At 256x256 and 32x32 positions, where near ties occur: weights far from their small beginnings."""
     arguments = ["--run-dir", str(tmp_path / "run")]
     settings = ["model.filters=8", "discriminator.filters=4", "training.epochs=1", "training.steps_per_epoch=1"]
     assert train(with_settings(arguments, settings)) == 0
