@@ -1,6 +1,6 @@
 """near_duplicates.py: copies of photos are found, different photos are not, against slow loops.
 
-python tests/test_training_near_duplicates.py DIR ...   # the lowest similarity of each kind of copy, of the photos in DIR
+python tests/test_training_near_duplicates.py DIR ... # lowest similarity of each kind of copy, of the photos in DIR
 """
 
 import io
