@@ -29,7 +29,7 @@ def compare_runtimes(options: argparse.Namespace) -> None:
         peak = measure(rows, options, path)
         base = derive(rows, gflop(generator), peak)
         large = measure_large(run, options, path) if options.large else []
-    say(f"float32 matrix product: {peak:.0f} GFLOP/s at best\n\n{table(rows, base, options.batch)}")
+    say(f"\nfloat32 matrix product: {peak:.0f} GFLOP/s at best\n\n{table(rows, base, options.batch)}")
     if large:
         say(f"\n{growth_table(large)}")
     if options.json:

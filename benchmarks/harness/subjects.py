@@ -1,7 +1,9 @@
 """What runtimes.py measures: the network in plain PyTorch, in plain Keras, and every file that is exported."""
 
 import argparse
+import contextlib
 import dataclasses
+import io
 from pathlib import Path
 
 import keras
@@ -150,7 +152,8 @@ def exported(run: Run, out: Path, precisions: str | None = None, **options: obje
             say(f"exporting: {subject.key}")
             found.append(subject)
             try:
-                file = exporter.export(file_format, run.path, out, precision=precision, log=lambda _: None, **options)
+                with contextlib.redirect_stdout(io.StringIO()):  # the quantizer prints
+                    file = exporter.export(file_format, run.path, out, precision=precision, **options)
                 subject.request["path"] = str(file)
             except ShiftNetError as error:
                 subject.failure = str(error)
