@@ -21,6 +21,7 @@ _PATCH = 7  # side of the patches, in positions
 _COMPONENTS = 24  # principal components that are kept of a patch
 _ROUNDS = 3
 _JUMPS = (4, 2, 1)  # positions to the neighbours whose offsets are tried
+_GAIN = np.float32(0.2)  # of its squared distance, at most, has what replaces an offset: what fits stays in one piece
 _SHRINK = 3  # by which the radius of the random search falls, from half the picture to 1
 
 
@@ -136,7 +137,7 @@ class _Search:
 
         def attempt(which: np.ndarray, offsets: np.ndarray) -> None:
             found = self.distances(patches, which, offsets)
-            better = found < best[which]
+            better = found < _GAIN * best[which]
             nearest[which[better]], best[which[better]] = offsets[better], found[better]
 
         border = max(_JUMPS)
