@@ -159,3 +159,16 @@ def test_the_script_for_devices_needs_no_package_of_ours_and_gives_the_same(tmp_
     assert done.returncode == 0 and "first picture after" in done.stdout, done.stderr
     expected = Inpainter.load(model)(images[0], masks[0, ..., 0], FillOptions(detail="model"))
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_a_users_script(tmp_path, photo):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo[0]).save(tmp_path / "photos" / "photo.png")
+    Image.fromarray(photo[1] * np.uint8(255)).save(tmp_path / "mask.png")
+    paths = [tmp_path / name for name in ("photos/photo.png", "mask.png", "out.png")]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "data" / "user_script.py", *paths], capture_output=True, text=True
+    )
+    assert done.stdout.endswith("True (384, 530, 3) 1 1: filled\n"), done

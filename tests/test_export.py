@@ -9,8 +9,8 @@ import pytest
 from conftest import PHOTOS, SMALL, load_script, says, with_settings
 
 from shiftnet_tf import model_folder
-from shiftnet_tf.errors import ExportError
-from shiftnet_tf.export import graph, parity, to_saved_model
+from shiftnet_tf.errors import ExportError, InputError
+from shiftnet_tf.export import export_onnx, export_tflite, graph, parity, to_saved_model
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, backends
@@ -130,6 +130,15 @@ def test_another_image_size_and_no_shift_map(small_run, tmp_path, script):
     ((name, entry),) = model_folder.ModelSpec.read(tmp_path).files.items()
     assert "-128" in name and entry.image_size == 128 and entry.outputs == ["inpainted_image"]
     assert entry.parity["equal_shifts"] is None
+
+
+def test_from_python(small_run, tmp_path):
+    lines = []
+    path = export_tflite(small_run, tmp_path / "model", precision="float16", photos=PHOTOS / "train", log=lines.append)
+    assert path == tmp_path / "model" / "model-float16.tflite" and len(lines) == 3
+    assert Inpainter.load(path).model.entry.precision == "float16"
+    with pytest.raises(InputError, match="`precision` must be one of float32, float16, int8. Received: 'float8'"):
+        export_onnx(small_run, precision="float8")
 
 
 def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, train):

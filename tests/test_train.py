@@ -67,6 +67,12 @@ def test_the_run_folder_holds_all_of_the_run(small_run):
     assert {"guidance_loss", "val_psnr", "val_hole_psnr", "discriminator_loss"} <= set(rows(small_run)[0])
 
 
+def test_from_python(small_run, tmp_path):
+    lines = []
+    run = fitting.fit(Run.open(small_run).config, tmp_path / "run", log=lines.append)
+    assert rows(run.path) == rows(small_run) and lines[-1] == f"run folder: {tmp_path / 'run'}"
+
+
 def test_one_seed_gives_the_same_losses_and_another_does_not(train, small_run, tmp_path):
     assert train(with_settings(["--run-dir", str(tmp_path / "again")])) == 0
     assert rows(tmp_path / "again") == rows(small_run)
