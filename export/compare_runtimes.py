@@ -70,7 +70,7 @@ def main(arguments=None):
     answers = fill(options.model, image, mask)
     first, *others = answers
     for name in others:
-        difference = np.abs(answers[name][0].astype(int) - answers[first][0])[mask != 0]
+        difference = np.abs(answers[name].image.astype(int) - answers[first].image)[mask != 0]
         print(
             f"{NAMES[name]} against {NAMES[first]}, in the hole: mean difference {difference.mean():.3g} grey levels, "
             f"{100 * (difference > 1).mean():.2g} % of values off by more than 1"
