@@ -5,8 +5,10 @@ import contextlib
 import dataclasses
 import functools
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
@@ -16,11 +18,13 @@ from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
+from shiftnet_tf.runtime.folders import Outcome
 from shiftnet_tf.system.command import command
+from shiftnet_tf.system.progress import Progress
 from shiftnet_tf.system.quiet import quiet_start
 
 
-def _inpaint(options):
+def _inpaint(options: argparse.Namespace) -> int:
     folder = Path(options.photo).is_dir()
     for given, name, fits in (
         (options.save_shift_map, "--save-shift-map", not folder),
@@ -54,14 +58,14 @@ def _inpaint(options):
 
 
 @contextlib.contextmanager
-def _bar():
-    """Progress on a terminal, from one second on."""
+def _bar() -> Iterator[Progress]:
+    """Show progress on a terminal, from one second on."""
     form = "filling {percentage:3.0f}% {bar} {elapsed}"
     with tqdm(total=1, delay=1, disable=None, leave=False, bar_format=form) as bar:
         yield lambda share: bar.update(share - bar.n)
 
 
-def _inpaint_folder(options):
+def _inpaint_folder(options: argparse.Namespace) -> int:
     if len(options.mask) > 1:
         raise InputError("a folder of photos takes one --mask: a folder, or one file for all")
     inpainter = _start(options)
@@ -76,12 +80,13 @@ def _inpaint_folder(options):
         skip_existing=options.skip_existing,
         max_pixels=_pixels(options),
     )
-    counts, failed = {}, []
+    counts: Counter[str] = Counter()
+    failed: list[Outcome] = []
     with open(options.log, "a", encoding="utf-8") if options.log else contextlib.nullcontext() as log:
         for outcome in tqdm(outcomes, total=number, unit="photo", disable=None):
             if log:
                 print(outcome.as_json(), file=log, flush=True)
-            counts[outcome.status] = counts.get(outcome.status, 0) + 1
+            counts[outcome.status] += 1
             if outcome.error:
                 failed.append(outcome)
     for outcome in sorted(failed, key=lambda outcome: outcome.photo):
@@ -91,19 +96,20 @@ def _inpaint_folder(options):
     return 1 if failed else 0
 
 
-def _fill_options(options):
+def _fill_options(options: argparse.Namespace) -> FillOptions:
     return FillOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(FillOptions)})
 
 
-def _pixels(options):
-    if options.max_pixels is None:
+def _pixels(options: argparse.Namespace) -> int | None:
+    millions: float | None = options.max_pixels
+    if millions is None:
         return None
     most = image_files.MAX_PIXELS / 1e6
-    check("--max-pixels", options.max_pixels, 0 < options.max_pixels <= most, f"above 0 and at most {most:.0f}")
-    return round(options.max_pixels * 1e6)
+    check("--max-pixels", millions, 0 < millions <= most, f"above 0 and at most {most:.0f}")
+    return round(millions * 1e6)
 
 
-def _info(options):
+def _info(options: argparse.Namespace) -> None:
     path = options.model
     folder, name = locate(path)
     spec = ModelSpec.read(folder)
@@ -129,7 +135,7 @@ def _info(options):
         print(f"taken here: {inpainter.model.path.name} on {_where(inpainter)}")
 
 
-def _start(options):
+def _start(options: argparse.Namespace) -> Inpainter:
     with quiet_start():
         return Inpainter.load(
             options.model,
@@ -141,15 +147,15 @@ def _start(options):
         )
 
 
-def _where(inpainter):
+def _where(inpainter: Inpainter) -> str:
     return f"{inpainter.runtime} ({inpainter.provider})"
 
 
-def _doctor(options):
+def _doctor(options: argparse.Namespace) -> int:
     return 0 if doctor.examine(functools.partial(print, flush=True), options.tensorflow) else 1
 
 
-def _serve(options):
+def _serve(options: argparse.Namespace) -> int:
     from shiftnet_tf.server import Limits, serve
 
     limits = Limits(
@@ -172,7 +178,7 @@ def _serve(options):
 _MODEL = "model folder (with spec.json), or one model file in it; default: the one that comes with shiftnet_tf"
 
 
-def _add_running(parser):
+def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the model and what runs it")
     group.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
     group.add_argument("--precision", help="default: the most precise file")
@@ -181,7 +187,7 @@ def _add_running(parser):
     group.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
 
 
-def _add_inpaint(commands):
+def _add_inpaint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "inpaint",
         help="fill the holes of a photo or of a folder of photos",
@@ -203,7 +209,7 @@ def _add_inpaint(commands):
     group = parser.add_argument_group("how the hole is filled and the mask is read")
     types = get_type_hints(FillOptions)
     for field in dataclasses.fields(FillOptions):
-        kinds = {"help": field.metadata["help"], "default": field.default}
+        kinds: dict[str, Any] = {"help": field.metadata["help"], "default": field.default}
         if types[field.name] is bool:
             kinds["action"] = "store_true"
         elif get_origin(types[field.name]) is Literal:
@@ -220,7 +226,7 @@ def _add_inpaint(commands):
     parser.set_defaults(run=_inpaint)
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="shiftnet", description=__doc__)
     parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -260,9 +266,10 @@ def _parser():
 
 
 @command
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int | None:
     options = _parser().parse_args(arguments)
-    return options.run(options)
+    run: Callable[[argparse.Namespace], int | None] = options.run
+    return run(options)
 
 
 if __name__ == "__main__":

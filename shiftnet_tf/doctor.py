@@ -3,11 +3,13 @@
 Nothing that it meets is an error of its own: what fails is a line of the page. TensorFlow is imported only on request.
 """
 
+import functools
 import os
 import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from shiftnet_tf.system.quiet import quiet_stderr
 OPTIONAL = (*providers.PACKAGES[2:], "fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
 PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL[-3:])
 
+Say = Callable[[str], object]  # takes a line, such as `print`
+
 # The smallest model there is, y = max(x, 0) of one number, opset 18: to see whether a provider loads.
 TINY_MODEL = bytes.fromhex(
     "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a0208014204"
@@ -29,15 +33,15 @@ TINY_MODEL = bytes.fromhex(
 )
 
 
-def examine(say, with_tensorflow=False):
-    """Tells about the machine, line by line, so that a crash in a library leaves what was found before it.
+def examine(say: Say, with_tensorflow: bool = False) -> bool:
+    """Tell about the machine, line by line, so that a crash in a library leaves what was found before it.
 
     Args:
-        say: function of a line, such as `print`.
-        with_tensorflow: bool, whether to import TensorFlow too and say which GPUs it sees.
+        say: called with each line.
+        with_tensorflow: whether to import TensorFlow too and say which GPUs it sees.
 
     Returns:
-        bool, whether a hole was filled with the model that comes with shiftnet_tf.
+        Whether a hole was filled with the model that comes with shiftnet_tf.
     """
     say(f"shiftnet_tf {__version__}, Python {platform.python_version()}, {platform.platform()}")
     say(f"CPU: {_cpu()}; memory: {_gigabytes(total_memory())}, free: {_gigabytes(available_memory())}")
@@ -55,8 +59,8 @@ def examine(say, with_tensorflow=False):
     return _model(say)
 
 
-def _attempt(say, title, step):
-    """Says what a step returns, or why it failed; returns whether it did not."""
+def _attempt(say: Say, title: str, step: Callable[[], str]) -> bool:
+    """Say what a step returns, or why it failed; return whether it did not."""
     try:
         with quiet_stderr():
             text = step()
@@ -68,16 +72,16 @@ def _attempt(say, title, step):
     return True
 
 
-def _cpu():
+def _cpu() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cpu_name()}, {os.cpu_count()} cores, {usable} of them for this process"
 
 
-def _gigabytes(count):
+def _gigabytes(count: float | None) -> str:
     return "unknown" if count is None else f"{count / 1e9:.1f} GB"
 
 
-def _nvidia():
+def _nvidia() -> str:
     program = shutil.which("nvidia-smi")
     if not program:
         return "none (no nvidia-smi)"
@@ -89,11 +93,11 @@ def _nvidia():
     return "; ".join((answer.stdout if answer.returncode == 0 else answer.stdout + answer.stderr).strip().splitlines())
 
 
-def _providers(say):
-    """The providers that the package was built with, and of each whether it loads."""
-    names = []
+def _providers(say: Say) -> None:
+    """Say which providers the package was built with, and of each whether it loads."""
+    names: list[str] = []
 
-    def ask():
+    def ask() -> str:
         import onnxruntime
 
         names.extend(providers.offered(onnxruntime))
@@ -101,10 +105,10 @@ def _providers(say):
 
     _attempt(say, "providers in onnxruntime", ask)
     for name in names:
-        _attempt(say, f"    {name}", lambda name=name: _loads(name))
+        _attempt(say, f"    {name}", functools.partial(_loads, name))
 
 
-def _loads(name):
+def _loads(name: str) -> str:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -113,14 +117,14 @@ def _loads(name):
     return f"FAILS to load, {reason}" if reason else "loads"
 
 
-def _tensorflow():
+def _tensorflow() -> str:
     import tensorflow
 
     return ", ".join(device.name for device in tensorflow.config.list_physical_devices("GPU")) or "none"
 
 
-def _model(say):
-    """Checks the files of the model in the box and fills a hole with each runtime that is there."""
+def _model(say: Say) -> bool:
+    """Check the files of the bundled model, and fill a hole with each runtime that is there; return whether one did."""
     try:
         folder = model_folder.default_model()
         spec = model_folder.ModelSpec.read(folder)
@@ -129,22 +133,22 @@ def _model(say):
         return False
     say(f"model: {folder.name}, {spec.image_size}x{spec.image_size}")
     for name, entry in spec.files.items():
-        _attempt(say, f"    {name}", lambda name=name, entry=entry: _file(folder / name, entry))
+        _attempt(say, f"    {name}", functools.partial(_file, folder / name, entry))
     formats = {entry.format for entry in spec.files.values()}
     fitting = [name for name in backends.installed() if backends.RUNTIMES[name].format in formats]
     if not fitting:
         packages = " or ".join(f"pip install {r.package}" for r in backends.RUNTIMES.values() if r.format in formats)
         say(f"fill: FAILED, no runtime that can run it is installed: {packages}")
-    filled = [_attempt(say, f"fill with {name}", lambda name=name: _fill(name)) for name in fitting]
+    filled = [_attempt(say, f"fill with {name}", functools.partial(_fill, name)) for name in fitting]
     return any(filled)
 
 
-def _file(path, entry):
+def _file(path: Path, entry: model_folder.FileEntry) -> str:
     model_folder.verify_file(path, entry)
     return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... as it should be"
 
 
-def _fill(runtime):
+def _fill(runtime: str) -> str:
     start = time.perf_counter()
     inpainter = Inpainter.load(runtime=runtime)
     loaded = time.perf_counter()

@@ -1,6 +1,7 @@
 """Photos with holes to measure on: which photos, which masks, how each is cropped."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ class Samples:
         files = image_files.find_photos(self.masks)
         if len(files) != len(paths):
             raise InputError(f"each photo needs one mask. Received: {len(paths)} photos and {len(files)} masks")
-        return [[lambda height, width, file=file: sampling.from_file(file, height, width)] for file in files]
+        return [[functools.partial(sampling.from_file, file)] for file in files]
 
 
 def _center(height: int, width: int) -> np.ndarray:

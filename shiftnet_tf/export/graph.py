@@ -5,9 +5,11 @@ and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks.generator import Generator
 from shiftnet_tf.ops.masking import composite
 from shiftnet_tf.photos import pixels
 
@@ -78,14 +80,14 @@ class GeneratorBackend:
     """A Keras generator where an exported file could be: a backend as in `runtime.backends`.
 
     Args:
-        generator: Generator.
+        generator: what fills the holes.
     """
 
     name = "keras"
     provider = "TensorFlow's choice"
-    batch_sizes = ()
+    batch_sizes: tuple[int, ...] = ()
 
-    def __init__(self, generator):
+    def __init__(self, generator: Generator) -> None:
         with_shift_map = bool(generator.shift_layers)
         self.outputs = ["inpainted_image", "shift_map"] if with_shift_map else ["inpainted_image"]
         self._inpaint = tf.function(
@@ -93,8 +95,8 @@ class GeneratorBackend:
             input_signature=input_signature(generator.image_size),
         )
 
-    def __call__(self, image, mask):
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in self._inpaint(image, mask).items()}
 
-    def close(self):
+    def close(self) -> None:
         """Do nothing: the generator belongs to the caller."""

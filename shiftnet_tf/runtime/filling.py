@@ -5,6 +5,7 @@ memory is needed.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,38 +13,37 @@ import numpy as np
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos.pixels import feather, reduce_image, resize_image, resize_pair, smooth
 from shiftnet_tf.photos.windows import Window, bounds
+from shiftnet_tf.runtime.strategies import Plan
+
+Look = tuple[Window, Window | None]  # what the model sees; of a wider window, the crop that it is for
+Pair = tuple[np.ndarray, np.ndarray]  # a picture and its mask
 
 _STRIP = 2**20  # pixels that are read at a time
 _SIDE = 1024  # of the square that is written at a time
 
 
 class Canvas(Protocol):
-    """What is filled.
-
-    Attributes:
-        shape: (H, W) in pixels.
-    """
+    """What is filled."""
 
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
 
     def read(self, window: Window) -> np.ndarray:
         """Return the pixels of a window: uint8 [h, w, 3], RGB."""
-        ...
 
     def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
-        """Change the pixels of a window where `hole`, bool [h, w], is True, and no other."""
-        ...
+        """Change a window to `pixels`, uint8 [h, w, 3], where `hole`, bool [h, w], is True, and nowhere else."""
 
 
-def check_pair(image, mask):
+def check_pair(image: object, mask: object) -> Pair:
     """Return a photo and its mask as arrays, or raise what is wrong with them.
 
     Args:
         image, mask: what came from outside.
 
     Returns:
-        (uint8 [H, W, 3], bool [H, W]).
+        uint8 [H, W, 3] and bool [H, W].
 
     Raises:
         InputError: arrays of another kind, a mask of another size or one that covers everything.
@@ -58,10 +58,10 @@ def check_pair(image, mask):
             f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
             f"Received: {mask.shape[1]}x{mask.shape[0]}"
         )
-    mask = mask != 0
-    if mask.all():
+    hole: np.ndarray = mask != 0
+    if hole.all():
         raise InputError("the mask covers the whole photo: nothing is known to fill it from")
-    return image, mask
+    return image, hole
 
 
 class ArrayCanvas:
@@ -71,28 +71,30 @@ class ArrayCanvas:
         image: uint8 [H, W, 3].
     """
 
-    def __init__(self, image):
+    def __init__(self, image: np.ndarray) -> None:
         self.image = image
-        self.shape = image.shape[:2]
+        self.shape: tuple[int, int] = image.shape[:2]
 
-    def read(self, window):
+    def read(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window, a view: uint8 [h, w, 3]."""
         return self.image[window.slices]
 
-    def write(self, window, pixels, hole):
+    def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
+        """Change a window to `pixels`, uint8 [h, w, 3], where `hole`, bool [h, w], is True."""
         self.image[window.slices][hole] = pixels[hole]
 
 
-def scaled(canvas, mask, window, size):
-    """A window as the model takes it.
+def scaled(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
+    """Return a window as the model takes it.
 
     Args:
-        canvas: see above.
+        canvas: what the window is read from.
         mask: bool [H, W], of the whole canvas.
-        window: Window.
-        size: int, S in pixels.
+        window: the part of the canvas.
+        size: S in pixels.
 
     Returns:
-        (uint8 [S, S, 3] with 0 in its hole, uint8 [S, S, 1] of 0 and 1), as `images.resize_pair` scales them.
+        uint8 [S, S, 3] with 0 in its hole, and uint8 [S, S, 1] of 0 and 1, as `pixels.resize_pair` scales them.
 
     Raises:
         InputError: the mask touches every pixel.
@@ -115,8 +117,8 @@ def scaled(canvas, mask, window, size):
     return image, hole[..., np.newaxis]
 
 
-def _reduced(canvas, mask, window, factor):
-    """A strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
+def _reduced(canvas: Canvas, mask: np.ndarray, window: Window, factor: int) -> Pair:
+    """Return a strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
     hole = mask[window.slices]
     image = reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
     rows = np.logical_or.reduceat(hole, np.arange(0, window.height, factor), axis=0)
@@ -132,33 +134,32 @@ class Filling:
     (docs/strategies.md).
 
     Args:
-        canvas: see above; it is changed.
+        canvas: what is filled; it is changed.
         mask: bool [H, W].
-        plan: strategies.Plan.
-        size: int, S in pixels, of the model.
+        plan: the windows.
+        size: S in pixels, of the model.
 
     Attributes:
-        looks: list of (Window, Window or None): what the model has to see, each once; the second, of a wider window, is
-            the crop that it is for.
+        looks: what the model has to see, each once.
     """
 
-    def __init__(self, canvas, mask, plan, size):
+    def __init__(self, canvas: Canvas, mask: np.ndarray, plan: Plan, size: int) -> None:
         self.canvas = canvas
         self.mask = mask
         self.plan = plan
-        self.looks = []
+        self.looks: list[Look] = []
         for window in plan.windows:
             self.looks += [(wide, window) for wide in plan.wider.get(window, ())]
             self.looks.append((window, None))
         self._size = size
-        self._blind = set()
-        self._wide = {}  # crop -> list of (wider window, its answer), until the crop's own answer comes
-        self._weights = None
+        self._blind: set[Window] = set()
+        self._wide: dict[Window, list[tuple[Window, np.ndarray]]] = {}  # of a crop, until its own answer comes
+        self._weights: np.ndarray | None = None
         if len(plan.windows) > 1:
             self._weights = np.zeros(canvas.shape, np.float32)  # takes memory only where it is written
 
-    def read(self, look):
-        """A look as the model takes it, see `scaled`; for a wider one without any known pixel the crop's own."""
+    def read(self, look: Look) -> Pair:
+        """Return a look as the model takes it, see `scaled`; for a wider one without any known pixel the crop's own."""
         window, crop = look
         try:
             return scaled(self.canvas, self.mask, window, self._size)
@@ -168,8 +169,8 @@ class Filling:
             self._blind.add(window)
             return scaled(self.canvas, self.mask, crop, self._size)
 
-    def put(self, look, answer):
-        """Writes the model's answer to a look.
+    def put(self, look: Look, answer: np.ndarray) -> None:
+        """Write the model's answer to a look.
 
         Args:
             look: of `looks`, in their order.
@@ -192,20 +193,22 @@ class Filling:
             else:
                 pixels = self._enlarged(window, answer, part)
             if self._weights is not None:
-                pixels = self._blended(window, part, pixels, where)
+                pixels = self._blended(self._weights[part.slices], window, part, pixels, where)
             self.canvas.write(part, pixels, where)
 
-    def _coloured(self, window, answer, wide, part, hole):
-        radius = [max(hole.height, hole.width) // 12] * 2
-        around = part.grown(2 * radius[0], 2 * radius[1], hole)  # what is blurred is the hole alone
+    def _coloured(
+        self, window: Window, answer: np.ndarray, wide: Sequence[tuple[Window, np.ndarray]], part: Window, hole: Window
+    ) -> np.ndarray:
+        radius = max(hole.height, hole.width) // 12
+        around = part.grown(2 * radius, 2 * radius, hole)  # what is blurred is the hole alone
         detail = self._enlarged(window, answer, around).astype(np.float32)
         others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
         lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
-        colours = smooth(lack, self.mask[around.slices], radius)
-        pixels = np.clip(np.round(detail + colours), 0, 255).astype(np.uint8)
-        return pixels[part.within(around).slices]
+        colours = smooth(lack, self.mask[around.slices], (radius, radius))
+        levels: np.ndarray = np.clip(np.round(detail + colours), 0, 255)
+        return levels.astype(np.uint8)[part.within(around).slices]
 
-    def _enlarged(self, window, answer, part):
+    def _enlarged(self, window: Window, answer: np.ndarray, part: Window) -> np.ndarray:
         size = answer.shape[0]
         if (window.height, window.width) == (size, size):
             return answer[part.within(window).slices]
@@ -219,8 +222,10 @@ class Filling:
             pixels = feather(pixels, self.canvas.read(around), self.mask[around.slices], radius)
         return pixels[part.within(around).slices]
 
-    def _blended(self, window, part, pixels, where):
-        weights = self._weights[part.slices]
+    def _blended(
+        self, weights: np.ndarray, window: Window, part: Window, pixels: np.ndarray, where: np.ndarray
+    ) -> np.ndarray:
+        """Return the mean of what is there and of `pixels`; add the new weights to `weights`, those of the part."""
         new = self._depth(window, part) * where
         if weights.any():
             before = self.canvas.read(part).astype(np.float32)
@@ -230,10 +235,10 @@ class Filling:
         weights += new
         return pixels
 
-    def _depth(self, window, part):
-        """How deep each pixel of a part lies in the window, in (0, 1]; an edge that is the photo's own counts not."""
+    def _depth(self, window: Window, part: Window) -> np.ndarray:
+        """Return how deep each pixel of a part lies in the window, in (0, 1]; photo borders are ignored."""
 
-        def along(start, length, low, size, limit):
+        def along(start: int, length: int, low: int, size: int, limit: int) -> np.ndarray:
             x = np.arange(start, start + length) + 0.5 - low
             from_low = x if low > 0 else np.full_like(x, size)
             from_high = size - x if low + size < limit else np.full_like(x, size)
@@ -241,4 +246,4 @@ class Filling:
 
         rows = along(part.top, part.height, window.top, window.height, self.canvas.shape[0])
         columns = along(part.left, part.width, window.left, window.width, self.canvas.shape[1])
-        return (rows[:, np.newaxis] * columns).astype(np.float32)
+        return np.outer(rows, columns).astype(np.float32)

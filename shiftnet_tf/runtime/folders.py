@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,20 @@ from shiftnet_tf.runtime.files import DEFAULTS, inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import FillOptions
 
+Item = tuple[tuple[Path, Path | None], Path]  # a photo of `pair` and its mask, and the file to write
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one photo of a folder.
 
     Attributes:
-        photo, out: Path.
-        status: str, `"filled"`, `"no hole"` (the photo is given back unchanged), `"skipped"` (it was there already) or
+        photo, out: the photo and the file that was written.
+        status: `"filled"`, `"no hole"` (the photo is given back unchanged), `"skipped"` (it was there already) or
             `"failed"`.
-        plan: str, what the model looked at; empty where it was not run.
-        error: str, what is wrong; empty where nothing is.
-        seconds: float.
+        plan: what the model looked at; empty where it was not run.
+        error: what is wrong; empty where nothing is.
+        seconds: from the start of the photo to its end.
     """
 
     photo: Path
@@ -36,23 +38,22 @@ class Outcome:
     seconds: float = 0.0
 
     def as_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         values = {"photo": str(self.photo), "out": str(self.out), "status": self.status}
         values |= {name: value for name, value in (("plan", self.plan), ("error", self.error)) if value}
         return json.dumps(values | {"seconds": round(self.seconds, 3)})
 
 
-def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list:
-    """The photos of a folder, each with its mask.
+def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list[tuple[Path, Path | None]]:
+    """List the photos of a folder, each with its mask.
 
     Args:
-        photos: str or Path of a folder; folders in it are looked through too.
-        masks: str or Path of one mask file for all photos, or of a folder, in which the mask has the photo's path but
-            for its suffix.
-        out: Path of the folder of the results, or None; what lies in it or in `masks` is no photo.
+        photos: the folder; folders in it are looked through too.
+        masks: one mask file for all photos, or a folder, in which the mask has the photo's path but for its suffix.
+        out: the folder of the results, or None; what lies in it or in `masks` is no photo.
 
     Returns:
-        list of (Path of the photo relative to `photos`, Path of its mask, or None where there is none), sorted.
+        The path of each photo relative to `photos` and that of its mask, None where there is none; sorted.
 
     Raises:
         InputError: no such folder or file, or no photo in it.
@@ -70,7 +71,7 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
     relative = [path.relative_to(photos) for path in found]
     if masks.is_file():
         return [(path, masks) for path in relative]
-    by_name = {}
+    by_name: dict[Path, Path] = {}
     for path in image_files.find_photos(masks, (*image_files.readable_suffixes(), ".json")):
         by_name.setdefault(path.relative_to(masks).with_suffix(""), path)
     return [(path, by_name.get(path.with_suffix(""))) for path in relative]
@@ -88,19 +89,19 @@ def inpaint_folder(
     skip_existing: bool = False,
     max_pixels: int | None = None,
 ) -> tuple[int, Iterator[Outcome]]:
-    """Fills all photos of a folder; a bad one does not stop the others.
+    """Fill all photos of a folder; a bad one does not stop the others.
 
     Args:
-        inpainter: Inpainter, which all workers share.
+        inpainter: what fills them; all workers share it.
         photos, masks: see `pair`.
-        out: str or Path of the folder to write to; it and those in it are made. A result has its photo's path.
+        out: the folder to write to; it and those in it are made. A result has its photo's path.
         options, max_pixels: see `files.inpaint_file`.
-        suffix: str, such as `".png"`, of the results; None keeps each photo's own.
-        workers: int, photos at a time: while one is computed, others are read and written.
-        skip_existing: bool, whether to leave alone what is there already.
+        suffix: such as `".png"`, of the results; None keeps each photo's own.
+        workers: photos at a time: while one is computed, others are read and written.
+        skip_existing: whether to leave alone what is there already.
 
     Returns:
-        (int, the number of photos, and a generator of Outcome, in the order in which they are done).
+        The number of photos, and a generator of what became of each, in the order in which they are done.
 
     Raises:
         InputError: see `pair`; or `out` cannot be written to.
@@ -119,11 +120,11 @@ def inpaint_folder(
     if doubled:
         raise InputError(f"two photos would be written to {min(doubled)}: leave the suffix as it is")
 
-    def fill(item):
+    def fill(item: Item) -> Outcome:
         (path, mask), target = item
         started = time.perf_counter()
 
-        def outcome(status, plan="", error=""):
+        def outcome(status: str, plan: str = "", error: str = "") -> Outcome:
             return Outcome(photos / path, target, status, plan, error, time.perf_counter() - started)
 
         if skip_existing and target.exists():
@@ -142,8 +143,8 @@ def inpaint_folder(
     return len(pairs), _in_parallel(fill, list(zip(pairs, targets)), workers)
 
 
-def _in_parallel(function, items, workers):
-    """Results as they come; whoever stops listening (Ctrl-C) also stops what has not begun."""
+def _in_parallel(function: Callable[[Item], Outcome], items: Sequence[Item], workers: int) -> Iterator[Outcome]:
+    """Yield results as they come; whoever stops listening (Ctrl-C) also stops what has not begun."""
     pool = ThreadPoolExecutor(workers)
     try:
         for future in as_completed([pool.submit(function, item) for item in items]):

@@ -14,6 +14,9 @@ from shiftnet_tf.runtime import backends, batching, filling, refine, strategies
 from shiftnet_tf.runtime.options import FillOptions
 from shiftnet_tf.system.progress import Progress, part, silent
 
+_Task = tuple[filling.Filling, filling.Look, filling.Pair]
+_Waiting = tuple[filling.ArrayCanvas, filling.Filling, list[_Task]]
+
 _ABSENT = object()
 _DEFAULTS = FillOptions()
 
@@ -65,7 +68,7 @@ class Inpainter:
         model: what it comes from.
 
     Attributes:
-        model: ModelFile.
+        model: what it comes from.
         runtime: the name of what runs it, such as `"onnxruntime"`.
         provider: what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
 
@@ -132,7 +135,7 @@ class Inpainter:
 
         Args:
             most: windows in a group; None: by the available memory, see `batching.batch_size`.
-            watch: function of the number of windows of each group, see `batching.GroupedBackend`.
+            watch: called with the number of windows of each group, see `batching.GroupedBackend`.
 
         Raises:
             InputError: `most` needs more memory than there is.
@@ -196,28 +199,29 @@ class Inpainter:
             progress: called before each step, see `system.progress`.
 
         Returns:
-            (the plan, the shift maps as of `Inpainted`).
+            The plan, and the shift maps as of `Inpainted`.
         """
         work = self._work(canvas, mask, options)
-        plan, found = work.plan, []
+        plan, copied = work.plan, work.plan.copied or ()
+        found: list[tuple[Window, np.ndarray]] = []
         of_model = shift_maps and "shift_map" in self._backend.outputs
-        if shift_maps and not of_model and plan.copied != plan.holes:
+        if shift_maps and not of_model and copied != plan.holes:
             raise InputError(
                 f"{self.model.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
             )
-        of_network = len(plan.holes) / max(1, len(plan.holes) + len(plan.copied))  # share of the time, roughly
+        of_network = len(plan.holes) / max(1, len(plan.holes) + len(copied))  # share of the time, roughly
 
-        def looks() -> Iterator[tuple]:
+        def looks() -> Iterator[_Task]:
             for done, look in enumerate(work.looks):
                 progress(of_network * done / len(work.looks))
                 yield work, look, work.read(look)
 
         for _, look, outputs in self._answer(looks(), self._batch_size(None)):
             work.put(look, outputs["inpainted_image"])
-            if of_model and look[1] is None and plan.copied != plan.holes:
+            if of_model and look[1] is None and copied != plan.holes:
                 found.append((look[0], outputs["shift_map"]))
         copying = part(progress, of_network, 1)
-        return plan, found + refine.refine(canvas, mask, plan.copied, copying, return_shift_maps=shift_maps)
+        return plan, found + refine.refine(canvas, mask, copied, copying, return_shift_maps=shift_maps)
 
     def batch(
         self,
@@ -263,37 +267,40 @@ class Inpainter:
     def _stream(
         self, images: Iterable[np.ndarray], masks: Iterable[np.ndarray], options: FillOptions, size: int
     ) -> Iterator[np.ndarray]:
-        waiting: list[tuple[filling.Filling, list]] = []
+        waiting: list[_Waiting] = []
         for index, (image, mask) in enumerate(itertools.zip_longest(images, masks, fillvalue=_ABSENT)):
             try:
                 if image is _ABSENT or mask is _ABSENT:
                     more, fewer = ("masks", "photos") if image is _ABSENT else ("photos", "masks")
                     raise InputError(f"fewer {fewer} than {more}")
                 image, mask = filling.check_pair(image, mask)
-                work = self._work(filling.ArrayCanvas(image.copy()), mask, options)
-                waiting.append((work, [(work, look, work.read(look)) for look in work.looks]))
+                canvas = filling.ArrayCanvas(image.copy())
+                work = self._work(canvas, mask, options)
+                waiting.append((canvas, work, [(work, look, work.read(look)) for look in work.looks]))
             except InputError as error:
                 yield from self._finish(waiting, size)
                 raise InputError(f"pair {index}: {error}") from error
-            if sum(len(looks) for _, looks in waiting) >= size:
+            if sum(len(looks) for *_, looks in waiting) >= size:
                 yield from self._finish(waiting, size)
                 waiting = []
         yield from self._finish(waiting, size)
 
-    def _finish(self, waiting: list, size: int) -> Iterator[np.ndarray]:
-        for work, look, outputs in self._answer((look for _, looks in waiting for look in looks), size):
+    def _finish(self, waiting: list[_Waiting], size: int) -> Iterator[np.ndarray]:
+        for work, look, outputs in self._answer((look for *_, looks in waiting for look in looks), size):
             work.put(look, outputs["inpainted_image"])
-        for work, _ in waiting:
-            refine.refine(work.canvas, work.mask, work.plan.copied)
-            yield work.canvas.image
+        for canvas, work, _ in waiting:
+            refine.refine(canvas, work.mask, work.plan.copied or ())
+            yield canvas.image
 
     def _work(self, canvas: filling.Canvas, mask: np.ndarray, options: FillOptions) -> filling.Filling:
         plan = strategies.plan(mask, self.model.image_size, options.strategy)
         copied = tuple(box for box in plan.holes if refine.copies(mask, box, options.detail))
         return filling.Filling(canvas, mask, replace(plan, copied=copied), self.model.image_size)
 
-    def _answer(self, looks: Iterable[tuple], size: int) -> Iterator[tuple]:
-        """Run the model on (Filling, look, pair), `size` at a time: (Filling, look, dict of its outputs)."""
+    def _answer(
+        self, looks: Iterable[_Task], size: int
+    ) -> Iterator[tuple[filling.Filling, filling.Look, dict[str, np.ndarray]]]:
+        """Run the model on looks, `size` at a time; yield each with the arrays of the outputs by their names."""
         looks = iter(looks)
         while some := list(itertools.islice(looks, size)):
             images, masks = zip(*(pair for *_, pair in some))

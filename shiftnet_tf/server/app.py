@@ -10,22 +10,24 @@ import contextlib
 import io
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import swagger_ui_bundle
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from PIL import Image
 
 from shiftnet_tf import __version__
 from shiftnet_tf.errors import InputError, ShiftNetError, TooLargeError
-from shiftnet_tf.runtime import inpaint_photo
+from shiftnet_tf.runtime import Inpainter, inpaint_photo
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.metrics import Metrics
-from shiftnet_tf.server.protocol import BODY, RequestError, answers, read_body, read_request
+from shiftnet_tf.server.protocol import BODY, RequestError, Wanted, answers, read_body, read_request
 
 STATIC = Path(__file__).parent / "static"
 _ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
@@ -33,16 +35,13 @@ _MAP_ANSWERS = answers("A picture of where each part of the hole was filled from
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def create_app(inpainter, limits=None, page=False):
-    """The application.
+def create_app(inpainter: Inpainter, limits: Limits | None = None, page: bool = False) -> FastAPI:
+    """Return the application; when it shuts down it ends its threads.
 
     Args:
-        inpainter: Inpainter.
-        limits: Limits; None for the defaults.
-        page: bool, whether `/` is the page in which people brush. Defaults to False.
-
-    Returns:
-        fastapi.FastAPI, an ASGI application; when it shuts down it ends its threads.
+        inpainter: what fills photos.
+        limits: see `Limits`; None for the defaults.
+        page: whether `/` is the page in which people brush.
     """
     limits = limits or Limits()
     metrics = Metrics()
@@ -62,27 +61,27 @@ def create_app(inpainter, limits=None, page=False):
     app.mount("/static", StaticFiles(directory=STATIC))
 
     @app.exception_handler(RequestError)
-    async def refused(request, error):
+    async def refused(request: Request, error: RequestError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, error.status, error.headers)
 
     @app.post("/v1/inpaint", responses=_ANSWERS, openapi_extra=BODY, summary="Fill the holes of a photo")
-    async def inpaint(request: Request):
+    async def inpaint(request: Request) -> Response:
         return await service.answer(request, shift_map=False)
 
     @app.post("/v1/shift-map", responses=_MAP_ANSWERS, openapi_extra=BODY, summary="Where each part was filled from")
-    async def shift_map(request: Request):
+    async def shift_map(request: Request) -> Response:
         return await service.answer(request, shift_map=True)
 
-    @app.get("/healthz", summary="Whether the server works, and on what")
-    async def healthz():
+    @app.get("/healthz", response_model=None, summary="Whether the server works, and on what")
+    async def healthz() -> dict[str, Any]:
         return {"status": "ok", "version": __version__, **service.description}
 
     @app.get("/metrics", include_in_schema=False)
-    async def prometheus():
+    async def prometheus() -> Response:
         return Response(metrics.text(), media_type=metrics.content_type)
 
     @app.get("/docs", include_in_schema=False)
-    async def docs():
+    async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
             title="shiftnet",
@@ -91,8 +90,8 @@ def create_app(inpainter, limits=None, page=False):
             swagger_favicon_url="/static/icon.svg",
         )
 
-    @app.get("/", include_in_schema=False)
-    async def root():
+    @app.get("/", response_model=None, include_in_schema=False)
+    async def root() -> FileResponse | dict[str, str]:
         if page:
             return FileResponse(STATIC / "page.html", headers={"Content-Security-Policy": _POLICY})
         return {"inpaint": "/v1/inpaint", "documentation": "/docs", "health": "/healthz", "metrics": "/metrics"}
@@ -103,7 +102,7 @@ def create_app(inpainter, limits=None, page=False):
 class _Service:
     """Takes requests, as many at a time as the limits say, and has them answered by threads."""
 
-    def __init__(self, inpainter, limits, metrics):
+    def __init__(self, inpainter: Inpainter, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
         self.description = {
             "model": inpainter.model.path.name,
@@ -121,17 +120,19 @@ class _Service:
         self._in_flight = 0
         self._stopping = threading.Event()
 
-    def stop(self):
-        """Has the threads give up what they are at, for the end that does not wait."""
+    def stop(self) -> None:
+        """Have the threads give up what they are at, for the end that does not wait."""
         self._stopping.set()
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, app):
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Finish what has been taken, when the application shuts down, and end the threads."""
         yield
-        await asyncio.to_thread(self._threads.shutdown)  # what has been taken is finished
+        await asyncio.to_thread(self._threads.shutdown)
         self._inpainter.close()
 
-    async def answer(self, request, shift_map):
+    async def answer(self, request: Request, shift_map: bool) -> Response:
+        """Answer a request with the filled photo, or with its shift map, and count it."""
         started = time.perf_counter()
         path = request.url.path
         try:
@@ -146,7 +147,7 @@ class _Service:
         self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
         return response
 
-    async def _answer(self, request, shift_map):
+    async def _answer(self, request: Request, shift_map: bool) -> Response:
         if self._in_flight >= self.limits.in_flight:
             text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
             raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
@@ -179,14 +180,14 @@ class _Service:
             return JSONResponse({"image": image, "media_type": kind, "plan": plan})
         return Response(content, media_type=kind, headers={"X-Shiftnet-Plan": plan})
 
-    def _count(self, change):
+    def _count(self, change: int) -> None:
         self._in_flight += change
         self.metrics.in_flight.set(self._in_flight)
 
-    def _filled(self, wanted, shift_map, given_up):
-        """In a thread: the file to send, its format and what was looked at."""
+    def _filled(self, wanted: Wanted, shift_map: bool, given_up: threading.Event) -> tuple[bytes, str, str]:
+        """Fill, in a thread; return the file to send, its format and what was looked at."""
 
-        def progress(_):
+        def progress(_: float) -> None:
             if given_up.is_set() or self._stopping.is_set():
                 raise RequestError(503, "given up")
 

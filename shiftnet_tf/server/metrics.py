@@ -11,12 +11,12 @@ class Metrics:
         seconds: of the requests that were answered, by path.
         in_flight: requests that are being answered.
         group: how many windows the model was given at a time.
-        content_type: str, of `text()`.
+        content_type: of `text()`.
     """
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type: str = CONTENT_TYPE_LATEST
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
         self.requests = Counter("shiftnet_requests", "Requests answered", ["path", "status"], registry=registry)
@@ -32,6 +32,6 @@ class Metrics:
             "shiftnet_group_windows", "Windows in a group", buckets=(1, 2, 4, 8, 16, 32), registry=registry
         )
 
-    def text(self):
-        """All of it: bytes in the format of Prometheus."""
+    def text(self) -> bytes:
+        """Return all of it in the format of Prometheus."""
         return generate_latest(self._registry)

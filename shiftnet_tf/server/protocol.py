@@ -29,17 +29,14 @@ class RequestError(Exception):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request, of which never more than `limit` bytes are kept.
+    """Read the body of a request, of which never more than `limit` bytes are kept.
 
     Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
     listens, gets to hear the answer; of a longer one nothing more is read.
 
     Args:
-        request: starlette's Request.
-        limit: int, bytes.
-
-    Returns:
-        bytes.
+        request: whose body is read.
+        limit: bytes.
 
     Raises:
         RequestError: 413, it is longer.
@@ -76,8 +73,8 @@ def _from_base64(item: Any) -> bytes:
         raise ValueError("must be a file in base64") from error
 
 
-def _without_blanks(value: Any) -> Any:
-    """What a form leaves empty is not given."""
+def _without_blanks(value: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a form leaves empty."""
     return {name: item for name, item in value.items() if item not in ("", None)}
 
 
@@ -87,7 +84,7 @@ def _field(default: Any, text: str, most: int | None) -> Any:
 
 
 def _model(name: str, file: Any) -> type[BaseModel]:
-    """A pydantic model of a request whose files have the type `file`."""
+    """Return a pydantic model of a request whose files have the type `file`."""
     types = get_type_hints(FillOptions)
     options: Any = {
         field.name: (types[field.name], _field(field.default, field.metadata["help"], field.metadata.get("most")))
@@ -198,7 +195,7 @@ async def read_request(request: Request, body: bytes) -> Wanted:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, with the field's name and what came."""
+    """Say the first thing that is wrong, with the field's name and what came."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "request"
     if first["type"] == "extra_forbidden":

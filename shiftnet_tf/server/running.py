@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def serve(
     return 0
 
 
-def _bound(host, port):
+def _bound(host: str, port: int) -> socket.socket:
     check("--port", port, 0 <= port <= 65535, "from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -90,12 +91,12 @@ def _bound(host, port):
     return listening
 
 
-def _name(host):
+def _name(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _warm_up(inpainter):
-    """Fills once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
+def _warm_up(inpainter: Inpainter) -> None:
+    """Fill once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
     size = inpainter.model.image_size
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
     mask[size // 4 : size // 2, size // 4 : size // 2] = True
@@ -103,8 +104,8 @@ def _warm_up(inpainter):
         list(inpainter.batch([image] * number, [mask] * number, batch_size=number))
 
 
-def _log():
-    """Uvicorn's own log, all of it on stderr: stdout has the address alone."""
+def _log() -> dict[str, Any]:
+    """Return the settings of Uvicorn's own log, all of it on stderr: stdout has the address alone."""
     from uvicorn.config import LOGGING_CONFIG
 
     handlers = {name: handler | {"stream": "ext://sys.stderr"} for name, handler in LOGGING_CONFIG["handlers"].items()}

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photos.windows import Window
+from shiftnet_tf.runtime.filling import Canvas
 from shiftnet_tf.runtime.refine.arrays import depths
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
@@ -79,20 +79,6 @@ def copies(mask: np.ndarray, box: Window, detail: str = "auto") -> bool:
     if lack:
         logger.warning("%s: the network's answer stays", lack)
     return not lack
-
-
-class Canvas(Protocol):
-    """What a canvas of `runtime.filling` offers to `refine`."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-
-    def read(self, window: Window) -> np.ndarray:
-        """Return the pixels of a window: uint8 [h, w, 3], RGB."""
-
-    def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
-        """Change a window to `pixels`, uint8 [h, w, 3], where `hole`, bool [h, w], is True."""
 
 
 def refine(
