@@ -342,6 +342,8 @@ def test_groups_go_to_a_gpu_as_one_batch_and_to_a_cpu_one_by_one():
             futures = [pool.submit(backend, image, image[..., :1]) for image in images]
             answers = [future.exception() or int(future.result()["inpainted_image"][0, 0, 0, 0]) for future in futures]
         backend.close()
+        with pytest.raises(ShiftNetError, match="closed"):
+            backend(images[0], images[0][..., :1])
         return answers, list(seen)
 
     answers, sizes = run((1, 2, 4), range(9))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.system.machine import available_memory
 
@@ -101,6 +101,8 @@ class GroupedBackend:
         self._thread.start()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        if not self._thread.is_alive():
+            raise ShiftNetError("the backend is closed")
         call = _Call(image, mask)
         self._calls.put(call)
         call.done.wait()
