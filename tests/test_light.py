@@ -151,3 +151,24 @@ def test_scripts_import_no_sibling(folder):
     siblings = {path.stem for path in (ROOT / folder).glob("*.py")}
     for path in (ROOT / folder).glob("*.py"):
         assert not imports(path)[1] & (siblings | {"training", "export"})
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    paths = {}
+    for path in (ROOT / "shiftnet_tf").rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    imported = {}
+    for name, path in paths.items():
+        nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+        found = {node.module for node in nodes} | {f"{n.module}.{alias.name}" for n in nodes for alias in n.names}
+        imported[name] = (found & set(paths)) - {name, *_packages(name)}
+    while free := {name for name, others in imported.items() if not others & set(imported)}:
+        imported = {name: others for name, others in imported.items() if name not in free}
+    assert not imported
+
+
+def _packages(name):
+    """The packages that a module lies in: their __init__.py gathers what they offer."""
+    parts = name.split(".")
+    return {".".join(parts[:i]) for i in range(1, len(parts))}

@@ -208,7 +208,7 @@ def test_a_photo_without_a_hole_keeps_its_bytes(inpainter, tmp_path):
     jpeg_like_a_camera_s(tmp_path / "a.jpg")
     Image.new("L", (64, 96)).save(tmp_path / "m.png")
     filled = inpaint_photo(inpainter, (tmp_path / "a.jpg").read_bytes(), [(tmp_path / "m.png").read_bytes()])
-    assert not filled and filled.encoded() == (tmp_path / "a.jpg").read_bytes()
+    assert not filled.has_hole and filled.encoded() == (tmp_path / "a.jpg").read_bytes()
     assert filled.encoded("PNG")[:4] == b"\x89PNG"
 
 
