@@ -80,6 +80,18 @@ def test_one_seed_gives_the_same_losses_and_another_does_not(train, small_run, t
     assert rows(tmp_path / "other") != rows(small_run)
 
 
+def test_a_recorded_run_folder_is_read_and_resumed(train, tmp_path):
+    """Of commit 7e00b18, before the modules moved into packages: 2 steps of a network of width 1."""
+    run = shutil.copytree(ROOT / "tests" / "data" / "recorded_run", tmp_path / "run")
+    (run / "pictures").mkdir()  # git keeps no empty folder
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace("PHOTOS", str(PHOTOS)))
+    before = weights(run / "generator.weights.h5")
+    assert len(Run.open(run).load_generator().get_weights()) == len(before)
+    assert train(["--resume", "--run-dir", str(run), "--set", "training.epochs=2"]) == 0
+    assert "resumed after epoch 1, from" in (run / "log.txt").read_text() and len(rows(run)) == 2
+
+
 def test_a_resumed_run_ends_like_one_that_was_never_stopped(train, small_run, tmp_path):
     longer = [*SMALL, "training.epochs=4"]
     assert train(with_settings(["--run-dir", str(tmp_path / "whole")], longer)) == 0
