@@ -110,6 +110,7 @@ def test_the_size_is_chosen_by_memory(inpainter, pairs, sizes_run, monkeypatch):
 
 
 def test_a_batch_of_the_default_size_is_byte_for_byte_what_one_at_a_time_gives(inpainter, pairs):
+    pairs = [each[:4] for each in pairs]  # a shift map takes seconds
     for answer, photo, mask in zip(inpainter.batch(*pairs), *pairs):
         np.testing.assert_array_equal(answer, inpainter(photo, mask))
 

@@ -67,7 +67,23 @@ def test_the_command_goes_on_after_bad_files_and_lists_them(folders, tmp_path, c
 def test_one_mask_for_all_and_another_suffix(folders, tmp_path, capsys):
     photos, _ = folders
     (photos / "broken.jpg").unlink()
-    assert main(["inpaint", str(photos), "--mask", str(MASK), "-o", str(tmp_path / "out"), "--suffix", ".png"]) == 0
+    assert (
+        main(
+            [
+                "inpaint",
+                "--detail",
+                "model",
+                str(photos),
+                "--mask",
+                str(MASK),
+                "-o",
+                str(tmp_path / "out"),
+                "--suffix",
+                ".png",
+            ]
+        )
+        == 0
+    )
     assert "3 filled of 3 photos" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.png")) == ["a.png", "alone.png", "b c.png"]
 
@@ -126,7 +142,7 @@ def test_what_is_refused(folders, tmp_path, capsys):
         capsys,
         2,
         "two photos would be",
-        main(["inpaint", str(photos), "--mask", str(MASK), "-o", out, "--suffix", ".png"]),
+        main(["inpaint", "--detail", "model", str(photos), "--mask", str(MASK), "-o", out, "--suffix", ".png"]),
     )
     with pytest.raises(InputError, match="the folder of photos does not exist"):
         inpaint_folder(None, tmp_path / "nowhere", masks, out)
@@ -138,10 +154,10 @@ def test_a_full_disk_and_a_folder_that_may_not_be_written(folders, small_disk, c
     (photos / "alone.webp").unlink()
     disk, resize = small_disk
     resize("40k")
-    one = ["inpaint", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o"]
+    one = ["inpaint", "--detail", "model", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o"]
     says(capsys, 2, "No space left on device", main([*one, str(disk / "out.png")]))
     assert list(disk.iterdir()) == []
-    assert main(["inpaint", str(photos), "--mask", str(masks), "-o", str(disk / "out")]) == 1
+    assert main(["inpaint", "--detail", "model", str(photos), "--mask", str(masks), "-o", str(disk / "out")]) == 1
     printed = capsys.readouterr()
     assert "No space left on device" in printed.err and "Traceback" not in printed.err
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -151,7 +167,21 @@ def test_a_full_disk_and_a_folder_that_may_not_be_written(folders, small_disk, c
 def test_an_output_that_is_its_input_is_replaced_whole(folders, capsys):
     photos, masks = folders
     before = (photos / "a.jpg").read_bytes()
-    assert main(["inpaint", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o", str(photos / "a.jpg")]) == 0
+    assert (
+        main(
+            [
+                "inpaint",
+                "--detail",
+                "model",
+                str(photos / "a.jpg"),
+                "--mask",
+                str(masks / "a.png"),
+                "-o",
+                str(photos / "a.jpg"),
+            ]
+        )
+        == 0
+    )
     assert (photos / "a.jpg").read_bytes() != before and Image.open(photos / "a.jpg").size == (530, 384)
 
 
@@ -181,7 +211,18 @@ def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(folders, tmp
 
     monkeypatch.setattr(module, "inpaint_file", fails)
     log = tmp_path / "log"
-    arguments = ["inpaint", str(photos), "--mask", str(MASK), "-o", str(tmp_path / "out"), "--log", str(log)]
+    arguments = [
+        "inpaint",
+        "--detail",
+        "model",
+        str(photos),
+        "--mask",
+        str(MASK),
+        "-o",
+        str(tmp_path / "out"),
+        "--log",
+        str(log),
+    ]
     assert main(arguments) == 1
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(lines) == 5 and str(strange) in {line["photo"] for line in lines}
