@@ -108,7 +108,7 @@ def _choose_device(require_gpu):
     gpus = tf.config.list_physical_devices("GPU")
     if require_gpu and not gpus:
         raise MissingGpuError(
-            "a GPU is required and TensorFlow finds none (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
+            "a GPU is required: TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
             'install with: pip install "tensorflow[and-cuda]"'
         )
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
