@@ -43,7 +43,7 @@ def _inpaint(options: argparse.Namespace) -> int:
             options.photo,
             options.mask,
             options.output,
-            options=_fill_options(options),
+            options=FillOptions.from_attributes(options),
             shift_map=options.save_shift_map,
             max_pixels=_pixels(options),
             progress=progress,
@@ -74,7 +74,7 @@ def _inpaint_folder(options: argparse.Namespace) -> int:
         options.photo,
         options.mask[0],
         options.output,
-        options=_fill_options(options),
+        options=FillOptions.from_attributes(options),
         suffix=options.suffix,
         workers=options.workers,
         skip_existing=options.skip_existing,
@@ -94,10 +94,6 @@ def _inpaint_folder(options: argparse.Namespace) -> int:
     words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     print(f"{options.output}: {words} of {number} photos, with {inpainter.model.path} on {_where(inpainter)}")
     return 1 if failed else 0
-
-
-def _fill_options(options: argparse.Namespace) -> FillOptions:
-    return FillOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(FillOptions)})
 
 
 def _pixels(options: argparse.Namespace) -> int | None:

@@ -377,7 +377,7 @@ def test_distances_and_votes_are_those_of_slow_loops(corner, monkeypatch):
     image = rng.uniform(0, 255, (60, 90, 3)).astype(np.float32)
     hole = box_mask((60, 90), *corner, 14, 20)
     filled = rng.uniform(0, 255, image.shape).astype(np.float32)
-    search = healing._Search(image, hole, arrays.eroded(~hole, 3))
+    search = healing._Search(hole, *arrays.patches(image, ~hole, 7))
     offsets = search.first(np.zeros((60, 90, 2), int))
     padded, known = np.pad(filled, ((3, 3), (3, 3), (0, 0)), mode="edge"), image
     patches = search.project(healing._patches_at(filled, search.targets))

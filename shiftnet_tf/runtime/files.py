@@ -12,12 +12,11 @@ from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files, sheets
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
-from shiftnet_tf.runtime.options import FillOptions
+from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.runtime.strategies import Plan
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 
-DEFAULTS = FillOptions()
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
 
 

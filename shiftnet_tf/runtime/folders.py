@@ -10,9 +10,9 @@ from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.runtime.files import DEFAULTS, inpaint_file
+from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
-from shiftnet_tf.runtime.options import FillOptions
+from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 
 Item = tuple[tuple[Path, Path | None], Path]  # a photo of `pair` and its mask, and the file to write
 

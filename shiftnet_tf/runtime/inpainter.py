@@ -11,14 +11,13 @@ from shiftnet_tf import model_folder
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import backends, batching, filling, refine, strategies
-from shiftnet_tf.runtime.options import FillOptions
+from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.system.progress import Progress, part, silent
 
 _Task = tuple[filling.Filling, filling.Look, filling.Pair]
 _Waiting = tuple[filling.ArrayCanvas, filling.Filling, list[_Task]]
 
 _ABSENT = object()
-_DEFAULTS = FillOptions()
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Inpainter:
         """End the threads of the backend, where it has any."""
         self._backend.close()
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray, options: FillOptions = _DEFAULTS) -> np.ndarray:
+    def __call__(self, image: np.ndarray, mask: np.ndarray, options: FillOptions = DEFAULTS) -> np.ndarray:
         """Fill the holes of a photo.
 
         Args:
@@ -164,7 +163,7 @@ class Inpainter:
         return self.inpaint(image, mask, options).image
 
     def inpaint(
-        self, image: np.ndarray, mask: np.ndarray, options: FillOptions = _DEFAULTS, *, shift_maps: bool = False
+        self, image: np.ndarray, mask: np.ndarray, options: FillOptions = DEFAULTS, *, shift_maps: bool = False
     ) -> Inpainted:
         """Fill the holes of a photo, and tell how.
 
@@ -184,7 +183,7 @@ class Inpainter:
         self,
         canvas: filling.Canvas,
         mask: np.ndarray,
-        options: FillOptions = _DEFAULTS,
+        options: FillOptions = DEFAULTS,
         *,
         shift_maps: bool = False,
         progress: Progress = silent,
@@ -227,7 +226,7 @@ class Inpainter:
         self,
         images: Iterable[np.ndarray],
         masks: Iterable[np.ndarray],
-        options: FillOptions = _DEFAULTS,
+        options: FillOptions = DEFAULTS,
         *,
         batch_size: int | None = None,
     ) -> Iterator[np.ndarray]:

@@ -34,3 +34,11 @@ class FillOptions(MaskSettings):
             "by the network (shift-map) (default: shift-map for wide holes, model for narrow ones)"
         },
     )
+
+    @classmethod
+    def from_attributes(cls, source: object) -> "FillOptions":
+        """Take each option from the attribute of its name, such as of a parsed command line or request."""
+        return cls(**{field.name: getattr(source, field.name) for field in dataclasses.fields(cls)})
+
+
+DEFAULTS = FillOptions()

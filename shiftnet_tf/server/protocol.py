@@ -17,7 +17,6 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
 _MOST_MASKS = 16
-_OPTIONS = [field.name for field in dataclasses.fields(FillOptions)]
 
 
 class RequestError(Exception):
@@ -186,7 +185,7 @@ async def read_request(request: Request, body: bytes) -> Wanted:
     values = _read_json(body) if kind == "application/json" else await _read_form(request, body)
     try:
         found: Any = _KINDS[kind].model_validate(values)
-        options = FillOptions(**{name: getattr(found, name) for name in _OPTIONS})
+        options = FillOptions.from_attributes(found)
     except ValidationError as error:
         raise RequestError(422, _sentence(error)) from error
     except InputError as error:

@@ -87,6 +87,22 @@ def patches(picture: np.ndarray, where: np.ndarray, side: int) -> tuple[np.ndarr
     return np.stack([rows, columns], 1), found.reshape(len(rows), -1)
 
 
+def principal_axes(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of vectors and their first principal axes, found on 2,000 of them.
+
+    Args:
+        vectors: float32 [n, d], n at least 1.
+        count: axes to return, at most d.
+
+    Returns:
+        float32 [d] and float32 [d, count].
+    """
+    mean: np.ndarray = vectors.mean(0)
+    some = vectors[:: -(-len(vectors) // 2000)] - mean
+    _, axes = np.linalg.eigh(some.T @ some)
+    return mean, axes[:, : -count - 1 : -1]
+
+
 def in_threads(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
     """Apply a function to parts of arrays, one thread for each, and join the results.
 

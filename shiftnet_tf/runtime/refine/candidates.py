@@ -9,7 +9,7 @@ Source: He and Sun, "Statistics of Patch Offsets for Image Completion", ECCV 201
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, patches
+from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, patches, principal_axes
 
 _COUNT = 80  # dominant offsets
 _GRID = 9  # offsets of the grid along each axis
@@ -64,7 +64,8 @@ def dominant_offsets(picture: np.ndarray, source: np.ndarray, count: int = _COUN
     if len(places) > _KEYS:
         kept = rng.choice(len(places), _KEYS, replace=False)
         places, vectors = places[kept], vectors[kept]
-    vectors = _projected(vectors)
+    mean, axes = principal_axes(vectors, _COMPONENTS)
+    vectors = (vectors - mean) @ axes
     queries = rng.choice(len(places), min(_QUERIES, len(places)), replace=False)
     distances = (vectors**2).sum(1) - 2 * vectors[queries] @ vectors.T  # squared, less what is equal in a row
     small = places.astype(np.int16)  # four times faster here
@@ -100,12 +101,3 @@ def grid_offsets(shape: tuple[int, ...]) -> np.ndarray:
     offsets: np.ndarray = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
     moving: np.ndarray = offsets[(offsets != 0).any(1)]
     return moving
-
-
-def _projected(vectors: np.ndarray) -> np.ndarray:
-    """Return the first principal components of vectors, from at most 2,000 of them: float32 [n, _COMPONENTS]."""
-    vectors = vectors - vectors.mean(0)
-    some = vectors[:: -(-len(vectors) // 2000)]
-    _, axes = np.linalg.eigh(some.T @ some)
-    projected: np.ndarray = vectors @ axes[:, : -_COMPONENTS - 1 : -1]
-    return projected

@@ -14,7 +14,7 @@ Barnes et al., "PatchMatch", SIGGRAPH 2009, section 3, with offsets of neighbour
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import BESIDE, eroded, in_threads
+from shiftnet_tf.runtime.refine.arrays import BESIDE, eroded, in_threads, patches, principal_axes
 from shiftnet_tf.system.progress import Progress, silent
 
 _PATCH = 7  # side of the patches, in positions
@@ -47,15 +47,15 @@ def heal(
         int [h, w, 2], offsets of the hole's positions, each of which leads to a position that may be copied; as they
         came where no whole patch is known.
     """
-    centres = eroded(source, _PATCH // 2)
-    if not centres.any():
+    sources, known = patches(picture, source, _PATCH)
+    if not len(sources):
         return offsets
-    search = _Search(picture, hole, centres)
+    search = _Search(hole, sources, known)
     nearest, filled = search.first(offsets), filled.copy()
     for number in range(_ROUNDS):
         progress(number / _ROUNDS)
-        patches = search.project(_patches_at(filled, search.targets))
-        nearest, distances = search.improve(patches, nearest)
+        own = search.project(_patches_at(filled, search.targets))
+        nearest, distances = search.improve(own, nearest)
         if number < _ROUNDS - 1:
             filled[hole] = search.vote(picture, hole, nearest, distances)
     healed = offsets.copy()
@@ -69,35 +69,33 @@ def _patches_at(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
     reach = _PATCH // 2
     padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), axis=(0, 1))
-    patches: np.ndarray = windows[tuple(places.T)].reshape(len(places), -1)
-    return patches
+    found: np.ndarray = windows[tuple(places.T)].reshape(len(places), -1)
+    return found
 
 
 class _Search:
     """The search for the most similar known patch of each target.
 
     Args:
-        picture, hole: see `heal`.
-        centres: bool [h, w], centres of patches that are known.
+        hole: see `heal`.
+        sources, known: centres and patches of the known part, as `arrays.patches` gives them.
 
     Attributes:
         targets: int [n, 2], centres of the patches that touch the hole, row by row.
     """
 
-    def __init__(self, picture: np.ndarray, hole: np.ndarray, centres: np.ndarray) -> None:
-        self.shape, self._centres = hole.shape, centres.ravel()
+    def __init__(self, hole: np.ndarray, sources: np.ndarray, known: np.ndarray) -> None:
+        self.shape, self._sources = hole.shape, sources
+        self._centres = np.zeros(hole.size, bool)
+        self._centres[sources @ (hole.shape[1], 1)] = True
         reach = _PATCH // 2
         touched = ~eroded(np.pad(~hole, reach, constant_values=True), reach)[reach:-reach, reach:-reach]
         self.targets = np.argwhere(touched)
         self._index = np.full(hole.shape, -1)
         self._index[touched] = np.arange(len(self.targets))
-        self._sources = np.argwhere(centres)
-        patches = _patches_at(picture, self._sources)
-        self._mean = patches.mean(0)
-        some = patches[:: -(-len(patches) // 2000)] - self._mean
-        self._axes = np.linalg.eigh(some.T @ some)[1][:, : -_COMPONENTS - 1 : -1]
+        self._mean, self._axes = principal_axes(known, _COMPONENTS)
         self._known = np.zeros((hole.size, self._axes.shape[1]), np.float32)
-        self._known[self._centres] = self.project(patches)
+        self._known[self._centres] = self.project(known)
         self._rng = np.random.default_rng(0)
 
     def project(self, patches: np.ndarray) -> np.ndarray:
