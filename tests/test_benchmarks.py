@@ -217,13 +217,13 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
         says(capsys, 2, "must be a multiple of 256 (2 to the `depth` of 8). Received: 250", main(wrong))
         wrong = ["--without-torch", "--filters", "-4"]
         says(capsys, 2, "`model.filters` must be from 1 to 1024. Received: -4", main(wrong))
-    says(capsys, 2, "--picture must end in .png", script.main(["--picture", str(tmp_path / "a.jpg")]))
-    says(capsys, 2, "--keep must be a new folder", script.main(["--keep", str(tmp_path)]))
-    says(capsys, 2, "--filters is the base width", script.main(["--run", str(small_run), "--filters", "8"]))
-    absent = ["--without-torch", "--run", str(tmp_path / "absent")]
-    says(capsys, 2, "no run folder", script.main(absent))
-    absent[1] = "--photos"
-    says(capsys, 2, absent[2], training_script.main(absent))
+    lean = "--without-torch"
+    says(capsys, 2, "--picture must end in .png", script.main([lean, "--picture", str(tmp_path / "a.jpg")]))
+    says(capsys, 2, "--keep must be a new folder", script.main([lean, "--keep", str(tmp_path)]))
+    says(capsys, 2, "--filters is the base width", script.main([lean, "--run", str(small_run), "--filters", "8"]))
+    absent = str(tmp_path / "absent")
+    says(capsys, 2, "no run folder", script.main([lean, "--run", absent]))
+    says(capsys, 2, absent, training_script.main([lean, "--photos", absent]))
     assert not list(tmp_path.iterdir())
 
 
