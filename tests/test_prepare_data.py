@@ -249,7 +249,7 @@ def test_check_prints_one_line_for_each_finding(main, folder, capsys):
         assert line.startswith(f"near-duplicate: {folder / name} of {PHOTOS / 'test'}") and str(other) in line
     assert "gc_pontdugard.jpg, mirrored, similarity " in lines[2]
     assert lines[4] == "photos: 4, usable at 256x256: 0; other files: 1"
-    assert lines[5] == "broken: 1, too small: 0, near-duplicate: 3, flat: 0"
+    assert lines[5] == "broken: 1, too small: 0, near-duplicate: 3"
     assert lines[6].startswith("short side: ")
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
 
@@ -269,7 +269,7 @@ def test_check_of_good_photos_is_a_success(main, capsys):
     count = len(image_files.find_photos(PHOTOS))
     assert lines[:2] == [
         f"photos: {count}, usable at 256x256: {count}; other files: 0",
-        "broken: 0, too small: 0, near-duplicate: 0, flat: 0",
+        "broken: 0, too small: 0, near-duplicate: 0",
     ]
 
 
@@ -284,15 +284,16 @@ def test_check_refuses_bad_input_before_it_reads_a_photo(main, tmp_path, capsys,
     good = str(PHOTOS / "test")
     (tmp_path / "empty").mkdir()
     cases = [
-        ([str(tmp_path / "absent")], f"no such folder: {tmp_path / 'absent'}"),
-        ([good, "--validation", str(tmp_path / "absent")], "no such folder"),
+        ([str(tmp_path / "absent")], f"no such folder of photos: {tmp_path / 'absent'}"),
+        ([good, "--validation", str(tmp_path / "absent")], "no such folder of photos"),
         ([str(tmp_path / "empty")], "no photo (JPEG, PNG, WebP) below"),
         ([good, good], "is listed twice"),
         ([good, "--validation", good], "is listed twice"),
-        ([str(PHOTOS), "--validation", good], "contains the other"),
+        ([str(PHOTOS), "--validation", good], "lies in another one"),
         ([good, "--image-size", "0"], "`--image-size` must be at least 1"),
         ([good, "--threshold", "1.5"], "`--threshold` must be above 0 and at most 1"),
-        ([good, "--write-list", str(tmp_path / "absent" / "list.txt")], "its folder does not exist"),
+        ([good, "--write-list", str(tmp_path / "absent" / "list.txt")], "must be a file in a folder that exists"),
+        ([good, "--write-list", str(tmp_path)], "must be a file in a folder that exists"),
     ]
     for arguments, message in cases:
         says(capsys, 2, message, main(["check", *arguments]))

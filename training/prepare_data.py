@@ -29,11 +29,12 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
+from tqdm import tqdm
+
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
-from shiftnet_tf.system.packages import import_optional
 from shiftnet_tf.training import near_duplicates
 
 SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
@@ -72,7 +73,7 @@ def parse(arguments):
         metavar="FILE",
         help="write the names of the photos to leave out, for data.held_out of a config (default: write nothing)",
     )
-    look.set_defaults(run=run_check)
+    look.set_defaults(run=check_photos)
     places6 = commands.add_parser("places6", help="pick the paper's six scenes out of Places365")
     places6.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked images")
     places6.add_argument("--filelist", required=True, nargs="+", metavar="FILE", help="file lists of Places365")
@@ -80,7 +81,7 @@ def parse(arguments):
     places6.add_argument(
         "--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="scenes to pick (default: the paper's six)"
     )
-    places6.set_defaults(run=run_places6)
+    places6.set_defaults(run=lay_out_places6)
     paris = commands.add_parser("paris", help="lay out Paris StreetView as the paper uses it")
     paris.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked set")
     paris.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
@@ -101,12 +102,8 @@ def parse(arguments):
     paris.add_argument(
         "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
     )
-    paris.set_defaults(run=run_paris)
+    paris.set_defaults(run=lay_out_paris)
     return parser.parse_args(arguments)
-
-
-def progress(items, **options):
-    return import_optional("tqdm", "tqdm", "a progress bar").tqdm(items, **options)
 
 
 def read_list(path):
@@ -193,14 +190,14 @@ def print_training(config, out):
     print(f"train with: python training/train.py training/configs/{config}.toml {settings} --run-dir runs/{config}")
 
 
-def run_places6(options):
+def lay_out_places6(options):
     images, out = Path(options.images), Path(options.out)
     if not images.is_dir():
         raise InputError(f"--images must be a folder. Received: {images}")
     picked = pick(options.filelist, options.scenes)
     roots = [images, *sorted(path for path in images.iterdir() if path.is_dir())]  # such as data_256, val_256
     placed, absent = Counter(), []
-    for split, scene, name in progress(picked, unit="image"):
+    for split, scene, name in tqdm(picked, unit="image"):
         source = next((root / name for root in roots if (root / name).is_file()), None)
         if source is None:
             absent.append(name)
@@ -217,7 +214,7 @@ def run_places6(options):
         print_training("paper_places6", out)
 
 
-def run_paris(options):
+def lay_out_paris(options):
     images, out = Path(options.images), Path(options.out)
     if not images.is_dir():
         raise InputError(f"--images must be a folder. Received: {images}")
@@ -242,7 +239,7 @@ def run_paris(options):
     old = [path for split in SPLITS for path in image_files.find_photos(out / split) if path not in planned]
     if old:
         raise InputError(f"{out} holds photos of another layout, such as {old[0]}; choose an empty --out")
-    for target, path in progress(planned.items(), unit="photo"):
+    for target, path in tqdm(planned.items(), unit="photo"):
         place(path, target)
     placed = Counter(target.relative_to(out).parts[0] for target in planned)
     print(f"found {total} training photos (the paper: 14900) and {placed['test']} test photos (the paper: 100)")
@@ -251,31 +248,31 @@ def run_paris(options):
     print_training("paper_paris", out)
 
 
-def run_check(options):
-    size, threshold = options.image_size, options.threshold
+def check_photos(options):
+    size, threshold, out = options.image_size, options.threshold, options.write_list
     check("--image-size", size, size >= 1, "at least 1")
     check("--threshold", threshold, 0 < threshold <= 1, "above 0 and at most 1")
-    if options.write_list is not None:
-        near_duplicates.check_list(options.write_list)
+    if out is not None:
+        check(
+            "--write-list", out, Path(out).parent.is_dir() and not Path(out).is_dir(), "a file in a folder that exists"
+        )
     listed = near_duplicates.list_photos([*options.folders, *options.validation])
     validation = {Path(name): listed.pop(Path(name)) for name in options.validation}
-    report = near_duplicates.survey(listed, validation, size, threshold, progress)
-    for finding in report.findings:
+    findings, sides = near_duplicates.survey(listed, validation, size, threshold)
+    for finding in findings:
         print(f"{finding.kind}: {finding.text}")
-    kinds = Counter(finding.kind for finding in report.findings)
-    unusable = [finding for finding in report.findings if finding.kind in near_duplicates.LEAVE_OUT]
-    mine = [finding for finding in unusable if finding.folder in listed]
+    kinds = Counter(finding.kind for finding in findings)
+    mine = [finding for finding in findings if finding.folder in listed]
     photos = sum(map(len, listed.values()))
     others = sum(path.is_file() for folder in listed for path in folder.rglob("*")) - photos
     print(f"photos: {photos}, usable at {size}x{size}: {photos - len(mine)}; other files: {others}")
-    print(", ".join(f"{kind}: {kinds[kind]}" for kind in (*near_duplicates.LEAVE_OUT, "flat")))
-    if report.sides:
-        low, high, median = min(report.sides), max(report.sides), statistics.median(report.sides)
-        print(f"short side: {low} to {high} pixels, median {median:g}")
-    if options.write_list is not None:
-        count = near_duplicates.write_list(options.write_list, mine)
-        print(f"{options.write_list}: {count} names" + ("" if count else ", train without data.held_out"))
-    return 1 if unusable else 0
+    print(", ".join(f"{kind}: {kinds[kind]}" for kind in near_duplicates.KINDS))
+    if sides:
+        print(f"short side: {min(sides)} to {max(sides)} pixels, median {statistics.median(sides):g}")
+    if out is not None:
+        count = near_duplicates.write_list(out, mine)
+        print(f"{out}: {count} names" + ("" if count else ", train without data.held_out"))
+    return 1 if findings else 0
 
 
 @command

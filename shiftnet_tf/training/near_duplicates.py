@@ -9,66 +9,55 @@ Two photos are compared by grey thumbnails, in two steps:
    photos are near-duplicates from `THRESHOLD` on. Step 1 cannot decide this: two landscapes under a bright sky can
    correlate more than a photo and its crop by 3 % a side.
 
-Mirror images count as near-duplicates: training flips photos, so a mirrored copy shows it the same picture. Photos with
-little contrast, such as a blank sky, have no meaningful correlation; they are reported as flat and not compared.
+Mirror images count as near-duplicates: training flips photos, so a mirrored copy shows it the same picture. The
+differences of a photo with less contrast than `FLAT`, such as a blank sky, stay shorter than 1, so that it is similar
+to no photo.
 
-docs/train.md gives the measurements behind `THRESHOLD` and `FLAT`, with the commands. Light: without TensorFlow.
+docs/train.md gives the measurements behind `THRESHOLD`, with the commands. Light: without TensorFlow.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.training.photo_folder import check_distinct
 
 THRESHOLD = 0.9  # similarity of near-duplicates
 CANDIDATE = 0.75  # correlation of pairs that step 2 looks at
-FLAT = 1.0  # grey levels: root mean square of the differences between neighbouring cells, without their mean
-BLOCK = 1024  # photos on each side of a block of pairs
+FLAT = 1.0  # grey levels: root mean square of the values that are compared
+BLOCK = 256  # photos that are compared at a time with all before them
 FINE, COARSE = 64, 16  # cells on each side of a thumbnail as it is kept, and as it is compared
 MARGINS = (0.0, 0.02, 0.04, 0.06)  # share of the side that a crop cuts off at each end
-_TOGETHER = (
-    32  # photos in one product: OpenBLAS starts threads for larger ones, which on busy cores takes 4 times as long
-)
-LEAVE_OUT = ("broken", "too small", "near-duplicate")  # kinds of findings; photos of other kinds can be trained on
-
-Progress = Callable[..., Iterable[Any]]  # called as tqdm is: progress(iterable, total=..., desc=..., unit=...)
+KINDS = ("broken", "too small", "near-duplicate")
 
 
 @dataclass(frozen=True)
 class Match:
-    """The most similar photo that is kept."""
+    """The most similar photo that is kept: its index, its similarity, and whether one of the two is mirrored."""
 
     index: int
     similarity: float
     mirrored: bool
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One sentence about one photo. `kind` is one of `LEAVE_OUT` or `"flat"`."""
+class Finding(NamedTuple):
+    """One sentence about one photo, which lies below `folder`; `kind` is one of `KINDS`."""
 
     kind: str
     folder: Path
     path: Path
     text: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `survey` found: one finding at most for a photo, and the short side in pixels of each readable photo."""
-
-    findings: list[Finding]
-    sides: list[int]
 
 
 class _Photo(NamedTuple):
@@ -79,32 +68,17 @@ class _Photo(NamedTuple):
     error: str
 
 
-def _silent(items: Iterable[Any], **_: Any) -> Iterable[Any]:
-    return items
-
-
 def list_photos(folders: Sequence[str | Path]) -> dict[Path, list[Path]]:
     """List the photos below each folder.
 
     Raises:
         InputError: a folder does not exist, is listed twice, lies inside another one, or holds no photo.
     """
-    listed: dict[Path, Path] = {}
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise InputError(f"no such folder: {folder}")
-        place = folder.resolve()
-        for other, name in listed.items():
-            if place == other:
-                raise InputError(f"the folder {folder} is listed twice; list it once")
-            if place in other.parents or other in place.parents:
-                raise InputError(f"one of the folders {name} and {folder} contains the other; list separate folders")
-        listed[place] = folder
-    found = {folder: image_files.find_photos(folder) for folder in listed.values()}
-    for folder, photos in found.items():
+    listed = {folder: image_files.find_photos(folder) for folder in check_distinct(folders)}
+    for folder, photos in listed.items():
         if not photos:
             raise InputError(f"no photo (JPEG, PNG, WebP) below {folder}")
-    return found
+    return listed
 
 
 def make_thumbnail(photo: np.ndarray) -> np.ndarray:
@@ -112,80 +86,44 @@ def make_thumbnail(photo: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).convert("L").resize((FINE, FINE), Image.Resampling.BOX))
 
 
-def find_duplicates(
-    thumbnails: np.ndarray,
-    kept: int = 0,
-    threshold: float = THRESHOLD,
-    block: int = BLOCK,
-    progress: Progress = _silent,
-) -> dict[int, Match]:
+def find_duplicates(thumbnails: np.ndarray, kept: int = 0, threshold: float = THRESHOLD) -> dict[int, Match]:
     """Find the photos that are near-duplicates of an earlier one.
 
     A photo is compared with the earlier photos that are kept, so that of three alike photos the first is kept. Memory:
-    up to 20 kB a photo and 64 MB for the pairs of a block.
+    up to 20 kB a photo and that of the pairs of a block.
 
     Args:
         thumbnails: uint8 [N, 64, 64] of `make_thumbnail`, those to keep first.
         kept: how many at the beginning are kept in any case and not compared with one another (validation photos).
         threshold: similarity of near-duplicates.
-        block: photos on each side of a block of pairs; it changes the memory, not the result.
-        progress: wraps the list of blocks, such as `tqdm.tqdm`.
 
     Returns:
         The index of each near-duplicate and the kept photo that is most similar to it.
     """
-    comparison = _Comparison(thumbnails)
-    starts = range(0, len(thumbnails), block)
-    tiles = [(row, column) for row in starts for column in starts if column <= row]
-    matches: dict[int, Match] = {}
-    for row, column in progress(tiles, desc="comparing", unit="block"):
-        rows = np.arange(max(row, kept), min(row + block, len(thumbnails)))
-        columns = np.array([j for j in range(column, min(column + block, len(thumbnails))) if j not in matches], int)
-        for i, j, similarity, mirrored in sorted(comparison.pairs(rows, columns, threshold)):
-            if j not in matches and (i not in matches or similarity > matches[i].similarity):
-                matches[i] = Match(j, similarity, mirrored)
-    return matches
+    small = np.array([_WEIGHTS[0] @ thumbnail @ _WEIGHTS[0].T for thumbnail in thumbnails], np.float32)
+    small = small.reshape(-1, COARSE, COARSE)
+    both = np.stack([small, small[:, :, ::-1]])  # [2, N, 16, 16], mirrored second
+    coarse, differences = _normalize(both.reshape(2, -1, COARSE**2)), _differences(both)  # [2, N, 256], [2, N, 480]
 
-
-def is_flat(thumbnails: np.ndarray) -> np.ndarray:
-    """Tell which thumbnails, uint8 [N, 64, 64], have too little contrast to be compared: bool [N]."""
-    return _differences(_shrink(thumbnails))[1] < FLAT
-
-
-class _Comparison:
-    """The thumbnails in the forms that the two steps compare."""
-
-    def __init__(self, thumbnails: np.ndarray):
-        self.thumbnails = thumbnails
-        small = _shrink(thumbnails)
-        small[is_flat(thumbnails)] = 0  # no correlation with anything
-        both = np.stack([small, small[:, :, ::-1]])  # [2, N, 16, 16], mirrored second
-        self.coarse = _normalize(both.reshape(*both.shape[:2], COARSE**2))  # [2, N, 256]
-        self.differences = _differences(both)[0]  # [2, N, 480]
-
-    def pairs(self, rows: np.ndarray, columns: np.ndarray, threshold: float) -> Iterator[tuple[int, int, float, bool]]:
-        """Pairs of a row and an earlier column from the threshold on: (row, column, similarity, mirrored)."""
-        found = []
-        for mirrored in (0, 1):
-            correlation = self.coarse[mirrored, rows] @ self.coarse[0, columns].T
-            correlation[columns >= rows[:, None]] = 0
-            i, j = np.nonzero(correlation >= CANDIDATE)
-            found.append((rows[i], columns[j], np.full(len(i), mirrored)))
-        i, j, mirror = (np.concatenate(part) for part in zip(*found))
-        similarity = np.maximum(self._similarities(i, j, mirror), self._similarities(j, i, mirror))
-        near = similarity >= threshold
-        return zip(i[near].tolist(), j[near].tolist(), similarity[near].tolist(), mirror[near].astype(bool).tolist())
-
-    def _similarities(self, cropped: np.ndarray, others: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-        """The best correlation of a crop of each photo with the whole of the other one: float32 [pairs]."""
+    def compare(cropped: np.ndarray, whole: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+        """Return the best correlation of a crop of each photo with the whole of the other one: float32 [pairs]."""
         best = np.zeros(len(cropped), np.float32)
-        order = np.argsort(cropped, kind="stable")
-        for group in np.split(order, np.flatnonzero(np.diff(cropped[order])) + 1):  # the pairs of one cropped photo
-            if len(group):
-                crops = _differences(_crops(self.thumbnails[cropped[group[0]]]))[0]  # [16, 16, 480]
-                for part in np.array_split(group, -(-len(group) // _TOGETHER)):
-                    best[part] = (crops @ self.differences[mirror[part], others[part]].T).max((0, 1))
+        for photo in np.unique(cropped):
+            crops, pairs = _differences(_crop(thumbnails[photo])), np.flatnonzero(cropped == photo)
+            best[pairs] = (crops @ differences[mirror[pairs], whole[pairs]].T).max((0, 1))
         return best
+
+    matches: dict[int, Match] = {}
+    for start in tqdm(range(kept, len(thumbnails), BLOCK), desc="comparing", unit="block"):
+        correlation = coarse[:, start : start + BLOCK] @ coarse[0, : start + BLOCK].T  # [2, block, earlier]
+        mirror, i, j = np.nonzero(np.tril(correlation, start - 1) >= CANDIDATE)
+        i += start
+        similarity = np.maximum(compare(i, j, mirror), compare(j, i, mirror))
+        near = similarity >= threshold
+        for one, other, value, mirrored in sorted(zip(*(x[near].tolist() for x in (i, j, similarity, mirror)))):
+            if other not in matches and (one not in matches or value > matches[one].similarity):
+                matches[one] = Match(other, value, bool(mirrored))
+    return matches
 
 
 def _weights() -> np.ndarray:
@@ -203,52 +141,35 @@ def _weights() -> np.ndarray:
 _WEIGHTS = _weights()
 
 
-def _shrink(thumbnails: np.ndarray) -> np.ndarray:
-    """[N, 64, 64] -> float32 [N, 16, 16], nothing cut off."""
-    small = [_WEIGHTS[0] @ thumbnail @ _WEIGHTS[0].T for thumbnail in thumbnails]  # one by one, to save memory
-    return np.array(small, np.float32).reshape(-1, COARSE, COARSE)
-
-
-def _crops(thumbnail: np.ndarray) -> np.ndarray:
+def _crop(thumbnail: np.ndarray) -> np.ndarray:
     """[64, 64] -> float32 [16, 16, 16, 16]: vertical margins, horizontal margins, rows, columns."""
     crops: np.ndarray = (_WEIGHTS @ thumbnail)[:, None] @ _WEIGHTS.swapaxes(1, 2)
     return crops
 
 
 def _normalize(values: np.ndarray) -> np.ndarray:
-    """[..., n] with mean 0 and length 1; zeros where all values are equal."""
+    """[..., n] with mean 0 and length 1; shorter where the values differ by less than FLAT."""
     values = values - values.mean(-1, keepdims=True)
-    normalized: np.ndarray = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-3)
+    length = np.linalg.norm(values, axis=-1, keepdims=True)
+    normalized: np.ndarray = values / np.maximum(length, FLAT * values.shape[-1] ** 0.5)
     return normalized
 
 
-def _differences(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Differences between neighbouring cells of [..., 16, 16]: [..., 480], normalised, and their contrast [...].
+def _differences(small: np.ndarray) -> np.ndarray:
+    """Differences between neighbouring cells of [..., 16, 16], normalised: [..., 480].
 
     Horizontal and vertical differences have mean 0 each: an even gradient, as of a clear sky, has no contrast.
     """
     parts = [np.diff(small, axis=axis).reshape(*small.shape[:-2], COARSE * (COARSE - 1)) for axis in (-1, -2)]
-    values = np.concatenate([part - part.mean(-1, keepdims=True) for part in parts], -1)
-    length = np.linalg.norm(values, axis=-1)
-    return values / np.maximum(length, 1e-3)[..., None], length / np.sqrt(values.shape[-1])
+    return _normalize(np.concatenate([part - part.mean(-1, keepdims=True) for part in parts], -1))
 
 
 def _read(place: tuple[Path, Path]) -> _Photo:
-    folder, path = place
     try:
-        photo = image_files.read_image(path)
+        photo = image_files.read_image(place[1])
     except InputError as error:
-        return _Photo(folder, path, (0, 0), np.zeros((FINE, FINE), np.uint8), str(error))
-    return _Photo(folder, path, photo.shape[:2], make_thumbnail(photo), "")
-
-
-def _read_all(listed: dict[Path, list[Path]], progress: Progress) -> list[_Photo]:
-    places = [(folder, path) for folder, paths in listed.items() for path in paths]
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # Pillow decodes without the interpreter's lock
-    try:
-        return list(progress(pool.map(_read, places), total=len(places), desc="reading", unit="photo"))
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return _Photo(*place, (0, 0), np.zeros((FINE, FINE), np.uint8), str(error))
+    return _Photo(*place, photo.shape[:2], make_thumbnail(photo), "")
 
 
 def survey(
@@ -256,8 +177,7 @@ def survey(
     validation: dict[Path, list[Path]],
     image_size: int,
     threshold: float = THRESHOLD,
-    progress: Progress = _silent,
-) -> Report:
+) -> tuple[list[Finding], list[int]]:
     """Read all photos whole and say what is wrong with them.
 
     Of near-duplicates the photo with the most pixels is kept, then the first by name; a near-duplicate of a validation
@@ -268,46 +188,34 @@ def survey(
         validation: likewise, photos that must not be trained on.
         image_size: pixels; photos with a smaller short side cannot be trained on.
         threshold: similarity of near-duplicates.
-        progress: wraps what is iterated over, such as `tqdm.tqdm`.
+
+    Returns:
+        One finding at most for a photo, and the short side in pixels of each readable photo to train on.
     """
-    photos = _read_all({**validation, **folders}, progress)
+    places = [(folder, path) for folder, paths in (validation | folders).items() for path in paths]
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # Pillow decodes without the interpreter's lock
+        photos = list(tqdm(pool.map(_read, places), total=len(places), desc="reading", unit="photo"))
     findings = [Finding("broken", photo.folder, photo.path, photo.error) for photo in photos if photo.error]
-    readable = [photo for photo in photos if not photo.error]
-    for photo in readable:
-        if photo.folder in folders and min(photo.size) < image_size:
+    photos = [photo for photo in photos if not photo.error]
+    held = [photo for photo in photos if photo.folder in validation]
+    usable = []
+    for photo in photos[len(held) :]:
+        if min(photo.size) < image_size:
             size = f"{photo.size[1]}x{photo.size[0]}"
             text = f"{photo.path}: size {size}, the short side must be at least {image_size}"
             findings.append(Finding("too small", photo.folder, photo.path, text))
-    held = [photo for photo in readable if photo.folder in validation]
-    usable = [photo for photo in readable if photo.folder in folders and min(photo.size) >= image_size]
+        else:
+            usable.append(photo)
     usable.sort(key=lambda photo: -photo.size[0] * photo.size[1])  # stable: then by name
-    findings += _compare([*held, *usable], len(held), threshold, progress)
-    return Report(findings, [min(photo.size) for photo in readable if photo.folder in folders])
-
-
-def _compare(photos: list[_Photo], kept: int, threshold: float, progress: Progress) -> list[Finding]:
-    thumbnails = np.array([photo.thumbnail for photo in photos], np.uint8).reshape(-1, FINE, FINE)
-    findings = []
-    for i, match in find_duplicates(thumbnails, kept, threshold, progress=progress).items():
+    compared = [*held, *usable]
+    thumbnails = np.array([photo.thumbnail for photo in compared], np.uint8).reshape(-1, FINE, FINE)
+    similar = []
+    for i, match in find_duplicates(thumbnails, len(held), threshold).items():
         mirrored = ", mirrored" if match.mirrored else ""
-        text = f"{photos[i].path} of {photos[match.index].path}{mirrored}, similarity {match.similarity:.3f}"
-        findings.append(Finding("near-duplicate", photos[i].folder, photos[i].path, text))
-    for i in np.flatnonzero(is_flat(thumbnails)).tolist():
-        text = f"{photos[i].path}: too little contrast, not compared with other photos"
-        findings.append(Finding("flat", photos[i].folder, photos[i].path, text))
-    return sorted(findings, key=lambda finding: (finding.kind == "flat", str(finding.path)))
-
-
-def check_list(path: str | Path) -> None:
-    """Refuse a list that cannot be written.
-
-    Raises:
-        InputError: its folder does not exist, or it is a folder.
-    """
-    if not Path(path).parent.is_dir():
-        raise InputError(f"cannot write the list {path}: its folder does not exist")
-    if Path(path).is_dir():
-        raise InputError(f"cannot write the list {path}: it is a folder; name a file")
+        text = f"{compared[i].path} of {compared[match.index].path}{mirrored}, similarity {match.similarity:.3f}"
+        similar.append(Finding("near-duplicate", compared[i].folder, compared[i].path, text))
+    findings += sorted(similar, key=lambda finding: str(finding.path))
+    return findings, [min(photo.size) for photo in photos[len(held) :]]
 
 
 def write_list(path: str | Path, findings: Iterable[Finding]) -> int:
@@ -323,8 +231,6 @@ def write_list(path: str | Path, findings: Iterable[Finding]) -> int:
     """
     reasons: dict[str, list[str]] = {}
     for finding in findings:
-        if finding.kind not in LEAVE_OUT:
-            continue
         name = finding.path.relative_to(finding.folder).as_posix()
         if re.search(r"(^|\s)#", name) or name != name.strip() or len(name.splitlines()) != 1:
             raise InputError(f"a list of photos cannot hold the name {name!r}; rename {finding.path}")

@@ -6,6 +6,7 @@ Light: without TensorFlow.
 import copy
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -41,15 +42,15 @@ class PhotoFolder:
         self.failure = None
         self._names = {}  # of each photo that was found, relative to its folder
         self.paths = []
-        for folder in _distinct([folders] if isinstance(folders, str | Path) else folders):
-            self.paths += self._usable(folder)
+        for folder in check_distinct([folders] if isinstance(folders, str | Path) else folders):
+            self.paths += self._select(folder)
         self._total = len(self.paths)
         self._cache = {}
         self._cache_room = cache_megabytes * 2**20
         self._broken = set()
         self._lock = threading.Lock()
 
-    def _usable(self, folder):
+    def _select(self, folder):
         found = image_files.find_photos(folder)
         if not found:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
@@ -74,10 +75,7 @@ class PhotoFolder:
         return len(self.paths)
 
     def hold_out(self):
-        """Takes every tenth photo out for validation.
-
-        Returns:
-            PhotoFolder of the photos that were taken out.
+        """Take every tenth photo out for validation, into a PhotoFolder of their own.
 
         Raises:
             InputError: there is only one photo.
@@ -114,10 +112,7 @@ class PhotoFolder:
         return held
 
     def exclude(self, others):
-        """Takes out the photos that another folder holds too.
-
-        Args:
-            others: PhotoFolder.
+        """Take out the photos that another PhotoFolder holds too.
 
         Raises:
             InputError: nothing is left.
@@ -172,17 +167,24 @@ class PhotoFolder:
                 raise self.failure
 
 
-def _distinct(folders):
-    """The folders as Paths, none twice and none inside another, which would count its photos twice."""
-    folders = [Path(folder) for folder in folders if str(folder)]
-    if not folders:
+def check_distinct(folders: Iterable[str | Path]) -> list[Path]:
+    """Refuse folders that are given twice or lie in one another, whose photos would count twice.
+
+    Returns:
+        The folders, without empty names.
+
+    Raises:
+        InputError: no folder, one that does not exist, is given twice, or lies in another one.
+    """
+    found = [Path(folder) for folder in folders if str(folder)]
+    if not found:
         raise InputError("no folder of photos is named")
-    resolved = []
-    for folder in folders:
+    resolved: list[Path] = []
+    for folder in found:
         if not folder.is_dir():
             raise InputError(f"no such folder of photos: {folder}")
         for other in resolved:
             if folder.resolve() == other or other in folder.resolve().parents or folder.resolve() in other.parents:
                 raise InputError(f"the folder {folder} is listed twice, or lies in another one that is listed: {other}")
         resolved.append(folder.resolve())
-    return folders
+    return found
