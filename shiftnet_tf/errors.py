@@ -1,5 +1,7 @@
 """Errors shown to the user, their exit codes, and checks that raise them."""
 
+import typing
+
 
 class ShiftNetError(Exception):
     """An error whose text the user sees; a command ends with its `exit_code`."""
@@ -49,6 +51,22 @@ def check(name: str, value: object, holds: object, must: str) -> None:
     """
     if not holds:
         raise InputError(f"`{name}` must be {must}. Received: {value!r}")
+
+
+def check_choices(settings: object, section: str = "") -> None:
+    """Refuse the values of a dataclass that are none of those that the `Literal` type of their field lists.
+
+    Args:
+        settings: the dataclass.
+        section: what its fields are prefixed with for the user, such as `"model."`.
+
+    Raises:
+        InputError: a value that is not listed.
+    """
+    for name, kind in typing.get_type_hints(type(settings)).items():
+        if typing.get_origin(kind) is typing.Literal:
+            value, choices = getattr(settings, name), typing.get_args(kind)
+            check(section + name, value, value in choices, f"one of {', '.join(choices)}")
 
 
 def check_folder(name: str, value: str) -> None:

@@ -9,12 +9,12 @@ import tensorflow as tf
 from conftest import PHOTOS
 from PIL import Image, ImageFilter
 
-from shiftnet_tf.config.model import GAN_LOSSES
 from shiftnet_tf.evaluation import quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks import Discriminator
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.training import gan_losses, losses
+from shiftnet_tf.training.gan_losses import GAN_LOSSES
 
 
 @pytest.mark.parametrize("gan", ["vanilla", "lsgan"])

@@ -1,5 +1,7 @@
 """The training step: what is logged, what learns, what each loss reaches."""
 
+import typing
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from conftest import PHOTOS
 from tensorflow.python.framework import config as tensorflow_config
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.config.model import GAN_LOSSES, NORMALIZATIONS
+from shiftnet_tf.config.model import Normalization
 from shiftnet_tf.ops.masking import composite, hole_window
 from shiftnet_tf.training import dataset, gan_losses, losses, metrics
 from shiftnet_tf.training.photo_folder import PhotoFolder
@@ -103,7 +105,7 @@ def test_validation_scores_the_inpainted_image(batch):
 
 
 @pytest.mark.parametrize("more", [{}, {"seamless": True, "patches": True}])
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("normalization", typing.get_args(Normalization))
 def test_mixed_precision_scales_neither_optimizer(batch, normalization, more):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
@@ -175,7 +177,7 @@ def test_the_discriminator_may_see_the_inpainted_image(batch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gan", GAN_LOSSES)
+@pytest.mark.parametrize("gan", gan_losses.GAN_LOSSES)
 @pytest.mark.parametrize("discriminator", [{"window": "hole"}, {"spectral_norm": True}])
 def test_every_gan_loss_trains(batch, gan, discriminator):
     model = compiled(settings_with(losses={"gan": gan}, discriminator={"filters": 8, **discriminator}))
@@ -196,7 +198,7 @@ def test_training_moves_the_averages_of_the_generator_and_validation_does_not(ba
     assert len(moving) == 9 and not any(np.array_equal(a, b) for a, b in zip(before, moving))
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("normalization", typing.get_args(Normalization))
 def test_the_gradient_penalty_is_of_the_discriminator_that_is_trained(batch, normalization):
     losses_section = {"gan": "wgan_gp", "gradient_penalty": 7.0}
     model = compiled(settings_with(losses=losses_section, discriminator={"normalization": normalization}))
@@ -213,7 +215,7 @@ def test_the_gradient_penalty_is_of_the_discriminator_that_is_trained(batch, nor
     assert float(penalty) > 0.01
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("normalization", typing.get_args(Normalization))
 def test_real_and_generated_images_do_not_share_a_batch_norm(batch, normalization):
     """Batch statistics over both would tell the discriminator nothing of either: two passes, as the authors do."""
     model = compiled(settings_with(discriminator={"normalization": normalization}))

@@ -12,8 +12,8 @@ import pytest
 from conftest import load_script, with_settings
 
 from shiftnet_tf import model_folder
-from shiftnet_tf.config.model import GAN_LOSSES
 from shiftnet_tf.run_folder import Run
+from shiftnet_tf.training.gan_losses import GAN_LOSSES
 
 SETTINGS = [
     "model.image_size=128",

@@ -4,11 +4,11 @@ The defaults are the paper's settings; section and table numbers are those of ar
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-from shiftnet_tf.errors import check
+from shiftnet_tf.errors import check, check_choices
 
-SHIFTS = ("hard", "soft", "soft_fused", "mirrored", "random")
-NORMALIZATIONS = ("instance", "batch", "switchable")
+Normalization = Literal["instance", "batch", "switchable"]
 LOSSES = (
     "reconstruction",
     "hole",
@@ -22,12 +22,8 @@ LOSSES = (
     "adversarial",
     "feature_matching",
 )
-FEATURES = ("vgg16", "efficientnet_lite0")
-WINDOWS = ("image", "hole", "random")
-REGIONS = ("image", "hole")
 MOST_FILTERS = 1024  # the paper's network has 64: with 1,024 it would have 14 thousand million weights
 MOST_PIXELS = 8192  # of a side of the network's image
-GAN_LOSSES = ("vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average")
 
 
 @dataclass(frozen=True)
@@ -64,11 +60,11 @@ class ModelConfig:
     filters: int = 64
     depth: int = 8
     shift_layers: tuple[int, ...] = (3,)
-    shift: str = "hard"
+    shift: Literal["hard", "soft", "soft_fused", "mirrored", "random"] = "hard"
     skips: bool = True
-    normalization: str = "instance"
+    normalization: Normalization = "instance"
     third_kernel_size: int = 4
-    feature_mask: str = "convolution"
+    feature_mask: Literal["convolution", "nearest"] = "convolution"
     mask_channel: bool = True
     seamless: bool = False
     patches: bool = False
@@ -76,6 +72,7 @@ class ModelConfig:
     smooth_upsampling: bool = False
 
     def __post_init__(self) -> None:
+        check_choices(self, "model.")
         check("model.depth", self.depth, 2 <= self.depth <= 12, "from 2 to 12")
         most = MOST_FILTERS
         check("model.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
@@ -94,22 +91,13 @@ class ModelConfig:
             and all(1 <= layer < self.depth for layer in self.shift_layers),
             f"different whole numbers from 1 to {self.depth - 1}",
         )
-        check("model.shift", self.shift, self.shift in SHIFTS, f"one of {', '.join(SHIFTS)}")
         fitting = self.skips or not self.shift_layers
         check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
         fitting = not self.patches or (self.image_size % 16 == 0 and self.image_size >= 64)
         check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
         fitting = self.patches or not self.blend_patches
         check("model.blend_patches", self.blend_patches, fitting, "false where `patches` is false")
-        kinds = NORMALIZATIONS
-        check("model.normalization", self.normalization, self.normalization in kinds, f"one of {', '.join(kinds)}")
         check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")
-        check(
-            "model.feature_mask",
-            self.feature_mask,
-            self.feature_mask in ("convolution", "nearest"),
-            '"convolution" or "nearest"',
-        )
 
 
 @dataclass(frozen=True)
@@ -131,25 +119,17 @@ class DiscriminatorConfig:
 
     filters: int = 64
     depth: int = 3
-    input: str = "predicted_image"
-    window: str = "image"
+    input: Literal["predicted_image", "inpainted_image"] = "predicted_image"
+    window: Literal["image", "hole", "random"] = "image"
     spectral_norm: bool = False
-    normalization: str = "instance"
+    normalization: Normalization = "instance"
     mask_channel: bool = False
 
     def __post_init__(self) -> None:
+        check_choices(self, "discriminator.")
         most = MOST_FILTERS
         check("discriminator.filters", self.filters, 1 <= self.filters <= most, f"from 1 to {most}")
         check("discriminator.depth", self.depth, 1 <= self.depth <= 6, "from 1 to 6")
-        check(
-            "discriminator.input",
-            self.input,
-            self.input in ("predicted_image", "inpainted_image"),
-            '"predicted_image" or "inpainted_image"',
-        )
-        check("discriminator.window", self.window, self.window in WINDOWS, f"one of {', '.join(WINDOWS)}")
-        kind, kinds = self.normalization, NORMALIZATIONS
-        check("discriminator.normalization", kind, kind in kinds, f"one of {', '.join(kinds)}")
 
 
 @dataclass(frozen=True)
@@ -194,22 +174,22 @@ class LossConfig:
     style: float = 0.0
     content: float = 0.0
     perceptual: float = 0.0
-    features: str = "vgg16"
+    features: Literal["vgg16", "efficientnet_lite0"] = "vgg16"
     vgg16_weights: str = ""
     guidance: float = 1.0
     adversarial: float = 0.2
     feature_matching: float = 0.0
-    adversarial_region: str = "image"
+    adversarial_region: Literal["image", "hole"] = "image"
     r1: float = 0.0
     r1_every: int = 16
-    gan: str = "vanilla"
+    gan: Literal["vanilla", "lsgan", "hinge", "wgan_gp", "relativistic", "relativistic_average"] = "vanilla"
     gradient_penalty: float = 10.0
 
     def __post_init__(self) -> None:
+        check_choices(self, "losses.")
         for name in (*LOSSES, "gradient_penalty", "r1"):
             check(f"losses.{name}", getattr(self, name), 0 <= getattr(self, name) <= 1e9, "from 0 to 1e9")
         check("losses.discount", self.discount, 0 < self.discount <= 1, "above 0 and at most 1")
-        check("losses.features", self.features, self.features in FEATURES, f"one of {', '.join(FEATURES)}")
         given = self.vgg16_weights or self.features != "vgg16" or not self.uses_features
         check(
             "losses.vgg16_weights",
@@ -224,9 +204,6 @@ class LossConfig:
             together > 0,
             "above 0, or `losses.hole` or `hole_squared` must be",
         )
-        check("losses.gan", self.gan, self.gan in GAN_LOSSES, f"one of {', '.join(GAN_LOSSES)}")
-        region = self.adversarial_region
-        check("losses.adversarial_region", region, region in REGIONS, f"one of {', '.join(REGIONS)}")
         check("losses.r1_every", self.r1_every, 1 <= self.r1_every <= 10**6, "from 1 to 10**6")
         for name in ("feature_matching", "r1"):
             value = getattr(self, name)

@@ -5,12 +5,12 @@ of arXiv 1801.09392.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shiftnet_tf.config.model import DiscriminatorConfig, LossConfig, ModelConfig
-from shiftnet_tf.errors import check
+from shiftnet_tf.errors import check, check_choices
 
-SCHEDULES = ("constant", "cosine")
-BEST = ("hole_psnr", "deep_distance")
+Switch = Literal["auto", "on", "off"]
 _MOST = 10**9  # steps, epochs: a slip of the keyboard is said, not begun
 MASK_KINDS = ("center", "rectangle", "freeform", "objects", "folder")  # see `masks.sampling`
 
@@ -77,15 +77,14 @@ class MaskConfig:
     folder: float = 0.0
     overlap: int = 4
     folder_path: str = ""
-    validation: str = "center"
+    validation: Literal["center", "rectangle", "freeform", "objects", "folder", "mix"] = "center"
 
     def __post_init__(self) -> None:
+        check_choices(self, "masks.")
         for kind in MASK_KINDS:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
         check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
-        kinds = (*MASK_KINDS, "mix")
-        check("masks.validation", self.validation, self.validation in kinds, f"one of {', '.join(kinds)}")
         uses_folder = self.folder > 0 or self.validation == "folder"
         check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
 
@@ -128,15 +127,16 @@ class TrainingConfig:
     steps_per_epoch: int = 0
     learning_rate: float = 2e-4
     discriminator_learning_rate: float = 0.0
-    schedule: str = "constant"
+    schedule: Literal["constant", "cosine"] = "constant"
     beta_1: float = 0.5
     average: float = 0.0
-    best: str = "hole_psnr"
-    jit_compile: str = "auto"
-    mixed_precision: str = "auto"
-    deterministic: str = "auto"
+    best: Literal["hole_psnr", "deep_distance"] = "hole_psnr"
+    jit_compile: Switch = "auto"
+    mixed_precision: Switch = "auto"
+    deterministic: Switch = "auto"
 
     def __post_init__(self) -> None:
+        check_choices(self, "training.")
         check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         check("training.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "from 1 to 4096")
         check("training.epochs", self.epochs, 1 <= self.epochs <= _MOST, "from 1 to 10**9")
@@ -144,13 +144,8 @@ class TrainingConfig:
         check("training.learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "between 0 and 1")
         rate = self.discriminator_learning_rate
         check("training.discriminator_learning_rate", rate, 0 <= rate < 1, "at least 0 and below 1")
-        check("training.best", self.best, self.best in BEST, f"one of {', '.join(BEST)}")
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        check("training.schedule", self.schedule, self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-        for name in ("jit_compile", "mixed_precision", "deterministic"):
-            value = getattr(self, name)
-            check(f"training.{name}", value, value in ("auto", "on", "off"), '"auto", "on" or "off"')
         both = self.jit_compile == self.deterministic == "on"
         check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" where `deterministic` is "on"')
 

@@ -35,6 +35,7 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         return tuple(item for item in value if item)
     if kind == tuple[int, ...] and isinstance(value, list | tuple) and all(type(item) is int for item in value):
         return tuple(value)
+    kind = str if typing.get_origin(kind) is typing.Literal else kind  # which of the texts is checked by the section
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     check(name, value, type(value) is kind, words.get(kind, "a list of whole numbers"))
     return value
@@ -93,12 +94,12 @@ def _anchor(values: Mapping[str, Any], folder: Path) -> None:
             continue
         value = content.get(key)
         if isinstance(value, str):
-            content[key] = _anchored(f"{section}.{key}", value, folder)
+            content[key] = _make_absolute(f"{section}.{key}", value, folder)
         elif isinstance(value, list):
-            content[key] = [_anchored(f"{section}.{key}", item, folder) for item in value]
+            content[key] = [_make_absolute(f"{section}.{key}", item, folder) for item in value]
 
 
-def _anchored(name: str, value: Any, folder: Path) -> Any:
+def _make_absolute(name: str, value: Any, folder: Path) -> Any:
     if not isinstance(value, str) or not value:
         return value
     try:

@@ -9,12 +9,12 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, cast
 
 import numpy as np
 from PIL import Image, ImageChops
 
-from shiftnet_tf.errors import InputError, check, first_line
+from shiftnet_tf.errors import InputError, check, check_choices, first_line
 from shiftnet_tf.masks import shapes
 from shiftnet_tf.photos import image_files
 
@@ -51,12 +51,10 @@ class MaskSettings:
 
     def __post_init__(self) -> None:
         check("invert", self.invert, isinstance(self.invert, bool), "true or false")
+        check_choices(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if get_origin(field.type) is Literal:
-                choices = get_args(field.type)
-                check(field.name, value, value in choices, f"one of {', '.join(choices)}")
-            elif most := field.metadata.get("most"):
+            if most := field.metadata.get("most"):
                 whole = type(value) is int and 0 <= value <= most
                 check(field.name, value, whole or value is field.default, f"a whole number from 0 to {most}")
 
