@@ -236,6 +236,7 @@ def test_two_processes_do_not_train_in_one_folder(train, small_run, capsys):
 def test_a_run_that_was_stopped_before_its_first_checkpoint(train, small_run, tmp_path, capsys):
     run = shutil.copytree(small_run, tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
+    (run / "metrics.csv").unlink()
     assert train(["--resume", "--run-dir", str(run)]) == 0
     assert "it starts from the beginning" in capsys.readouterr().out and rows(run) == rows(small_run)
 

@@ -1,20 +1,15 @@
 """What a run can go on from: checkpoints after each epoch and on Ctrl-C, and the best weights by validation.
 
 A checkpoint holds both networks, the moving average, both optimizers, the place in the run and the best score. Its
-number is that of the steps done. All random choices are functions of the seed and that number, so that a run which goes
-on from a checkpoint ends with the weights of one that was never stopped.
-
-TensorFlow keeps a list of the checkpoints in a file beside them. Where that list is missing, damaged or incomplete, it
-is written again from the names of the checkpoint files.
+number, in the names of its files, is that of the steps done. All random choices are functions of the seed and that
+number, so that a run which goes on from a checkpoint ends with the weights of one that was never stopped.
 """
 
 import math
-import re
 import shutil
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -57,8 +52,7 @@ class Checkpoints(keras.callbacks.Callback):
             discriminator_optimizer=model.discriminator_optimizer,
             **self.state,
         )
-        self.list_file = run.checkpoints / "checkpoint"  # the name that TensorFlow gives it
-        self.manager, self.list_problem = self._open_manager()
+        self.checkpoint.save_counter.assign(0)  # makes it: it is in the checkpoints of tf.train.CheckpointManager
 
     @property
     def epoch(self):
@@ -68,99 +62,42 @@ class Checkpoints(keras.callbacks.Callback):
     def step(self):
         return int(self.state["step"])
 
-    def _open_manager(self):
-        """Opens the CheckpointManager, on a new list if the one there does not name every checkpoint.
-
-        Returns:
-            (CheckpointManager, what was wrong with its list or None).
-
-        Raises:
-            ShiftNetError: the list is damaged and there is no checkpoint, or the new list cannot be written.
-        """
-        try:
-            manager = self._manager()
-            listed = [Path(path).name for path in manager.checkpoints]
-        except ValueError:  # no text or an empty file; TensorFlow reads any other damage as a list of none
-            manager, listed = None, []
-        names = self._names()
-        if not names and not listed and self.list_file.exists():
-            raise ShiftNetError(f"{self.list_file} is damaged and there is no checkpoint beside it: start a new run")
-        if set(names) <= set(listed) or not names:
-            return manager, None
-        problem = "damaged or incomplete" if self.list_file.exists() else "missing"
-        self._write_list(names)
-        return self._manager(), problem
-
-    def _manager(self):
-        return tf.train.CheckpointManager(self.checkpoint, str(self.run.checkpoints), max_to_keep=3)
-
-    def _names(self, ending="index"):
-        """Names of the checkpoints that have a file with that ending (a regular expression), by their numbers."""
-        matches = (re.fullmatch(rf"ckpt-(\d+)\.{ending}", path.name) for path in self.run.checkpoints.glob("ckpt-*"))
-        return [f"ckpt-{number}" for number in sorted({int(match[1]) for match in matches if match})]
-
-    def _write_list(self, names):
-        """Writes TensorFlow's list of checkpoints; the last name is the one to go on from, the first one goes first."""
-        folder = str(self.run.checkpoints.absolute())  # TensorFlow leaves the names as they are only below such a path
-        try:
-            tf.compat.v1.train.update_checkpoint_state(
-                folder,
-                names[-1],
-                all_model_checkpoint_paths=names,
-                # A manager forgets what is not newer than `last_preserved_timestamp`. Only their order counts here.
-                all_model_checkpoint_timestamps=[float(i + 1) for i in range(len(names))],
-                last_preserved_timestamp=0.0,
-            )
-        except tf.errors.OpError as error:
-            raise ShiftNetError(f"cannot write the list of checkpoints {self.list_file}: {error.message}") from error
+    def _numbers(self):
+        """Numbers of the checkpoints that are there; TensorFlow writes the index file last."""
+        stems = (path.stem.removeprefix("ckpt-") for path in self.run.checkpoints.glob("ckpt-*.index"))
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def restore(self, log):
         """Goes back to the last checkpoint that can be read, all of it; without any to the first step.
-
-        Checkpoints that cannot be read are the first ones that later checkpoints replace.
 
         Args:
             log: function of str.
 
         Raises:
-            ShiftNetError: none of the checkpoints can be read, or they do not fit the model.
+            ShiftNetError: none of the checkpoints can be read, they do not fit the model, or they are gone.
         """
         self._remove_leftovers()
-        paths = self.manager.checkpoints
-        if self.list_problem:
-            names = ", ".join(Path(path).name for path in paths)
-            log(f"the list of checkpoints {self.list_file} was {self.list_problem}: found {names} by the file names")
-        unreadable = []
-        for path in reversed(paths):
+        numbers = self._numbers()
+        for number in reversed(numbers):
+            path = self.run.checkpoints / f"ckpt-{number}"
             try:
-                self.checkpoint.restore(path).assert_consumed()
+                self.checkpoint.restore(str(path)).assert_consumed()
             except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
                 log(f"passed over: the checkpoint {path} cannot be restored ({first_line(error)})")
-                unreadable.insert(0, path)
             else:
                 more = f" and {self.step} steps" if self.step else ""
                 log(f"resumed after epoch {self.epoch}{more}, from {path}")
-                if unreadable:
-                    self._write_list([Path(each).name for each in unreadable + paths[: -len(unreadable)]])
-                    self.manager = self._manager()
                 return
-        if paths:
+        if numbers:
             raise ShiftNetError(f"no checkpoint in {self.run.checkpoints} can be restored: start a new run")
-        log(f"the run was stopped {self._how_early()} its first checkpoint: it starts from the beginning")
-
-    def _how_early(self):
-        """When a run without any whole checkpoint was stopped: "before" its first one, or "while it wrote" it.
-
-        Raises:
-            ShiftNetError: files of more than one checkpoint are there, so that the first one had been whole.
-        """
-        unfinished = self._names(r"data-\d+-of-\d+")  # TensorFlow writes the index file last
-        if len(unfinished) > 1:
+        metrics = self.run.metrics
+        epochs = len(metrics.read_bytes().splitlines()) - 1 if metrics.is_file() else 0
+        if epochs > 1:  # the first epoch may have ended without its checkpoint
             raise ShiftNetError(
-                f"{self.run.checkpoints} holds {', '.join(unfinished)} without their .index files: "
-                "copy these files back, or start a new run"
+                f"{self.run.checkpoints} holds no checkpoint, after {epochs} epochs: copy its files back, or start a "
+                "new run"
             )
-        return "while it wrote" if unfinished else "before"
+        log("the run was stopped before its first checkpoint was written: it starts from the beginning")
 
     def _remove_leftovers(self):
         """What a process that was killed while it wrote has left under temporary names."""
@@ -182,7 +119,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.save(epoch + 1, 0, with_weights=best)
 
     def save(self, epoch, step, with_weights=False):
-        """Writes a checkpoint: to a temporary name, then renamed; the oldest of four goes.
+        """Writes a checkpoint, and removes all but the last three.
 
         Args:
             epoch: int, whole epochs done.
@@ -201,10 +138,18 @@ class Checkpoints(keras.callbacks.Callback):
             write_atomically(self.run.discriminator_weights, self.model.discriminator.save_weights)
         self.state["epoch"].assign(epoch)
         self.state["step"].assign(step)
+        number, folder = epoch * self.steps + step, str(self.run.checkpoints.absolute())
+        kept = [*[other for other in self._numbers() if other < number][-2:], number]
+        names = [f"ckpt-{other}" for other in kept]
         try:
-            self.manager.save(checkpoint_number=epoch * self.steps + step)
+            self.checkpoint.write(f"{folder}/{names[-1]}")
+            # For TensorFlow's own tools; here the files are the truth.
+            tf.compat.v1.train.update_checkpoint_state(folder, names[-1], all_model_checkpoint_paths=names)
         except tf.errors.OpError as error:
             raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
+        for other in set(self._numbers()) - set(kept):  # older ones, and newer ones that could not be restored
+            for path in sorted(self.run.checkpoints.glob(f"ckpt-{other}.*"), reverse=True):  # the index first
+                path.unlink()
 
 
 class StopOnSignal(keras.callbacks.Callback):
