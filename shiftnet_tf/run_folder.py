@@ -12,6 +12,7 @@ discriminator.weights.h5  of the same epoch
 
 import dataclasses
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -26,26 +27,14 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run folder and its config: `Run.create` for a new one, `Run.open` for one that is there.
-
-    Attributes:
-        path: Path of the folder.
-        config: Config.
-    """
+    """A run folder and its config: `Run.create` for a new one, `Run.open` for one that is there."""
 
     path: Path
     config: Config
 
     @classmethod
-    def create(cls, path, run_config):
-        """Makes the folder, with its config and versions.
-
-        Args:
-            path: str or Path.
-            run_config: Config.
-
-        Returns:
-            Run.
+    def create(cls, path: str | os.PathLike[str], run_config: Config) -> "Run":
+        """Make the folder, with its config and versions.
 
         Raises:
             InputError: the folder holds something already, or cannot be made.
@@ -66,14 +55,8 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path):
-        """Opens a run folder.
-
-        Args:
-            path: str or Path.
-
-        Returns:
-            Run.
+    def open(cls, path: str | os.PathLike[str]) -> "Run":
+        """Open a run folder.
 
         Raises:
             InputError: no run folder, or a config that this version cannot read.
@@ -114,13 +97,10 @@ class Run:
         return self.path / "discriminator.weights.h5"
 
     def load_generator(self, image_size=None):
-        """The trained generator. Imports TensorFlow.
+        """Return the trained `Generator`. Imports TensorFlow.
 
         Args:
             image_size: int, pixels; None: the size of the training. The weights fit any size.
-
-        Returns:
-            Generator.
 
         Raises:
             InputError: no weights yet, weights of another network, an image size that does not fit.
@@ -136,12 +116,8 @@ class Run:
         return generator
 
     @staticmethod
-    def load_weights(network, path):
-        """Loads a file of weights.
-
-        Args:
-            network: keras.Model, built.
-            path: Path.
+    def load_weights(network, path: Path) -> None:
+        """Load a file of weights into a built network.
 
         Raises:
             InputError: no such file yet, or weights of another network.

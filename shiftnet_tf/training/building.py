@@ -3,32 +3,19 @@
 import keras
 import tensorflow as tf
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.training.optimizers import FusedAdam
 from shiftnet_tf.training.shiftnet import ShiftNet, resolve_by_device
 
 
-def is_deterministic(settings):
-    """Whether only operations are taken that give the same bits each time; Keras compiles none of them.
-
-    Args:
-        settings: Config.
-
-    Returns:
-        bool.
-    """
+def is_deterministic(settings: Config) -> bool:
+    """Tell whether only operations are taken that give the same bits each time; Keras compiles none of them."""
     wanted = resolve_by_device(settings.training.deterministic, gpu=False)
     return wanted and settings.training.jit_compile != "on"
 
 
-def precision(settings):
-    """In what the networks compute: Keras's dtype policy.
-
-    Args:
-        settings: Config.
-
-    Returns:
-        `"mixed_bfloat16"`, which needs no scaling of the loss, or `"float32"`.
-    """
+def precision(settings: Config) -> str:
+    """Return Keras's dtype policy: `"mixed_bfloat16"`, which needs no scaling of the loss, or `"float32"`."""
     wanted = settings.training.mixed_precision
     if wanted == "auto":
         gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
@@ -36,16 +23,8 @@ def precision(settings):
     return "mixed_bfloat16" if wanted == "on" else "float32"
 
 
-def learning_rate(settings, highest):
-    """What Adam takes: a number, or its way over the steps of the run.
-
-    Args:
-        settings: Config, its `training.steps_per_epoch` resolved.
-        highest: float.
-
-    Returns:
-        float or keras.optimizers.schedules.LearningRateSchedule.
-    """
+def learning_rate(settings: Config, highest: float) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return what Adam takes: a number, or its way over the steps of the run, of which `settings` has the number."""
     steps = settings.training.epochs * settings.training.steps_per_epoch
     if settings.training.schedule == "constant":
         return highest
@@ -53,15 +32,8 @@ def learning_rate(settings, highest):
     return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=highest, warmup_steps=rise)
 
 
-def build(settings):
-    """The compiled model, its weights drawn by the seed.
-
-    Args:
-        settings: Config.
-
-    Returns:
-        ShiftNet.
-    """
+def build(settings: Config) -> ShiftNet:
+    """Return the compiled model, its weights drawn by the seed."""
     keras.utils.set_random_seed(settings.training.seed)
     keras.mixed_precision.set_dtype_policy(precision(settings))
     if is_deterministic(settings):

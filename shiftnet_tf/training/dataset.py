@@ -10,6 +10,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import pixels
@@ -20,13 +21,12 @@ from shiftnet_tf.training.photo_lists import read_photo_list
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
 
 
-def training_dataset(photos, config, first_sample=0):
-    """An endless stream of batches.
+def training_dataset(photos: PhotoFolder, config: Config, first_sample: int = 0) -> tf.data.Dataset:
+    """Return an endless stream of batches.
 
     Args:
-        photos: PhotoFolder.
-        config: Config.
-        first_sample: int, the number k of the first sample.
+        photos, config: what to train on, and how.
+        first_sample: the number k of the first sample.
 
     Returns:
         tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1].
@@ -39,11 +39,11 @@ def training_dataset(photos, config, first_sample=0):
         index = tf.random.experimental.index_shuffle(k % count, [seed, turn], count - 1)
         photo = tf.numpy_function(photos.load, [index], tf.uint8, stateful=False)
         photo.set_shape([None, None, 3])
-        image = _cropped(photo, size, config.data.largest_crop, seed, k)
+        image = _crop(photo, size, config.data.largest_crop, seed, k)
         if config.data.flip:
             flip = tf.random.stateless_uniform([], [seed, _number(k, _FLIP)]) < 0.5
             image = tf.cond(flip, lambda: tf.reverse(image, axis=[1]), lambda: image)
-        image = _recoloured(image, config.data.colour, [seed, _number(k, _COLOUR)])
+        image = _recolour(image, config.data.colour, [seed, _number(k, _COLOUR)])
         limits = {"minval": 0, "maxval": 2**31 - 1, "dtype": tf.int32}
         mask_seed = tf.random.stateless_uniform([4], [seed, _number(k, _MASK)], **limits)
         mask = tf.numpy_function(draw_mask, [mask_seed], tf.uint8, stateful=False)
@@ -54,7 +54,7 @@ def training_dataset(photos, config, first_sample=0):
     return samples.batch(config.training.batch_size, drop_remainder=True).prefetch(2)
 
 
-def _cropped(photo, size, largest, seed, k):
+def _crop(photo, size, largest, seed, k):
     """A random square of the photo, `size` to `largest` times `size` wide, scaled down: float32 [S, S, 3], levels."""
     side, smallest = size, tf.reduce_min(tf.shape(photo)[:2])
     if largest > 1:
@@ -68,7 +68,7 @@ def _cropped(photo, size, largest, seed, k):
     return tf.image.resize(crop, [size, size], antialias=True) if largest > 1 else crop
 
 
-def _recoloured(image, strength, seed):
+def _recolour(image, strength, seed):
     """Contrast, saturation and brightness changed at random by up to `strength`; float32 levels in and out."""
     if strength == 0:
         return image
@@ -79,15 +79,10 @@ def _recoloured(image, strength, seed):
     return tf.clip_by_value(image * amount[2], 0.0, 255.0)
 
 
-def validation_dataset(photos, config):
-    """Each photo once: its centre crop, with the mask kind `masks.validation`, the same on each pass.
+def validation_dataset(photos: PhotoFolder, config: Config) -> tf.data.Dataset:
+    """Return each photo once: its centre crop, with the mask kind `masks.validation`, the same on each pass.
 
-    Args:
-        photos: PhotoFolder.
-        config: Config.
-
-    Returns:
-        tf.data.Dataset of batches of one, as those of `training_dataset`.
+    The batches are as those of `training_dataset`, of one photo each.
     """
     size = config.model.image_size
     draw_mask = _keeping_failure(photos, mask_sampler(config, validation=True))
@@ -104,16 +99,13 @@ def validation_dataset(photos, config):
     return dataset.map(lambda image, mask: _as_sample(image, mask, size)).batch(1).prefetch(2)
 
 
-def open_photos(config):
-    """The photos of a config; what is wrong with its folder of masks is said now too.
-
-    Args:
-        config: Config.
+def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
+    """Open the photos of a config; what is wrong with its folder of masks is said now too.
 
     Returns:
-        (PhotoFolder to train on, dict of str to PhotoFolder to validate with: `"val"`, the folders of
-        `data.validation_photos`, then one for each of `data.validation_sets`; every tenth training photo as `"val"`
-        where the config names neither).
+        (photos to train on; photos to validate with by their set: `"val"`, the folders of `data.validation_photos`,
+        then one for each of `data.validation_sets`; every tenth training photo as `"val"` where the config names
+        neither).
 
     Raises:
         InputError: no such folder, too few photos, too many broken ones; a list or a held-out photo that is not there;
@@ -146,21 +138,14 @@ def open_photos(config):
     return photos, held
 
 
-def mask_sampler(config, validation=False):
-    """What draws the masks of training or of validation.
-
-    Args:
-        config: Config.
-        validation: bool.
-
-    Returns:
-        MaskSampler.
+def mask_sampler(config: Config, validation: bool = False) -> sampling.MaskSampler:
+    """Return what draws the masks of training or of validation.
 
     Raises:
         InputError: the folder of mask files is absent or empty.
     """
     kind = config.masks.validation
-    weights = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
+    weights: dict[str, float] = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
     return sampling.MaskSampler(config.model.image_size, weights, config.masks.overlap, config.masks.folder_path)
 
 
