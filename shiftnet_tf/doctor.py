@@ -21,8 +21,8 @@ from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory
 from shiftnet_tf.system.packages import version
 from shiftnet_tf.system.quiet import quiet_stderr
 
-OPTIONAL = (*providers.PACKAGES[2:], "fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
-PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL[-3:])
+OPTIONAL = ("fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
+PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL)
 
 Say = Callable[[str], object]  # takes a line, such as `print`
 
@@ -52,7 +52,7 @@ def examine(say: Say, with_tensorflow: bool = False) -> bool:
             say(f"{package}: {found or 'not installed'}")
     if conflict := providers.conflict():
         say(f"CONFLICT: {conflict}")
-    if "onnxruntime" in backends.installed():
+    if "onnxruntime" in backends.list_installed():
         _providers(say)
     if with_tensorflow:
         _attempt(say, "GPUs that tensorflow sees", _tensorflow)
@@ -100,7 +100,7 @@ def _providers(say: Say) -> None:
     def ask() -> str:
         import onnxruntime
 
-        names.extend(providers.offered(onnxruntime))
+        names.extend(providers.list_providers(onnxruntime))
         return ", ".join(names)
 
     _attempt(say, "providers in onnxruntime", ask)
@@ -113,7 +113,7 @@ def _loads(name: str) -> str:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    reason = providers.failure(onnxruntime, TINY_MODEL, options, name)
+    _, reason = providers.try_provider(onnxruntime, TINY_MODEL, options, name)
     return f"FAILS to load, {reason}" if reason else "loads"
 
 
@@ -135,7 +135,7 @@ def _model(say: Say) -> bool:
     for name, entry in spec.files.items():
         _attempt(say, f"    {name}", functools.partial(_file, folder / name, entry))
     formats = {entry.format for entry in spec.files.values()}
-    fitting = [name for name in backends.installed() if backends.RUNTIMES[name].format in formats]
+    fitting = [name for name in backends.list_installed() if backends.RUNTIMES[name].format in formats]
     if not fitting:
         packages = " or ".join(f"pip install {r.package}" for r in backends.RUNTIMES.values() if r.format in formats)
         say(f"fill: FAILED, no runtime that can run it is installed: {packages}")

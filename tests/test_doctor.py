@@ -81,7 +81,7 @@ def test_a_provider_that_does_not_load_and_two_packages(capsys, monkeypatch):
         doctor.examine(print)
     page = capsys.readouterr().out
     assert "    cuda: FAILS to load, the library libcublasLt.so.13 is missing\n    cpu: loads\n" in page
-    assert "CONFLICT: onnxruntime and onnxruntime-gpu and" in page
+    assert "CONFLICT: onnxruntime and onnxruntime-gpu are installed at once" in page
 
 
 def test_tensorflow_is_asked_only_on_request(capsys):

@@ -8,7 +8,6 @@ https://onnxruntime.ai/docs/execution-providers/
 
 import contextlib
 import ctypes
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -27,24 +26,22 @@ logger = logging.getLogger(__name__)
 
 Model = str | os.PathLike[str] | bytes  # the path of an .onnx file, or its content
 SUFFIX = "ExecutionProvider"
-AUTO = ("cuda", "migraphx", "rocm", "dml")  # not tensorrt: it builds its engine for minutes before the first picture
-GPU = (*AUTO, "tensorrt", "nvtensorrtrtx", "webgpu", "gpu")  # "gpu" is TensorFlow's name
+GPU = ("cuda", "tensorrt", "gpu")  # `auto` tries them in turn; "gpu" is TensorFlow's name
 BATCH_SIZES = (1, 2, 4, 8)  # on a GPU each new size costs a search or an engine, so that no other is run
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm")
+PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
 
 def conflict() -> str:
-    """Say what is wrong if more than one package puts its files into the folder `onnxruntime`; else return ""."""
-    there = [name for name in PACKAGES if version(name)]
-    if len(there) < 2:
+    """Say what is wrong if both packages put their files into the folder `onnxruntime`; else return ""."""
+    if not all(map(version, PACKAGES)):
         return ""
     return (
-        f"{' and '.join(there)} are installed at once and hide each other's providers: "
-        f"pip uninstall {' '.join(there)}, then install one of them"
+        f"{' and '.join(PACKAGES)} are installed at once and hide each other's providers: "
+        f"pip uninstall {' '.join(PACKAGES)}, then install one of them"
     )
 
 
-def offered(onnxruntime: ModuleType) -> list[str]:
+def list_providers(onnxruntime: ModuleType) -> list[str]:
     """Return the providers that the installed package was built with; they may still fail to load.
 
     Returns:
@@ -93,7 +90,7 @@ def open_session(
         onnxruntime: the module.
         model: path of an .onnx file, or its content.
         options: onnxruntime.SessionOptions.
-        provider: a name, or `"auto"`: the first of AUTO that the package has, else the CPU.
+        provider: a name, or `"auto"`: CUDA if the package has it, else the CPU.
         require_gpu: whether the CPU is an error.
         image_size: S in pixels, for the shapes of TensorRT; None leaves them to it.
 
@@ -106,59 +103,52 @@ def open_session(
     """
     if message := conflict():
         logger.warning(message)
-    names = offered(onnxruntime)
+    names = list_providers(onnxruntime)
     check(provider, names, require_gpu, "onnxruntime")
-    first = next((name for name in AUTO if name in names), "cpu") if provider == "auto" else provider
-    if provider == "auto" and require_gpu and first == "cpu":
-        first = next(name for name in names if name in GPU)
-    session, reason = _try(onnxruntime, model, options, _chain(first, names), image_size)
+    name = next((name for name in GPU if name in names), "cpu") if provider == "auto" else provider
+    session, reason = try_provider(onnxruntime, model, options, name, image_size)
     if reason and (require_gpu or provider != "auto"):
-        raise MissingGpuError(f"the provider {first} does not load: {reason}; `shiftnet doctor` shows all of them")
+        raise MissingGpuError(f"the provider {name} does not load: {reason}; `shiftnet doctor` shows all of them")
     if reason:
-        logger.warning("the provider %s does not load: %s; running on the CPU instead", first, reason)
-        session = session or _try(onnxruntime, model, options, ["cpu"], image_size)[0]
+        logger.warning("the provider %s does not load: %s; running on the CPU instead", name, reason)
+        session = session or try_provider(onnxruntime, model, options, "cpu")[0]
     return session
 
 
-def failure(onnxruntime: ModuleType, model: Model, options: Any, name: str) -> str:
-    """Open a session and say why a provider does not load; return "" if it loads.
+def try_provider(
+    onnxruntime: ModuleType, model: Model, options: Any, name: str, image_size: int | None = None
+) -> tuple[Any, str]:
+    """Open a session on a provider, with the CPU for the operations that it lacks, and say why it does not load.
 
     Args:
-        onnxruntime, model, options: those of `open_session`.
-        name: one of `offered`.
+        onnxruntime, model, options, image_size: those of `open_session`.
+        name: one of `list_providers`.
+
+    Returns:
+        The session, or None, and why it does not run on the provider; "" if it does.
+
+    Raises:
+        InputError: the model does not load on the CPU.
     """
-    return _try(onnxruntime, model, options, _chain(name, offered(onnxruntime)), None)[1]
-
-
-def _chain(first: str, names: Sequence[str]) -> list[str]:
-    """Return a provider and those that run the operations that it lacks."""
-    return list(dict.fromkeys([first, *(["cuda"] if first == "tensorrt" and "cuda" in names else []), "cpu"]))
-
-
-def _try(
-    onnxruntime: ModuleType, model: Model, options: Any, chain: Sequence[str], image_size: int | None
-) -> tuple[Any, str]:
-    """Return a session, or None, and why it does not run on the first of `chain`, "" if it does."""
     full = {name.removesuffix(SUFFIX).lower(): name for name in onnxruntime.get_available_providers()}
-    wanted = [(full[name], _options(onnxruntime, model, name, image_size)) for name in chain]
-    if chain[0] in ("cuda", "tensorrt") and importlib.util.find_spec("nvidia"):
+    chain = [name, *(["cuda"] if name == "tensorrt" and "cuda" in full else []), *(["cpu"] if name != "cpu" else [])]
+    if name in GPU and importlib.util.find_spec("nvidia"):
         with contextlib.redirect_stdout(sys.stderr):  # what it has to say is no result
             getattr(onnxruntime, "preload_dlls", lambda: None)()  # CUDA from pip's packages, which no linker finds
-    session, error = None, None
+    session, reason = None, "ONNX Runtime does not say why"
+    source = model if isinstance(model, bytes) else str(model)
+    wanted = [(full[each], _options(onnxruntime, model, each, image_size)) for each in chain]
     try:
-        source = model if isinstance(model, bytes) else str(model)
         session = onnxruntime.InferenceSession(source, options, providers=wanted, enable_fallback=0)
-    except Exception as caught:  # its exceptions have no common base of their own
-        if chain[0] == "cpu":
-            name = "a model" if isinstance(model, bytes) else model
-            raise InputError(f"ONNX Runtime cannot load {name}: {first_line(caught)}") from caught
-        error = caught
-    if session and session.get_providers()[0] == full[chain[0]]:
+    except Exception as error:  # its exceptions have no common base of their own
+        reason = first_line(error)
+        if name == "cpu":
+            file = "a model" if isinstance(model, bytes) else model
+            raise InputError(f"ONNX Runtime cannot load {file}: {reason}") from error
+    if session and session.get_providers()[0] == full[name]:
         return session, ""
-    library = _missing_library(onnxruntime, chain[0])
-    if library:
-        return session, f"the library {library} is missing"
-    return session, first_line(error) if error else "ONNX Runtime does not say why"
+    library = _missing_library(onnxruntime, name)
+    return session, f"the library {library} is missing" if library else reason
 
 
 def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int | None) -> dict[str, Any]:
