@@ -17,7 +17,7 @@ from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
-from shiftnet_tf.runtime.backends import RUNTIMES, installed
+from shiftnet_tf.runtime.backends import RUNTIMES, list_installed
 from shiftnet_tf.runtime.folders import Outcome
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.progress import Progress
@@ -122,7 +122,7 @@ def _info(options: argparse.Namespace) -> None:
             f"    against Keras on {entry.parity['pairs']} photos: mean difference "
             f"{entry.parity['mean_difference']:.2g} grey levels, at most {entry.parity['max_difference']}"
         )
-    print(f"runtimes installed: {', '.join(installed()) or 'none'}")
+    print(f"runtimes installed: {', '.join(list_installed()) or 'none'}")
     try:
         inpainter = _start(options)
     except MissingPackageError as error:

@@ -1,8 +1,10 @@
 """How many pictures at a time: the rule, containers, and what is refused."""
 
+import numpy as np
 import pytest
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf import Inpainter
+from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runtime import batching
 from shiftnet_tf.system.machine import available_memory, total_memory
 
@@ -48,3 +50,33 @@ def test_a_container_has_what_is_left_of_its_limit(tmp_path):
 
 def test_this_machine():
     assert 0 < available_memory() <= total_memory()
+
+
+def test_a_watch_that_raises_ends_its_group_and_not_the_backend():
+    class Double:
+        name, provider, outputs, batch_sizes = "fake", "fake", ["inpainted_image"], ()
+
+        def __call__(self, image, mask):
+            return {"inpainted_image": 2 * image}
+
+    sizes = []
+
+    def watch(size):
+        sizes.append(size)
+        if len(sizes) == 1:
+            raise ZeroDivisionError("no mean of no groups")
+
+    backend = batching.GroupedBackend(Double(), 4, watch)
+    image = np.ones((1, 2, 2, 3), np.uint8)
+    with pytest.raises(ZeroDivisionError, match="no mean"):
+        backend(image, image)
+    assert (backend(image, image)["inpainted_image"] == 2).all() and sizes == [1, 1]
+    backend.close()
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert", "tensorflow"])
+def test_a_closed_model_says_so(small_model, photo, runtime):
+    inpainter = Inpainter.load(small_model, runtime=runtime)
+    inpainter.close()
+    with pytest.raises(ShiftNetError, match="the model is closed: load it again"):
+        inpainter(*photo)

@@ -120,9 +120,9 @@ def test_arrays_that_are_refused(inpainter, image, mask, message):
 
 def test_the_first_installed_runtime_is_taken(small_model, monkeypatch):
     assert Inpainter.load(small_model).runtime == "onnxruntime"
-    monkeypatch.setattr(backends, "installed", lambda: ["litert", "tensorflow"])
+    monkeypatch.setattr(backends, "list_installed", lambda: ["litert", "tensorflow"])
     assert Inpainter.load(small_model).runtime == "litert"
-    monkeypatch.setattr(backends, "installed", lambda: [])
+    monkeypatch.setattr(backends, "list_installed", lambda: [])
     message = "no installed runtime .*pip install onnxruntime or pip install ai-edge-litert or pip install tensorflow"
     with pytest.raises(MissingPackageError, match=message):
         Inpainter.load(small_model)
@@ -131,14 +131,14 @@ def test_the_first_installed_runtime_is_taken(small_model, monkeypatch):
 def test_one_file_of_a_folder(small_model):
     assert Inpainter.load(small_model / "model.tflite").runtime == "litert"
     assert Inpainter.load(small_model / "saved_model").runtime == "tensorflow"
-    with pytest.raises(InputError, match="the model has no onnx file for onnxruntime, only tflite"):
+    with pytest.raises(InputError, match="lists no file for model.tflite, onnxruntime, only"):
         Inpainter.load(small_model / "model.tflite", runtime="onnxruntime")
 
 
 def test_choices_that_cannot_be(small_model, tmp_path):
     with pytest.raises(InputError, match="`runtime` must be one of onnxruntime, litert, tensorflow. Received: 'tpu'"):
         Inpainter.load(small_model, runtime="tpu")
-    with pytest.raises(InputError, match="lists no file of precision int4, only"):
+    with pytest.raises(InputError, match="lists no file for int4, only"):
         Inpainter.load(small_model, precision="int4")
     with pytest.raises(InputError, match="the model does not exist"):
         Inpainter.load(tmp_path / "absent")
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_the_one_exported(model_copy):
 
 def test_a_file_that_is_not_listed(model_copy):
     shutil.copy(model_copy / "model.onnx", model_copy / "other.onnx")
-    with pytest.raises(InputError, match="lists no other.onnx, only"):
+    with pytest.raises(InputError, match="lists no file for other.onnx, only"):
         Inpainter.load(model_copy / "other.onnx")
 
 
@@ -239,10 +239,10 @@ def test_a_precision_that_the_runtime_has_no_file_of(model_copy):
     files = spec.files | {"dynamic.tflite": dataclasses.replace(spec.files["model.tflite"], precision="dynamic")}
     dataclasses.replace(spec, files=files).write(model_copy)
     assert Inpainter.load(model_copy, runtime="litert", precision="dynamic").model.path.name == "dynamic.tflite"
-    message = "onnxruntime cannot run precision dynamic of this model, only float32: .* lists dynamic as tflite"
+    message = r"lists no file for dynamic, onnxruntime, only .*dynamic.tflite \(dynamic, litert\)"
     with pytest.raises(InputError, match=message):
         Inpainter.load(model_copy, runtime="onnxruntime", precision="dynamic")
-    with pytest.raises(InputError, match=r"lists no file of precision int8, only .*dynamic.tflite \(dynamic\)"):
+    with pytest.raises(InputError, match=r"lists no file for int8, only .*dynamic.tflite \(dynamic, litert\)"):
         Inpainter.load(model_copy, precision="int8")
 
 

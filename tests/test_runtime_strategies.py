@@ -137,9 +137,9 @@ def test_windows_read_in_strips_are_what_they_are_at_once(monkeypatch):
     image = rng.integers(0, 256, (1030, 1500, 3), dtype=np.uint8)
     canvas, mask = filling.ArrayCanvas(image), mask_of((1030, 1500), (300, 400, 500, 800))
     window = Window(3, 5, 1021, 1490)
-    expected = filling.scaled(canvas, mask, window, 64)
+    expected = filling.scale_window(canvas, mask, window, 64)
     monkeypatch.setattr(filling, "_STRIP", 1)
-    for got, wanted in zip(filling.scaled(canvas, mask, window, 64), expected):
+    for got, wanted in zip(filling.scale_window(canvas, mask, window, 64), expected):
         np.testing.assert_array_equal(got, wanted)
     plain, _ = pixels.resize_pair(image[window.slices], mask[window.slices], 64, 64)
     known = expected[1][..., 0] == 0

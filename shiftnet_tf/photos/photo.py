@@ -85,7 +85,7 @@ class Photo:
                 levels[hole] = grey * levels.dtype.type(257 if part.mode == "I;16" else 1)
         self._picture.paste(Image.fromarray(levels), (window.left, window.top))
 
-    def reduced(self, side: int) -> np.ndarray:
+    def reduce(self, side: int) -> np.ndarray:
         """Return the photo scaled so that no side is longer than `side`: uint8 [h, w, 3]."""
         factor = min(1, side / max(self.shape))
         size = [max(1, round(length * factor)) for length in self._picture.size]

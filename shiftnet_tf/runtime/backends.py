@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from shiftnet_tf import model_folder
-from shiftnet_tf.errors import InputError, MissingPackageError
+from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.runtime.engines import LiteRTBackend, OnnxRuntimeBackend, SavedModelBackend
 
 
@@ -83,34 +82,9 @@ def open_file(file_format: str, path: str | os.PathLike[str], cpu: bool = False)
     return classes[file_format](path, provider="cpu" if cpu else "auto")
 
 
-def installed() -> list[str]:
+def list_installed() -> list[str]:
     """Return the names of the runtimes that are installed, in the order of preference."""
     return [name for name, runtime in RUNTIMES.items() if importlib.util.find_spec(runtime.module)]
-
-
-def choose(formats: Collection[str], runtime: str | None = None) -> str:
-    """Choose a runtime for a model folder; return its key of RUNTIMES.
-
-    Args:
-        formats: those of the files of the folder.
-        runtime: the caller's choice, or None.
-
-    Raises:
-        InputError: the runtime is unknown, or the folder has no file of its format.
-        MissingPackageError: no runtime that fits is installed.
-    """
-    if runtime is not None:
-        if runtime not in RUNTIMES:
-            raise InputError(f"`runtime` must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
-        if RUNTIMES[runtime].format not in formats:
-            raise InputError(f"the model has no {RUNTIMES[runtime].format} file for {runtime}, only {_words(formats)}")
-        return runtime
-    fitting = [name for name in RUNTIMES if RUNTIMES[name].format in formats]
-    for name in fitting:
-        if name in installed():
-            return name
-    packages = " or ".join(f"pip install {RUNTIMES[name].package}" for name in fitting)
-    raise MissingPackageError(f"no installed runtime can run this model ({_words(formats)}): {packages}")
 
 
 def choose_file(
@@ -132,30 +106,29 @@ def choose_file(
         The key of the runtime in RUNTIMES, and the name of the file.
 
     Raises:
-        InputError: there is no such file.
+        InputError: the runtime is unknown, or there is no such file.
         MissingPackageError: no runtime that fits is installed.
     """
-    entries = {n: e for n, e in spec.files.items() if name in (None, n) and precision in (None, e.precision)}
+    check("runtime", runtime, runtime in (None, *RUNTIMES), f"one of {', '.join(RUNTIMES)}")
+    runtimes = {row.format: key for key, row in RUNTIMES.items()}
+    entries = {
+        n: entry
+        for n, entry in spec.files.items()
+        if name in (None, n) and precision in (None, entry.precision) and runtime in (None, runtimes[entry.format])
+    }
     if not entries:
-        wanted = name or f"file of precision {precision}"
-        there = ", ".join(f"{n} ({e.precision})" for n, e in spec.files.items())
-        raise InputError(f"{path} lists no {wanted}, only {there}")
-    formats = {entry.format for entry in entries.values()}
-    if precision and runtime in RUNTIMES and RUNTIMES[runtime].format not in formats:
-        runs = [e.precision for e in spec.files.values() if e.format == RUNTIMES[runtime].format]
-        raise InputError(
-            f"{runtime} cannot run precision {precision} of this model, only {', '.join(runs) or 'nothing'}: {path} "
-            f"lists {precision} as {', '.join(sorted(formats))}"
-        )
-    runtime = choose(formats, runtime)
+        wanted = ", ".join(filter(None, (name, precision, runtime)))
+        there = ", ".join(f"{n} ({entry.precision}, {runtimes[entry.format]})" for n, entry in spec.files.items())
+        raise InputError(f"{path} lists no file for {wanted}, only {there}")
+    fitting = [key for key, row in RUNTIMES.items() if row.format in {entry.format for entry in entries.values()}]
+    taken = runtime or next((key for key in fitting if key in list_installed()), None)
+    if taken is None:
+        packages = " or ".join(f"pip install {RUNTIMES[key].package}" for key in fitting)
+        raise MissingPackageError(f"no installed runtime can run this model: {packages}")
 
     def rank(n: str) -> tuple[bool, bool, int]:
         entry = entries[n]
         special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
         return special, entry.image_size != spec.image_size, model_folder.PRECISIONS.index(entry.precision)
 
-    return runtime, min((n for n, e in entries.items() if e.format == RUNTIMES[runtime].format), key=rank)
-
-
-def _words(formats: Collection[str]) -> str:
-    return ", ".join(sorted(formats)) or "nothing"
+    return taken, min((n for n, entry in entries.items() if entry.format == RUNTIMES[taken].format), key=rank)

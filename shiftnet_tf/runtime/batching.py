@@ -1,14 +1,14 @@
 """Batches for a runtime: their size in memory, the sizes that it is prepared for, and grouping the calls of threads."""
 
-import enum
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.runtime.backends import Backend
+from shiftnet_tf.runtime.engines import CLOSED
 from shiftnet_tf.system.machine import available_memory
 
 # What a picture takes while it runs, a pixel of the model's square. Measured with ONNX Runtime: about 540 bytes at base
@@ -16,12 +16,6 @@ from shiftnet_tf.system.machine import available_memory
 BYTES_A_PIXEL = 2048
 SHARE = 0.5  # of the available memory, for a batch whose size is not given
 LARGEST = 8  # more at a time gains nothing on a CPU
-
-
-class _Nothing(enum.Enum):
-    """What stands for an empty queue, where None ends the thread."""
-
-    NOTHING = enum.auto()
 
 
 def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
@@ -87,7 +81,8 @@ class GroupedBackend:
     Args:
         backend: what runs them; `close` leaves it open.
         most: pictures in a group, at most.
-        watch: called with the number of pictures of each group, for statistics; None for none.
+        watch: called with the number of pictures of each group, for statistics; None for none. What it raises is raised
+            by the calls of the group.
     """
 
     def __init__(self, backend: Backend, most: int, watch: Callable[[int], object] | None = None) -> None:
@@ -102,7 +97,7 @@ class GroupedBackend:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         if not self._thread.is_alive():
-            raise ShiftNetError("the backend is closed")
+            raise ShiftNetError(CLOSED)
         call = _Call(image, mask)
         self._calls.put(call)
         call.done.wait()
@@ -115,38 +110,47 @@ class GroupedBackend:
         self._calls.put(None)
         self._thread.join()
 
+    def _groups(self) -> Iterator[list[_Call]]:
+        """Yield the calls that wait, as many at a time as fit; end after those before `close`."""
+        group: list[_Call] = []
+        while True:
+            if group and self._calls.empty():  # no other thread takes calls out
+                yield group
+                group = []
+            call = self._calls.get()
+            size = sum(len(one.image) for one in group)
+            if group and (call is None or size + len(call.image) > self._most):
+                yield group
+                group = []
+            if call is None:
+                return
+            group.append(call)
+
     def _work(self) -> None:
-        ahead: _Call | _Nothing | None = self._calls.get()
-        while isinstance(ahead, _Call):
-            group, size = [ahead], len(ahead.image)
-            ahead = self._next()
-            while isinstance(ahead, _Call) and size + len(ahead.image) <= self._most:
-                group.append(ahead)
-                size += len(ahead.image)
-                ahead = self._next()
-            self._watch(size)
-            self._run(group)
-            if ahead is _Nothing.NOTHING:
-                ahead = self._calls.get()
-
-    def _next(self) -> _Call | _Nothing | None:
-        try:
-            return self._calls.get(block=False)
-        except queue.Empty:
-            return _Nothing.NOTHING
-
-    def _run(self, group: list[_Call]) -> None:
-        together = [group] if self.batch_sizes else [[call] for call in group]
-        for calls in together:
+        for group in self._groups():
             try:
-                sizes = np.cumsum([len(call.image) for call in calls])[:-1]
-                image, mask = (np.concatenate(arrays) for arrays in zip(*((call.image, call.mask) for call in calls)))
-                outputs = run(self._backend, image, mask)
-                parts = {name: np.split(values, sizes) for name, values in outputs.items()}
-                for i, call in enumerate(calls):
-                    call.answer = {name: values[i] for name, values in parts.items()}
+                self._watch(sum(len(call.image) for call in group))
             except Exception as error:  # it belongs to those who called
-                for call in calls:
-                    call.error = error
-            for call in calls:
-                call.done.set()
+                _finish(group, error)
+                continue
+            for calls in [group] if self.batch_sizes else [[call] for call in group]:
+                try:
+                    self._run(calls)
+                    _finish(calls)
+                except Exception as error:  # likewise
+                    _finish(calls, error)
+
+    def _run(self, calls: list[_Call]) -> None:
+        sizes = np.cumsum([len(call.image) for call in calls])[:-1]
+        image, mask = (np.concatenate(arrays) for arrays in zip(*((call.image, call.mask) for call in calls)))
+        outputs = run(self._backend, image, mask)
+        parts = {name: np.split(values, sizes) for name, values in outputs.items()}
+        for i, call in enumerate(calls):
+            call.answer = {name: values[i] for name, values in parts.items()}
+
+
+def _finish(calls: list[_Call], error: Exception | None = None) -> None:
+    """Let the callers go on, with their answers or the error."""
+    for call in calls:
+        call.error = error
+        call.done.set()

@@ -11,6 +11,8 @@ from shiftnet_tf.errors import InputError, MissingGpuError, ShiftNetError, first
 from shiftnet_tf.runtime import providers
 from shiftnet_tf.system.packages import import_optional
 
+CLOSED = "the model is closed: load it again"
+
 
 class OnnxRuntimeBackend:
     """ONNX Runtime, on CUDA where onnxruntime-gpu can load it, else on the CPU.
@@ -44,6 +46,8 @@ class OnnxRuntimeBackend:
         self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        if self._session is None:
+            raise ShiftNetError(CLOSED)
         try:
             return dict(zip(self.outputs, self._session.run(None, {"image": image, "mask": mask})))
         except Exception as error:  # its exceptions have no common base of their own
@@ -90,6 +94,8 @@ class LiteRTBackend:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         with self._lock:
+            if self._runner is None:
+                raise ShiftNetError(CLOSED)
             try:
                 results = [self._runner(image=image[i : i + 1], mask=mask[i : i + 1]) for i in range(len(image))]
             except (ValueError, RuntimeError) as error:
@@ -144,6 +150,8 @@ class SavedModelBackend:
         return self._tensorflow.device("/CPU:0") if self._on_cpu else contextlib.nullcontext()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        if self._signature is None:
+            raise ShiftNetError(CLOSED)
         constant = self._tensorflow.constant
         try:
             with self._place():

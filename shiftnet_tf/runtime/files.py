@@ -79,7 +79,7 @@ def inpaint_photo(
     progress(0)
     opened = Photo(photo, max_pixels)
     opened.check_format(file_format or opened.own_format)
-    before = opened.reduced(MAP_SIDE) if shift_map and hole.any() else None
+    before = opened.reduce(MAP_SIDE) if shift_map and hole.any() else None
     plan, shift_maps = inpainter.fill(opened, hole, options, shift_maps=shift_map, progress=progress)
     sheet = sheets.shift_map_sheet(before, hole, shift_maps) if before is not None and shift_maps else None
     return Filled(opened, plan, sheet)

@@ -84,7 +84,7 @@ class ArrayCanvas:
         self.image[window.slices][hole] = pixels[hole]
 
 
-def scaled(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
+def scale_window(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
     """Return a window as the model takes it.
 
     Args:
@@ -106,7 +106,7 @@ def scaled(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
         step = max(1, _STRIP // (window.width * factor)) * factor
         image, hole = (
             np.concatenate(parts)
-            for parts in zip(*(_reduced(canvas, mask, strip, factor) for strip in window.parts(step, window.width)))
+            for parts in zip(*(_reduce(canvas, mask, strip, factor) for strip in window.parts(step, window.width)))
         )
         box = (0, 0, window.width / factor, window.height / factor)
         image, hole = resize_pair(image, hole, size, size, box)
@@ -117,7 +117,7 @@ def scaled(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
     return image, hole[..., np.newaxis]
 
 
-def _reduced(canvas: Canvas, mask: np.ndarray, window: Window, factor: int) -> Pair:
+def _reduce(canvas: Canvas, mask: np.ndarray, window: Window, factor: int) -> Pair:
     """Return a strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
     hole = mask[window.slices]
     image = reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
@@ -159,15 +159,15 @@ class Filling:
             self._weights = np.zeros(canvas.shape, np.float32)  # takes memory only where it is written
 
     def read(self, look: Look) -> Pair:
-        """Return a look as the model takes it, see `scaled`; for a wider one without any known pixel the crop's own."""
+        """Return a look, see `scale_window`; for a wider one without any known pixel that of its crop."""
         window, crop = look
         try:
-            return scaled(self.canvas, self.mask, window, self._size)
+            return scale_window(self.canvas, self.mask, window, self._size)
         except InputError:
             if crop is None:
                 raise
             self._blind.add(window)
-            return scaled(self.canvas, self.mask, crop, self._size)
+            return scale_window(self.canvas, self.mask, crop, self._size)
 
     def put(self, look: Look, answer: np.ndarray) -> None:
         """Write the model's answer to a look.
@@ -189,26 +189,26 @@ class Filling:
         for part in hole.parts(_SIDE, _SIDE):
             where = self.mask[part.slices]
             if wide:
-                pixels = self._coloured(window, answer, wide, part, hole)
+                pixels = self._colour(window, answer, wide, part, hole)
             else:
-                pixels = self._enlarged(window, answer, part)
+                pixels = self._enlarge(window, answer, part)
             if self._weights is not None:
-                pixels = self._blended(self._weights[part.slices], window, part, pixels, where)
+                pixels = self._blend(self._weights[part.slices], window, part, pixels, where)
             self.canvas.write(part, pixels, where)
 
-    def _coloured(
+    def _colour(
         self, window: Window, answer: np.ndarray, wide: Sequence[tuple[Window, np.ndarray]], part: Window, hole: Window
     ) -> np.ndarray:
         radius = max(hole.height, hole.width) // 12
         around = part.grown(2 * radius, 2 * radius, hole)  # what is blurred is the hole alone
-        detail = self._enlarged(window, answer, around).astype(np.float32)
-        others = sum(self._enlarged(*each, around).astype(np.float32) for each in wide)
+        detail = self._enlarge(window, answer, around).astype(np.float32)
+        others = sum(self._enlarge(*each, around).astype(np.float32) for each in wide)
         lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
         colours = smooth(lack, self.mask[around.slices], (radius, radius))
         levels: np.ndarray = np.clip(np.round(detail + colours), 0, 255)
         return levels.astype(np.uint8)[part.within(around).slices]
 
-    def _enlarged(self, window: Window, answer: np.ndarray, part: Window) -> np.ndarray:
+    def _enlarge(self, window: Window, answer: np.ndarray, part: Window) -> np.ndarray:
         size = answer.shape[0]
         if (window.height, window.width) == (size, size):
             return answer[part.within(window).slices]
@@ -222,7 +222,7 @@ class Filling:
             pixels = feather(pixels, self.canvas.read(around), self.mask[around.slices], radius)
         return pixels[part.within(around).slices]
 
-    def _blended(
+    def _blend(
         self, weights: np.ndarray, window: Window, part: Window, pixels: np.ndarray, where: np.ndarray
     ) -> np.ndarray:
         """Return the mean of what is there and of `pixels`; add the new weights to `weights`, those of the part."""

@@ -157,7 +157,7 @@ def _holes(mask: np.ndarray, box: Window, image_size: int, shape: tuple[int, ...
     """Find the holes of a mask; those whose common window is no more work than their own are taken together."""
     cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
     while True:
-        parts = _connected(_counts(mask, box, cell) > 0)
+        parts = _connect(_counts(mask, box, cell) > 0)
         if len(parts) <= MOST_HOLES:
             break
         cell *= 2
@@ -173,10 +173,10 @@ def _holes(mask: np.ndarray, box: Window, image_size: int, shape: tuple[int, ...
         exact = bounds(mask[around.slices])
         assert exact is not None  # each part has a hole pixel
         boxes.append(Window(top + exact.top, left + exact.left, exact.height, exact.width))
-    return [_Hole(mask, merged) for merged in _merged(boxes, image_size, shape)]
+    return [_Hole(mask, merged) for merged in _merge(boxes, image_size, shape)]
 
 
-def _connected(cells: np.ndarray) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _connect(cells: np.ndarray) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Return the rows and columns of each connected part of a grid, where touching corners connect too."""
     left = {(int(row), int(column)) for row, column in np.argwhere(cells)}
     parts = []
@@ -196,7 +196,7 @@ def _connected(cells: np.ndarray) -> list[tuple[tuple[int, ...], tuple[int, ...]
     return parts
 
 
-def _merged(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> list[Window]:
+def _merge(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> list[Window]:
     """Join boxes as long as the crop of two together is no larger than their two crops."""
 
     def area(box: Window) -> int:
@@ -207,7 +207,7 @@ def _merged(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> lis
     for box in boxes:
         near: int | None = 0
         while near is not None:  # what has grown may meet others
-            joined = [_joined(box, other) for other in merged]
+            joined = [_join(box, other) for other in merged]
             near = next((i for i, both in enumerate(joined) if area(both) <= area(box) + area(merged[i])), None)
             if near is not None:
                 box = joined[near]
@@ -216,7 +216,7 @@ def _merged(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> lis
     return merged
 
 
-def _joined(a: Window, b: Window) -> Window:
+def _join(a: Window, b: Window) -> Window:
     top, left = min(a.top, b.top), min(a.left, b.left)
     return Window(top, left, max(a.bottom, b.bottom) - top, max(a.right, b.right) - left)
 
