@@ -27,6 +27,14 @@ def test_runtime_and_threads(small_model, tmp_path, capsys):
     assert "model.tflite on litert (CPU (XNNPACK))" in capsys.readouterr().out
 
 
+def test_a_bug_is_a_traceback(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(image_files, "_check_header", lambda *_: [][0])
+    assert main(["inpaint", str(PHOTO), "--mask", str(MASK), "-o", str(tmp_path / "out.png")]) == 70
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback") and error.endswith("IndexError: list index out of range\n")
+    assert not (tmp_path / "out.png").exists()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_the_shift_map_as_a_picture(small_model, tmp_path, capsys, photo, suffix):
     sheet = tmp_path / f"map{suffix}"

@@ -23,7 +23,7 @@ OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
-_DAMAGED = (
+PILLOW_ERRORS = (  # what its decoders raise on damaged files
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError),
     *(OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
 )
@@ -53,7 +53,7 @@ def open_picture(
     Raises:
         InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
     """
-    with _opened(source, what, max_pixels) as picture:
+    with _open(source, what, max_pixels) as picture, decoding(source, what):
         picture.load()
         return (ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture), picture
 
@@ -63,18 +63,19 @@ def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) 
 
     Arguments and errors are those of `open_picture`, the errors as far as the header shows them.
     """
-    with _opened(source, what, max_pixels) as picture:
+    with _open(source, what, max_pixels) as picture:
         return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 lie on their side
 
 
 @contextlib.contextmanager
-def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture without decoding it; every error of Pillow becomes an InputError."""
-    name = name_of(source)
+def _open(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture, check its header, and decode nothing."""
     formats = _readable()
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with decoding(source, what), Image.open(file, formats=formats) as picture:
-        _check_header(picture, what, name, MAX_PIXELS if max_pixels is None else max_pixels)
+    with decoding(source, what):
+        picture = Image.open(file, formats=formats)
+    with picture:
+        _check_header(picture, source, what, MAX_PIXELS if max_pixels is None else max_pixels)
         yield picture
 
 
@@ -82,7 +83,7 @@ def _orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if there is none that can be read."""
     try:
         orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DAMAGED:
+    except PILLOW_ERRORS:
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -109,22 +110,24 @@ def decoding(source: FileSource, what: str) -> Iterator[None]:
         raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
     except PermissionError as error:
         raise InputError(f"the {what} may not be read (permission denied): {name}") from error
-    except _DAMAGED as error:
+    except PILLOW_ERRORS as error:
         raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
 
 
-def _check_header(picture: ImageFile.ImageFile, what: str, name: str, max_pixels: int) -> None:
+def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, max_pixels: int) -> None:
     """Check what can be checked before anything is decoded."""
-    width, height = picture.size
+    (width, height), name = picture.size, name_of(source)
     if width * height > max_pixels:
         raise TooLargeError(
             f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is "
             f"{max_pixels / 1e6:g}: {name}"
         )
-    if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:  # an MPO is a phone's JPEG with additions
+    with decoding(source, what):
+        pages, bits = getattr(picture, "n_frames", 1), _bits(picture)
+    if picture.format != "MPO" and pages > 1:  # an MPO is a phone's JPEG with additions
         raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
-    if not picture.mode.startswith(("I", "F")) and _bits(picture) > 8:  # Pillow would cut the low ones off
-        raise InputError(f"the {what} must have 8 bits a channel. Received {_bits(picture)}: {name}")
+    if not picture.mode.startswith(("I", "F")) and bits > 8:  # Pillow would cut the low ones off
+        raise InputError(f"the {what} must have 8 bits a channel. Received {bits}: {name}")
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -237,7 +240,7 @@ def write_picture(
     def write(part: Path | BinaryIO) -> None:
         try:
             picture.save(part, format=file_format, **options)
-        except _DAMAGED as error:
+        except PILLOW_ERRORS as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission
             raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error

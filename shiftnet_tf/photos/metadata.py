@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from shiftnet_tf.photos import image_files
+
 NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _ORIENTATION = ExifTags.Base.Orientation
 # Of a TIFF, whose EXIF is the file's own directory: what says something about the photo, and not how it is stored.
@@ -67,7 +69,9 @@ def _texts(raw: ImageFile.ImageFile) -> PngImagePlugin.PngInfo:
 
 def _exif(raw: ImageFile.ImageFile) -> bytes:
     """Return the EXIF without the orientation, which was applied, and the thumbnail, which shows the removed object."""
-    with contextlib.suppress(Exception):  # a broken EXIF is no reason to refuse a photo; it is left out
+    with contextlib.suppress(
+        *image_files.PILLOW_ERRORS
+    ):  # a broken EXIF is no reason to refuse a photo; it is left out
         exif = raw.getexif()
         if raw.format == "TIFF":
             kept = Image.Exif()

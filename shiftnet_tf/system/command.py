@@ -3,10 +3,13 @@
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from shiftnet_tf.errors import InputError, ShiftNetError
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Command(Protocol):
@@ -18,7 +21,8 @@ class Command(Protocol):
 def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
     """Make a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
 
-    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way.
+    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other
+    error is a bug of ours: a traceback and BUG.
 
     Args:
         main: takes the argument list and returns an exit code; None counts as 0.
@@ -46,5 +50,8 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130
+        except Exception:
+            traceback.print_exc()
+            return BUG
 
     return run
