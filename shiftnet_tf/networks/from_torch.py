@@ -1,18 +1,62 @@
-"""The authors' PyTorch weights as Keras networks.
+"""PyTorch's files of weights, and the authors' weights as Keras networks.
 
 A state dict maps names to arrays in PyTorch's layouts: convolutions [out, in, kernel, kernel], transposed ones
 [in, out, kernel, kernel]. The U-Net is nested from the outside in: each block lies inside its parent's `model`, at
 index 1 of the outermost and index 3 of the others; the network for faces counts its layers, e1 to e8 and d1 to d8.
-Only numpy arrays are needed, torch is not.
+Only `read_state_dict` needs torch.
 """
 
+import pickle
 import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.layers.subpixel_upsampling import subpixel_kernel
-from shiftnet_tf.networks import Discriminator, Generator
+from shiftnet_tf.networks.discriminator import Discriminator
+from shiftnet_tf.networks.generator import Generator
+from shiftnet_tf.system.packages import import_optional
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a checkpoint file of PyTorch: float32 arrays by their names.
+
+    Raises:
+        InputError: no such file, no checkpoint, one that would run code, or no state dict.
+        MissingPackageError: torch is not installed.
+    """
+    torch = import_optional("torch", "torch==2.13.0", "reading a PyTorch checkpoint")
+    if not Path(path).is_file():
+        raise InputError(f"the checkpoint does not exist: {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        more = "is damaged or holds more than tensors, and code is not run"
+        raise InputError(f"the checkpoint {more}: {path}") from error
+    except Exception as error:  # damaged bytes end in errors of every kind
+        raise InputError(f"the file is no PyTorch checkpoint ({first_line(error)}): {path}") from error
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and torch.is_tensor(value) for name, value in content.items()
+    ):
+        raise InputError(f"the checkpoint must be a state dict, names to tensors. Received: {type(content).__name__}")
+    return {name: _to_array(name, tensor) for name, tensor in content.items()}
+
+
+def _to_array(name, tensor):
+    """A tensor of weights as float32 array; refuses one that holds no finite numbers."""
+    try:
+        if tensor.is_complex():
+            raise TypeError("complex numbers")
+        array = tensor.detach().to_dense().float().numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise InputError(f"the tensor {name!r} holds no plain numbers: {first_line(error)}") from error
+    if not np.isfinite(array).all():
+        raise InputError(f"the tensor {name!r} holds values that are not finite")
+    return array
 
 
 def generator_from_torch(state_dict, image_size=256):
