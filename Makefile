@@ -43,7 +43,7 @@ test-long: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
 	@mkdir -p benchmark
-	$(BIN)/python benchmarks/runtimes.py --large --json benchmark/runtimes.json --picture benchmark/runtimes.png
+	$(BIN)/python benchmarks/runtimes.py --json benchmark/runtimes.json --picture benchmark/runtimes.png
 	$(BIN)/python benchmarks/training.py --json benchmark/training.json
 
 lint: $(INSTALLED)

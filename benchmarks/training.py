@@ -1,4 +1,4 @@
-"""How long a training step takes on this machine, beside the same step in plain PyTorch, and where its time goes.
+"""How long a training step takes on this machine, beside the same step in plain PyTorch.
 
     python benchmarks/training.py
     python benchmarks/training.py --filters 32 --threads 4 --json step.json
@@ -8,8 +8,6 @@ beforehand; generator and discriminator are updated in each step. Ours is built 
 is a new process, and runs are interleaved so that machine drift affects all equally: compare only the ratios of one
 run. The plain PyTorch step has the same weights, computes both networks' gradients from one forward pass too, and must
 have the same losses.
-
-Where the time goes is the difference of steps that leave something out: the optimizers, then the gradients too.
 """
 
 import argparse
@@ -29,8 +27,7 @@ def main(arguments=None):
     parser.add_argument("--filters", type=int, default=64, help="base width of both networks (default: 64)")
     parser.add_argument("--image-size", type=int, default=256, help="pixels (default: 256)")
     parser.add_argument("--batch", type=int, default=1, help="photos a step (default: 1)")
-    parser.add_argument("--photos", metavar="DIR", help="photos for the input pipeline (default: the samples)")
-    compare_steps(parse(parser, 5, arguments))
+    compare_steps(**parse(parser, 5, arguments))
 
 
 if __name__ == "__main__":

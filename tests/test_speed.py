@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from harness.measuring import timed
+from harness.measuring import time_calls
 from harness.plain_keras import PlainGenerator
 from shiftnet_tf.export import to_tflite
 from shiftnet_tf.export.exporter import Job
@@ -34,7 +34,7 @@ def test_faster_than_plain_keras_layers(tmp_path):
     np.testing.assert_allclose(calls["TensorFlow ours"](), calls["TensorFlow plain"](), atol=1e-4)
     assert np.abs(calls["LiteRT ours"]().astype(int) - calls["LiteRT plain"]()).max() <= 1
 
-    rounds = [{name: timed(call, 15) for name, call in calls.items()} for _ in range(3)]  # in turns
+    rounds = [{name: time_calls(call, 15) for name, call in calls.items()} for _ in range(3)]  # in turns
     times = {name: np.median([turn[name] for turn in rounds]) for name in calls}
     print({name: round(value, 1) for name, value in times.items()})
     assert times["TensorFlow plain"] / times["TensorFlow ours"] >= 1.3

@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.system.quiet import import_tensorflow
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 say = functools.partial(print, flush=True)
@@ -26,7 +28,7 @@ class MeasuringError(ShiftNetError):
     """A subject could not be measured."""
 
 
-def timed(call: Callable[[], object], repeats: int) -> list[float]:
+def time_calls(call: Callable[[], object], repeats: int) -> list[float]:
     """Return the milliseconds of each of `repeats` calls."""
     times = []
     for _ in range(repeats):
@@ -41,11 +43,19 @@ def peak_memory() -> float:
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
 
 
+def limit_tensorflow(threads: int) -> ModuleType:
+    """Import TensorFlow and set its number of threads; to be called before its first operation."""
+    tf = import_tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return tf
+
+
 def measure(request: dict) -> dict:
     """Run worker.py once and return what it prints.
 
     Args:
-        request: what to measure: `kind`, `threads` and what that kind takes, see worker.py.
+        request: what to measure, see worker.py.
 
     Raises:
         MeasuringError: the worker failed; the text is the last line of its stderr.

@@ -6,20 +6,20 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from harness.measuring import MeasuringError, say
-from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.errors import check
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.machine import cpu_name, total_memory
 from shiftnet_tf.system.packages import import_optional, versions_of
 
 PACKAGES = ("tensorflow", "keras", "torch", "onnxruntime", "ai-edge-litert", "onnx", "tf2onnx", "numpy")
-COLOURS = {"PyTorch": "#9a9a9a", "Keras": "#c8a96a", "TensorFlow": "#e08b2e", "ONNX": "#3f7cbf", "LiteRT": "#3f9e6a"}
 
 
-def parse(parser: argparse.ArgumentParser, repeats: int, arguments: list[str] | None) -> argparse.Namespace:
+def parse(parser: argparse.ArgumentParser, repeats: int, arguments: list[str] | None) -> dict[str, Any]:
     """Add the options that both benchmarks have, parse, and refuse bad values before any work is done.
 
     Args:
@@ -27,26 +27,27 @@ def parse(parser: argparse.ArgumentParser, repeats: int, arguments: list[str] | 
         repeats: default of --repeats.
         arguments: None for those of the process.
 
+    Returns:
+        The values by the names of the options, as keyword arguments.
+
     Raises:
-        InputError: a number out of range, an output that cannot be written, no torch.
+        InputError: a number out of range, a JSON file that cannot be written, no torch.
     """
-    parser.add_argument("--json", metavar="FILE", help="write all measurements, versions and the machine")
+    parser.add_argument("--json", metavar="FILE", help="write all measurements, versions and the machine (default: no)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each process (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="processes for each subject, in turns (default: 3)")
     parser.add_argument("--repeats", type=int, default=repeats, help=f"timed calls a round (default: {repeats})")
     parser.add_argument("--without-torch", action="store_true", help="leave out the comparison with PyTorch")
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
     for name, most in (("threads", 256), ("rounds", 1000), ("repeats", 1000), ("batch", 64)):
-        check(f"--{name}", getattr(options, name), 1 <= getattr(options, name) <= most, f"from 1 to {most}")
-    for path in map(Path, filter(None, (options.json, getattr(options, "picture", None)))):
-        if not path.parent.is_dir():
-            raise InputError(f"the output folder does not exist: {path.parent}")
-        if path.is_dir():
-            raise InputError(f"the output must be a file, not a folder: {path}")
+        check(f"--{name}", options[name], 1 <= options[name] <= most, f"from 1 to {most}")
+    if options["json"]:
+        path = Path(options["json"])
+        check("--json", options["json"], not path.is_dir(), "a file, not a folder")
         trial = path.with_name(f".{path.name}.try")
         write_atomically(trial, lambda part: part.write_text(""))
         trial.unlink()
-    if not options.without_torch:
+    if not options["without_torch"]:
         from harness import plain_torch  # noqa: F401
     return options
 
@@ -112,27 +113,16 @@ def write_json(path: str, content: dict) -> None:
     say(path)
 
 
-def draw_bars(path: str, bars: Sequence[tuple[str, float, float]], base: str, title: str) -> None:
-    """Draw a bar for each subject, with its ratio to one of them, and print the path.
-
-    Args:
-        path: of the PNG.
-        bars: (label, milliseconds, ratio); the first word of the label chooses the colour.
-        base: label of the subject with ratio 1.
-        title: of the picture.
-    """
+def draw_bars(path: str, labels: Sequence[str], values: Sequence[float], title: str) -> None:
+    """Draw a bar for each value, milliseconds, with its label, in a PNG; print the path."""
     matplotlib = import_optional("matplotlib", "matplotlib", "drawing the picture")
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(9, 1.1 + 0.42 * len(bars)), layout="tight")
-    labels, values, ratios = zip(*bars)
-    colours = [COLOURS.get(label.split()[0].rstrip(","), "#777777") for label in labels]
-    drawn = axis.barh(range(len(bars)), values, color=colours, height=0.72)
-    axis.bar_label(drawn, [f" {value:.3g} ms   ({ratio:.2f})" for value, ratio in zip(values, ratios)], fontsize=9)
-    axis.set_yticks(range(len(bars)), labels)
+    figure, axis = pyplot.subplots(figsize=(9, 1.1 + 0.42 * len(labels)), layout="tight")
+    axis.bar_label(axis.barh(labels, values), fmt=" %.3g", fontsize=9)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1.22 * max(values)), xlabel=f"milliseconds a photo (in brackets: over {base})", title=title)
+    axis.set(xlabel="milliseconds a photo", title=title)
     axis.spines[["top", "right"]].set_visible(False)
     write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))
     pyplot.close(figure)

@@ -6,7 +6,7 @@ one forward pass, Adam.
 
 import numpy as np
 
-from harness.measuring import peak_memory, timed
+from harness.measuring import limit_tensorflow, peak_memory, time_calls
 from shiftnet_tf.run_folder import Run
 
 LOSSES = 3  # steps that warm up, and whose losses are compared
@@ -16,72 +16,40 @@ def measure_step(request: dict) -> dict:
     """Time one kind of training step.
 
     Args:
-        request: has also `run`, path of a run folder; `inputs`, path of an .npz with `image` float32 [B, S, S, 3] in
-            [-1, 1] and `mask` float32 [B, S, S, 1]; `repeats`; for PyTorch `memory_format`, a key of
-            `plain_torch.MEMORY_FORMATS`; for ours `part`: `"step"`; `"backward"`, without the optimizers; `"forward"`,
-            without the gradients; or `"photos"`, a step on batches of the input pipeline.
+        request: has also `run`, path of a run folder, and for PyTorch `memory_format`, a key of
+            `plain_torch.MEMORY_FORMATS`; its inputs are `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32
+            [B, S, S, 1].
 
     Returns:
-        `losses`, the generator's at the first steps; `ms` of each step; `memory_mb`, the peak; for the part `"photos"`
-        `input_ms` of each batch that the input pipeline gives, with nothing else at work.
+        `losses`, the generator's at the first steps; `ms` of each step; `memory_mb`, the peak.
     """
     run = Run.open(request["run"])
     with np.load(request["inputs"]) as arrays:
         batch = {name: arrays[name] for name in ("image", "mask")}
-    batches = None
-    if "part" in request:
-        step, batches = _tensorflow_step(run, batch, request["part"], request["threads"])
-    else:
+    if "memory_format" in request:
         step = _torch_step(run, batch, request["memory_format"], request["threads"])
+    else:
+        step = _tensorflow_step(run, batch, request["threads"])
     answer = {"losses": [step() for _ in range(LOSSES)]}
-    answer |= {"ms": timed(step, request["repeats"]), "memory_mb": peak_memory()}
-    if request.get("part") == "photos":
-        answer["input_ms"] = timed(lambda: next(batches), 40)[8:]  # the first ones were prefetched
-    return answer
+    return answer | {"ms": time_calls(step, request["repeats"]), "memory_mb": peak_memory()}
 
 
-def _tensorflow_step(run, batch, part, threads):
-    """Build `ShiftNet` as train.py does; return (function that does a step and returns the loss, its batches)."""
-    from harness.worker import tensorflow
-
-    tf = tensorflow(threads)
-    from shiftnet_tf.training import building, dataset
+def _tensorflow_step(run, batch, threads):
+    """Build `ShiftNet` as train.py does; return a function that does a step and returns the loss."""
+    tf = limit_tensorflow(threads)
+    from shiftnet_tf.training import building
 
     model = building.build(run.config)
     model.generator.load_weights(run.generator_weights)
     model.discriminator.load_weights(run.discriminator_weights)
-    if part in ("backward", "forward"):
-        optimizers = (_idle_optimizer(uses_gradients=part == "backward") for _ in range(2))
-        model.compile(*optimizers, jit_compile=run.config.training.jit_compile)
-    batches = tf.data.Dataset.from_tensors(batch).repeat()
-    if part == "photos":
-        photos, _ = dataset.open_photos(run.config)
-        batches = dataset.training_dataset(photos, run.config)
-    batches = iter(batches)
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     model.make_train_function()
 
     def step():
         model.reset_metrics()
         return float(model.train_function(batches)["loss"])
 
-    return step, batches
-
-
-def _idle_optimizer(uses_gradients):
-    """An optimizer that changes no weight; if it does not use the gradients, TensorFlow does not compute them."""
-    import keras
-    import tensorflow as tf
-
-    class Idle(keras.optimizers.SGD):
-        def build(self, variables):
-            super().build(variables)
-            self.sink = tf.Variable(0.0)
-
-        def apply_gradients(self, grads_and_vars):
-            if uses_gradients:
-                self.sink.assign(tf.add_n([tf.reduce_sum(gradient[..., :1]) for gradient, _ in grads_and_vars]))
-
-    return Idle()
+    return step
 
 
 def _torch_step(run, batch, memory_format, threads):
