@@ -53,11 +53,8 @@ def draw(image, mask, answers):
     shift_maps = [answer.shift_maps for answer in answers.values() if answer.shift_maps]
     if shift_maps:
         panels["filled from"] = sheets.shift_map_sheet(image, mask, shift_maps[0])
-    return sheets.grid(_rows([sheets.captioned(name, picture) for name, picture in panels.items()]), gap=8)
-
-
-def _rows(panels, columns=3):
-    return [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    cells = [sheets.add_caption(name, picture) for name, picture in panels.items()]
+    return sheets.grid([cells[i : i + 3] for i in range(0, len(cells), 3)], gap=8)
 
 
 @command

@@ -1,6 +1,7 @@
 """evaluate.py as a person runs it."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import sys
@@ -11,6 +12,7 @@ import tensorflow as tf
 from conftest import PHOTOS, load_script, says
 from PIL import Image
 
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.evaluation import Samples, baselines, quality, report
 from shiftnet_tf.evaluation import evaluate as evaluate_photos
 from shiftnet_tf.masks import sampling
@@ -108,20 +110,25 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_check_says_what_would_fail_later(evaluate, tmp_path, capsys):
-    photos, holes = tmp_path / "photos", tmp_path / "masks"
+def test_what_would_fail_after_a_training_is_refused_before_it(evaluate, tmp_path, capsys):
+    photos, holes, out = tmp_path / "photos", tmp_path / "masks", tmp_path / "out"
     photos.mkdir()
     holes.mkdir()
     image_files.write_image(photos / "small.png", np.zeros((40, 40, 3), np.uint8))
     image_files.write_image(holes / "a.png", np.zeros((40, 40, 3), np.uint8))
-    arguments = ["--check", "--images", str(photos), "--masks", str(holes), "--out"]
-    out = str(tmp_path / "out")
-    says(capsys, 2, "is large enough", evaluate([*arguments, out]))
-    says(capsys, 2, "a mask must cover a part of the image", evaluate([*arguments, out, "--whole"]))
+    samples = Samples(images=photos, masks=str(holes))
+    with pytest.raises(InputError, match="is large enough"):
+        report.check_inputs(out, samples)
+    with pytest.raises(InputError, match="a mask must cover a part of the image"):
+        report.check_inputs(out, dataclasses.replace(samples, whole=True))
     (tmp_path / "file").write_text("")
-    says(capsys, 2, "must be a folder that can be written to", evaluate([*arguments, str(tmp_path / "file")]))
-    says(capsys, 2, "`--out` must be the name of a folder", evaluate([*arguments, ""]))
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="must be a folder that can be written to"):
+        report.check_inputs(tmp_path / "file", samples)
+    says(
+        capsys, 2, "`--out` must be the name of a folder", evaluate(["--images", "a", "--masks", "b", "c", "--out", ""])
+    )
+    report.check_inputs(out, Samples(images=PHOTOS / "test"))
+    assert not out.exists()
 
 
 def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):

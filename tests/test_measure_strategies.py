@@ -44,7 +44,7 @@ def test_ways_to_the_detail_are_compared(script, tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
     monkeypatch.setattr(script, "HOLES", {"box": (script.box, (0.02,)), "lines": (script.lines, (0.001,))})
-    monkeypatch.setattr("shiftnet_tf.networks.deep_distance.deep_distance", lambda image, filled, mask: 0.5)
+    monkeypatch.setattr(script, "deep_distance", lambda image, filled, mask: 0.5)
     model = next(model_folder.default_model().glob("*.tflite"))
     arguments = [str(model), "--compare", "detail", "--images", str(tmp_path / "photos"), "--holes", "1"]
     assert script.main([*arguments, "--out", str(tmp_path / "out")]) == 0

@@ -63,6 +63,8 @@ def centers(folder):
 
 def removals(folders):
     """(name, image, mask) of each thing of removals.json."""
+    if not folders:
+        return
     paths = {path.name: path for folder in folders for path in image_files.find_photos(folder)}
     for thing in json.loads(Path(__file__).with_name("removals.json").read_text("utf-8")):
         if thing["photo"] not in paths:
@@ -73,7 +75,7 @@ def removals(folders):
         yield f"{thing['thing']} in {thing['photo']}", image, draw_shapes({"polygons": [polygon]}, (height, width))
 
 
-def shown(picture, box):
+def crop_around(picture, box):
     """The part of a picture that a pair shows: the hole and half its longer side around it, small ones enlarged."""
     reach = max(box.height, box.width) // 2
     part = picture[box.grown(reach, reach, Window(0, 0, *picture.shape[:2])).slices]
@@ -81,21 +83,25 @@ def shown(picture, box):
     return pixels.resize_image(part, factor * part.shape[0], factor * part.shape[1])
 
 
-def draw(options):
-    inpainter, patchmatch = Inpainter.load(options.model), baselines.baseline("patchmatch")
-    rng, out, key, cells = np.random.default_rng(options.seed), Path(options.out), [], []
+def draw(model, groups, out, seed):
+    """Write the pairs, the sheet and the key.
+
+    Args:
+        model: exported model folder or file.
+        groups: for each of `PARTS` an iterable of (name, image, mask).
+        out: folder to write to.
+        seed: of the sides.
+    """
+    inpainter, patchmatch = Inpainter.load(model), baselines.baseline("patchmatch")
+    rng, out, key, cells = np.random.default_rng(seed), Path(out), [], []
     out.mkdir(parents=True, exist_ok=True)
-    groups = (
-        centers(options.centers) if options.centers else (),
-        removals(options.removals) if options.removals else (),
-    )
     for part, group in zip(PARTS, groups):
         for name, image, mask in tqdm(group, desc=part, unit="photo", disable=None):
             box, number, ours = bounds(mask), len(key) + 1, SIDES[rng.integers(2)]
             filled = inpainter(image, mask), patchmatch(image, mask)
             by_side = dict(zip(SIDES, filled if ours == "A" else filled[::-1]))
             row = {"hole": pixels.composite(np.full_like(image, 255), image, mask), **by_side}
-            row = {side: shown(picture, box) for side, picture in row.items()}
+            row = {side: crop_around(picture, box) for side, picture in row.items()}
             for side, picture in row.items():
                 image_files.write_image(out / f"{number:02d}_{side}.png", picture)
             cells.append([_cell(f"{number} {side}", picture) for side, picture in row.items()])
@@ -116,7 +122,7 @@ def _cell(name, picture):
     small.thumbnail((_CELL, _CELL), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (_CELL, _CELL), "white")
     square.paste(small, ((_CELL - small.width) // 2, (_CELL - small.height) // 2))
-    return sheets.captioned(name, np.array(square))
+    return sheets.add_caption(name, np.array(square))
 
 
 def count(key, answers):
@@ -154,7 +160,8 @@ def main(arguments=None):
     options = parse(arguments)
     if options.command == "draw":
         check_folder("--out", options.out)
-        draw(options)
+        groups = (centers(options.centers) if options.centers else (), removals(options.removals))
+        draw(options.model, groups, options.out, options.seed)
         return
     key = json.loads(Path(options.key).read_text("utf-8"))
     counts = count(key, [answer for path in options.answers for answer in read_answers(path)])

@@ -20,8 +20,6 @@ from shiftnet_tf.system.quiet import import_tensorflow
 import_tensorflow()
 
 from shiftnet_tf.evaluation import Samples, evaluate
-from shiftnet_tf.evaluation.methods import open_methods
-from shiftnet_tf.evaluation.report import check_inputs
 
 
 def parse(arguments):
@@ -41,9 +39,8 @@ def parse(arguments):
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
     parser.add_argument("--size", type=int, default=256, help="pixels of the centre crop; default: 256")
     parser.add_argument("--whole", action="store_true", help="take each photo whole, at its own size")
-    parser.add_argument("--check", action="store_true", help="only check photos, masks and baselines")
     options = parser.parse_args(arguments)
-    if not options.models and not options.baselines and not options.check:
+    if not options.models and not options.baselines:
         raise InputError("name at least one MODEL or one of --baselines")
     check_folder("--out", options.out)
     return options
@@ -54,10 +51,6 @@ def main(arguments=None):
     options = parse(arguments)
     samples = Samples(images=options.images, masks=options.masks, size=options.size, whole=options.whole)
     baselines = [name for name in options.baselines.split(",") if name]
-    if options.check:
-        open_methods(options.models, baselines)
-        check_inputs(options.out, samples, options.deep)
-        return
     details = options.detail.split(",")
     evaluate(options.out, samples, options.models, baselines=baselines, details=details, deep=options.deep)
     print(options.out)

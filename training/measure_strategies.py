@@ -26,11 +26,12 @@ from tqdm import tqdm
 from shiftnet_tf import FillOptions
 from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.evaluation import baselines, quality
+from shiftnet_tf.evaluation.methods import take_detail
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.masks.shapes import draw_shapes
+from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.photos import image_files, pixels
-from shiftnet_tf.runtime import Inpainter, refine
-from shiftnet_tf.runtime.filling import ArrayCanvas
+from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.strategies import STRATEGIES, plan
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
@@ -128,35 +129,21 @@ def measure_strategies(inpainter, paths, holes):
 
 
 def measure_detail(inpainter, paths, holes):
-    """A row for each photo, hole and way to its detail; `auto` is that of the two that it takes."""
-    from shiftnet_tf.networks import deep_distance
-
-    patch_match, rows = baselines.baseline("patchmatch"), []
+    """A row for each photo, hole and way to its detail."""
+    model, shift_map, auto = (
+        functools.partial(inpainter, options=FillOptions(detail=detail)) for detail in ("model", "shift-map", "auto")
+    )
+    ways = {"model": model, "shift map": shift_map, "no guide": take_detail(model, "unguided"), "auto": auto}
+    ways["patchmatch"] = baselines.baseline("patchmatch")
+    rows = []
     for path, image, kind, share, seed, mask in holes_of(paths, holes):
-        hole, boxes = mask != 0, plan(mask, inpainter.model.image_size).holes
-        model, seconds = timed(lambda image=image, mask=mask: inpainter(image, mask, FillOptions(detail="model")))
-        answers = {"model": (model, seconds)}
-        chosen = tuple(box for box in boxes if refine.copies(hole, box))
-        for name, filled, guided in (("shift map", boxes, True), ("no guide", boxes, False), ("auto", chosen, True)):
-            if name == "auto" and filled in ((), boxes):
-                answers[name] = answers["shift map" if filled else "model"]
-                continue
-            canvas = ArrayCanvas(model.copy())
-            work = functools.partial(refine.refine, canvas, hole, filled, guided=guided)
-            answers[name] = canvas.image, seconds + timed(work)[1]
-        answers["patchmatch"] = timed(lambda image=image, mask=mask: patch_match(image, mask))
-        measured = {}  # `auto` often is the answer of another way
-        for name, (filled, seconds) in answers.items():
-            if id(filled) not in measured:
-                values = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance)]
-                measured[id(filled)] = *values, deep_distance.deep_distance(image, filled, mask)
-            rows.append((path.name, seed, kind, share, name, "", *measured[id(filled)], seconds))
+        for name, way in ways.items():
+            started = time.perf_counter()
+            filled = way(image, mask)
+            seconds = time.perf_counter() - started
+            values = [f(image, filled, mask) for f in (quality.psnr, quality.texture_distance, deep_distance)]
+            rows.append((path.name, seed, kind, share, name, "", *values, seconds))
     return rows
-
-
-def timed(function):
-    started = time.perf_counter()
-    return function(), time.perf_counter() - started
 
 
 def table(rows):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.evaluation import quality
@@ -62,17 +63,20 @@ def evaluate(
     return summary
 
 
-def check_inputs(out, samples, deep=False, log=print):
-    """Say all that can be said before anything is measured: photos, masks, packages, the folder of the results.
+def check_inputs(out, samples):
+    """Refuse, before a long training, a folder of results or photos and masks that `evaluate` could not use.
 
-    Args and errors as of `evaluate`.
+    Args:
+        out, samples: those of `evaluate`.
+
+    Raises:
+        InputError: the folder cannot be written to; the photos or the masks cannot be used.
+        MissingPackageError: scikit-image is absent.
     """
     there = existing_parent(out)
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"--out must be a folder that can be written to. Received: {out}")
     import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
-    if deep:
-        load_efficientnet_lite(2)
     usable = 0
     for path, draws in samples.pairs():
         image = samples.read(path)
@@ -80,7 +84,6 @@ def check_inputs(out, samples, deep=False, log=print):
             usable += all(draw(*image.shape[:2]).any() for draw in draws)
     if not usable:
         raise InputError(f"none of the photos below {samples.images} is large enough")
-    log(f"{usable} photos with their masks")
 
 
 def measure(samples, methods, deep=False):
@@ -92,7 +95,7 @@ def measure(samples, methods, deep=False):
     network = load_efficientnet_lite(2) if deep else None
     pairs = samples.pairs()
     paths = [path for path, _ in pairs]
-    progress = import_optional("tqdm", "tqdm", "a progress bar").tqdm(pairs, unit="photo")
+    progress = tqdm(pairs, unit="photo")
     for path, draws in progress:
         image = samples.read(path)
         if image is None:
@@ -143,7 +146,7 @@ def table(summary, masks):
         names = [name for name in next(iter(methods.values())) if name in MEASURES]
         lines += [f"**Hole size: {group}**", "", "| method | photos | " + " | ".join(names) + " |"]
         lines.append("|---" * (len(names) + 2) + "|")
-        columns = {name: [_rounded(name, values[name]) for values in methods.values()] for name in names}
+        columns = {name: [_round(name, values[name]) for values in methods.values()] for name in names}
         best = {name: (max if MEASURES[name] else min)(column, key=float) for name, column in columns.items()}
         for i, (method, values) in enumerate(methods.items()):
             cells = [columns[name][i] for name in names]
@@ -153,7 +156,7 @@ def table(summary, masks):
     return "\n".join(lines)
 
 
-def _rounded(name, value):
+def _round(name, value):
     """As it stands in the table: numbers around 1 with three decimals."""
     return f"{value:.3f}" if "ssim" in name or name == "deep_distance" else f"{value:.2f}"
 
@@ -171,7 +174,7 @@ def contact_sheet(shown, samples, methods):
             hole = pixels.composite(np.full_like(image, 255), image, mask)
             row = {"hole": hole} | {name: method(image, mask) for name, method in methods.items()} | {"photo": image}
             row = {name: pixels.resize_image(picture, samples.size, samples.size) for name, picture in row.items()}
-            rows.append([sheets.captioned(name, picture) for name, picture in row.items()])
+            rows.append([sheets.add_caption(name, picture) for name, picture in row.items()])
     return sheets.grid(rows)
 
 

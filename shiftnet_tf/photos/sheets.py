@@ -29,7 +29,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
     return sheet
 
 
-def captioned(name: str, picture: np.ndarray) -> np.ndarray:
+def add_caption(name: str, picture: np.ndarray) -> np.ndarray:
     """Put a line of text above a picture.
 
     Args:
