@@ -150,25 +150,21 @@ class ModelSpec:
         text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
         write_atomically(Path(folder) / SPEC_NAME, lambda part: part.write_text(text, encoding="utf-8"))
 
-    def merged_into(self, folder: str | os.PathLike[str], name: str, entry: FileEntry) -> "ModelSpec":
-        """Return this spec with the files that a folder already lists, and one more.
+    def merge_into(self, folder: str | os.PathLike[str]) -> "ModelSpec":
+        """Return this spec with the files that a folder already lists beside its own, which take precedence.
 
         Args:
             folder: the model folder, with or without a spec.json.
-            name: that of the file that is added or replaced.
-            entry: that of the same file.
 
         Raises:
             InputError: the folder holds the export of other weights.
         """
-        files: dict[str, FileEntry] = {}
-        versions: dict[str, str] = {}
-        if (Path(folder) / SPEC_NAME).exists():
-            there = ModelSpec.read(folder)
-            if there.weights_sha256 != self.weights_sha256:
-                raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
-            files, versions = there.files, there.versions
-        return dataclasses.replace(self, files={**files, name: entry}, versions={**versions, **self.versions})
+        if not (Path(folder) / SPEC_NAME).exists():
+            return self
+        there = ModelSpec.read(folder)
+        if there.weights_sha256 != self.weights_sha256:
+            raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
+        return dataclasses.replace(self, files=there.files | self.files, versions=there.versions | self.versions)
 
 
 def default_model() -> Path:

@@ -20,8 +20,8 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
     assert export([*arguments, "--profile", "mobile-gpu", "--precision", precision]) == 0
     entry = model_folder.ModelSpec.read(tmp_path).files[f"{name}.tflite"]
     assert entry.profile == "mobile-gpu" and entry.parity["equal_shifts"] >= 0.99
-    assert mobile_gpu.refused(tmp_path / f"{name}.tflite") == []
-    refused = " ".join(mobile_gpu.refused(tmp_path / "model.tflite"))
+    assert mobile_gpu.find_refused(tmp_path / f"{name}.tflite") == []
+    refused = " ".join(mobile_gpu.find_refused(tmp_path / "model.tflite"))
     assert all(operation in refused for operation in ("ARG_MAX", "GATHER", "L2_NORMALIZATION", "MEAN"))
     images, masks = parity.sample_pairs(PHOTOS / "test", 64, 3)
     plain, mobile = (Inpainter.load(tmp_path / f"{file}.tflite") for file in ("model", name))

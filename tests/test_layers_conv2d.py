@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from shiftnet_tf.layers import Conv2D, SubpixelUpsampling
-from shiftnet_tf.ops.targets import graph_for
+from shiftnet_tf.ops.targets import graph_for_file
 
 
 def both(size, kernel_size):
@@ -41,21 +41,15 @@ def test_the_same_as_keras_values_and_gradients(size, as_product, kernel_size):
     assert "Conv2D" in operations(layers[1], x)
 
 
-@pytest.mark.parametrize("target", ["runtime"])
-def test_a_file_keeps_its_convolutions(target):
+def test_a_file_keeps_its_convolutions():
     layers, x = both(8, 4)
     upsampling = SubpixelUpsampling(3)
     upsampling.build(x.shape)
     expected = layers[0](x)
     assert "MatMul" in operations(upsampling, x)
-    with graph_for(target):
+    with graph_for_file():
         assert "MatMul" not in operations(layers[0], x) | operations(upsampling, x)
         np.testing.assert_allclose(layers[0](x), expected, atol=1e-5)
-
-
-def test_there_is_no_other_target():
-    with pytest.raises(ValueError, match=r"one of tensorflow, runtime\. Received: 'gpu'"), graph_for("gpu"):
-        pass
 
 
 def test_odd_sizes_and_other_strides_are_keras_own():

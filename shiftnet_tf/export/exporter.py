@@ -94,21 +94,17 @@ def export(
     """
     check("precision", precision, precision in file_format.precisions, f"one of {', '.join(file_format.precisions)}")
     check("profile", profile, profile in file_format.profiles, f"one of {', '.join(file_format.profiles)}")
-    path, run = run, Run.open(run)
+    run = Run.open(run)
     generator = run.load_generator(image_size)
     if shift_map and not generator.shift_layers:
-        raise InputError(f"no shift map: the network of {path} has no shift connection")
-    photos = photos or run.config.data.photos
-    if not photos:
-        raise InputError(f"{path} does not tell the photos it was trained on: name photos to compare with Keras on")
-    pairs = parity.sample_pairs(photos, generator.image_size)
-    job = Job(format=file_format.name, shift_map=shift_map, precision=precision, profile=profile)
+        raise InputError(f"no shift map: the network of {run.path} has no shift connection")
+    photos = _folders(run, photos, "to compare with Keras on")
+    pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
     if precision == "int8":
-        folders = calibration_photos or run.config.data.photos
-        if not folders:
-            raise InputError(f"{path} does not tell the photos it was trained on: name calibration photos")
-        found = _calibration(folders, generator.image_size, parity.sample_paths(photos))
-        job = dataclasses.replace(job, calibration=found)
+        folders = _folders(run, calibration_photos, "to fit int8 to")
+        calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
+    kind = {"format": file_format.name, "precision": precision, "profile": profile}
+    job = Job(shift_map=shift_map, calibration=calibration, **kind)
     name = _file_name(job, run, generator.image_size) + file_format.suffix
     out = Path(out or run.path / "export")
     spec = model_folder.ModelSpec(
@@ -117,36 +113,34 @@ def export(
         weights_sha256=model_folder.sha256(run.generator_weights),
         versions=versions_of(file_format.packages),
     )
-    spec.merged_into(out, name, None)  # refuses a folder of other weights before the work, not after it
+    spec.merge_into(out)  # refuses a folder of other weights before the work, not after it
     with _temporary(out) as folder:
-        log(f"converting {path} ({generator.count_params():,} weights) to {out / name}")
+        log(f"converting {run.path} ({generator.count_params():,} weights) to {out / name}")
         details = file_format.convert(generator, folder / name, job) or {}
         log(f"comparing with Keras on {len(pairs[0])} photos")
-        convert = file_format.convert
-        with quiet_stderr():
-            backend = backends.open_file(job.format, folder / name, cpu=True)
-        measured = _prove(generator, backend, pairs, lambda: _twin(generator, folder / name, convert, job), job)
-        if precision != "float32" and not measured["psnr_drop"] <= max_psnr_drop:
-            raise ExportError(
-                f"{name} loses {measured['psnr_drop']:.2f} dB, more than the {max_psnr_drop:g} allowed "
-                f"(max_psnr_drop), and was not kept: {measured}"
-            )
+        outputs, measured = _prove(generator, folder / name, file_format.convert, job, pairs, max_psnr_drop)
         entry = model_folder.FileEntry(
-            format=job.format,
             image_size=generator.image_size,
             batch=file_format.batch,
-            outputs=backend.outputs,
+            outputs=outputs,
             sha256=model_folder.sha256(folder / name),
             parity=measured,
-            precision=precision,
-            profile=profile,
             details=details,
+            **kind,
         )
         with locked(out):
             _replace(folder / name, out / name)
-            spec.merged_into(out, name, entry).write(out)
+            dataclasses.replace(spec, files={name: entry}).merge_into(out).write(out)
     log(f"{out / name}: {megabytes(out / name):.1f} MB, {measured}")
     return out / name
+
+
+def _folders(run, given, use):
+    """The folders of photos that were given, or those that the run was trained on."""
+    folders = given or run.config.data.photos
+    if not folders:
+        raise InputError(f"{run.path} does not tell the photos it was trained on: name photos {use}")
+    return folders
 
 
 def _file_name(job, run, image_size):
@@ -169,29 +163,38 @@ def _calibration(folders, image_size, compared):
     return pairs
 
 
-def _prove(generator, backend, pairs, twin, job):
-    """What was measured of a file; refuses one of float32 that is past its limits.
+def _prove(generator, path, convert, job, pairs, max_psnr_drop):
+    """The outputs of a file and what was measured of it; refuses one that is past its limits.
 
-    `twin` makes a backend on the same conversion with the shift map: where the file gives none, only the twin tells
-    near ties that were decided otherwise from errors.
+    Where it gives no shift map, only a twin with one, of the same conversion, tells near ties that were decided
+    otherwise from errors.
     """
+
+    def load(path):
+        with quiet_stderr():
+            return backends.open_file(job.format, path, cpu=True)
+
+    def load_twin():
+        twin = path.with_name(f"twin-{path.name}")
+        convert(generator, twin, dataclasses.replace(job, shift_map=True))
+        return load(twin)
+
+    backend = load(path)
     blind = "shift_map" not in backend.outputs and generator.shift_layers
     if job.precision != "float32":
-        return parity.measure_loss(generator, backend, pairs, twin() if blind else None)
+        measured = parity.measure_loss(generator, backend, pairs, load_twin() if blind else None)
+        if not measured["psnr_drop"] <= max_psnr_drop:
+            raise ExportError(
+                f"{path.name} loses {measured['psnr_drop']:.2f} dB, more than the {max_psnr_drop:g} allowed "
+                f"(max_psnr_drop), and was not kept: {measured}"
+            )
+        return backend.outputs, measured
     measured = parity.measure(generator, backend, pairs)
     if not parity.within_limits(measured) and blind:
-        measured = parity.measure(generator, backend, pairs, twin())
+        measured = parity.measure(generator, backend, pairs, load_twin())
     if not parity.within_limits(measured):
         raise ExportError(f"the file does not compute what Keras computes, and was not kept: {measured}")
-    return measured
-
-
-def _twin(generator, path, convert, job):
-    """A backend on the same conversion with the shift map."""
-    twin = path.with_name(f"twin-{path.name}")
-    convert(generator, twin, dataclasses.replace(job, shift_map=True))
-    with quiet_stderr():
-        return backends.open_file(job.format, twin, cpu=True)
+    return backend.outputs, measured
 
 
 @contextlib.contextmanager

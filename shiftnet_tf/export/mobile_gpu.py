@@ -73,7 +73,7 @@ OPERATIONS = frozenset(
 LONGEST_SUM = 512  # numbers that one SUM or MEAN adds up, so that 16-bit floats can hold it
 
 
-def refused(path):
+def find_refused(path):
     """What of a TFLite file the delegate would leave to the CPU.
 
     The casts of the uint8 inputs and to the uint8 output are left out: they stay on the CPU, at the two ends.

@@ -158,15 +158,8 @@ def _psnr(true, answer):
     return 10 * np.log10(255**2 / max(np.mean((true - answer) ** 2), 1e-3))  # of equal pixels: 78 dB, not infinite
 
 
-def within_limits(parity):
-    """Whether a float32 file computes what Keras computes.
-
-    Args:
-        parity: dict of `measure`.
-
-    Returns:
-        bool.
-    """
+def within_limits(parity: dict) -> bool:
+    """Tell whether a float32 file computes what Keras computes, by the result of `measure`."""
     return (
         (parity["equal_shifts"] is None or parity["equal_shifts"] >= LEAST_EQUAL_SHIFTS)
         and parity["compared_pairs"] > 0

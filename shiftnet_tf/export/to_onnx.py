@@ -6,6 +6,7 @@ with 2 GB, in seconds.
 """
 
 import os
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from shiftnet_tf.export import exporter, graph, onnx_graph
 from shiftnet_tf.ops.patch_filling import SCOPE
-from shiftnet_tf.ops.targets import graph_for
+from shiftnet_tf.ops.targets import graph_for_file
 from shiftnet_tf.system.packages import import_optional
 from shiftnet_tf.system.quiet import quiet_stderr
 
@@ -34,7 +35,7 @@ def convert(generator, path, job):
 
     signature = graph.input_signature(generator.image_size)
     signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
-    with graph_for("runtime"):
+    with graph_for_file():
         model, _ = tf2onnx.from_function(pipeline, input_signature=signature, opset=OPSET)
     onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
     onnx_graph.select_by_where(model.graph)
@@ -48,37 +49,23 @@ def convert(generator, path, job):
     return {"opset": OPSET}
 
 
-class Calibration:
-    """Photos and masks as the quantiser reads them, one pair at a time.
-
-    Args:
-        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
-    """
-
-    def __init__(self, pairs):
-        self.pairs = zip(*pairs)
-
-    def get_next(self):
-        pair = next(self.pairs, None)
-        return pair and {name: value[np.newaxis] for name, value in zip(("image", "mask"), pair)}
-
-
 def quantize(path, pairs):
     """Puts the convolutions of an ONNX file in 8 bits, weights for each channel apart; all else stays float32.
 
     Args:
         path: Path of the file, replaced.
-        pairs: see `Calibration`.
+        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which the range of each activation is taken.
     """
     quantization = import_optional("onnxruntime.quantization", "onnxruntime", "quantising an ONNX model")
     onnx = import_optional("onnx", "onnx", "quantising an ONNX model")
     plain = path.with_name(f"float32-{path.name}")
     path.rename(plain)
+    batches = ({"image": image[np.newaxis], "mask": mask[np.newaxis]} for image, mask in zip(*pairs))
     with quiet_stderr():
         quantization.quantize_static(
             plain,
             path,
-            Calibration(pairs),
+            types.SimpleNamespace(get_next=lambda: next(batches, None)),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             # Those of fill_from_patches only move values: in 8 bits they would spoil them and gain nothing.

@@ -13,7 +13,7 @@ from shiftnet_tf.errors import ExportError, first_line
 from shiftnet_tf.export import exporter, graph, mobile_gpu
 from shiftnet_tf.export.mobile_network import for_mobile_gpu
 from shiftnet_tf.ops.patch_filling import SCOPE
-from shiftnet_tf.ops.targets import graph_for
+from shiftnet_tf.ops.targets import graph_for_file
 from shiftnet_tf.system.packages import import_optional
 from shiftnet_tf.system.quiet import quiet_stderr
 
@@ -22,7 +22,7 @@ def convert(generator, path, job):
     """Write a TFLite file: the converter of `export_tflite`, see `exporter.Format`."""
     if job.profile == "mobile-gpu":
         generator = for_mobile_gpu(generator)
-    with tempfile.TemporaryDirectory() as folder, graph_for("runtime"):
+    with tempfile.TemporaryDirectory() as folder, graph_for_file():
         graph.write_saved_model(generator, folder, batch=1, with_shift_map=job.shift_map)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -37,7 +37,7 @@ def convert(generator, path, job):
     path.write_bytes(content)
     if job.precision in ("dynamic", "int8"):
         quantize(path, job.calibration)
-    if job.profile == "mobile-gpu" and (refused := mobile_gpu.refused(path)):
+    if job.profile == "mobile-gpu" and (refused := mobile_gpu.find_refused(path)):
         raise ExportError(f"the GPU of a phone would leave this network to the CPU in part: {'; '.join(refused)}")
 
 

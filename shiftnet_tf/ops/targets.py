@@ -1,35 +1,25 @@
-"""What a graph is built for. Layers compute the same values by other operations, as it suits who runs them.
-
-`"tensorflow"`: training, Keras and SavedModels, where the weights are variables. `"runtime"`: model files, where they
-are constants that the runtime lays out once.
+"""Whether a graph is built for a model file. Layers compute the same values by other operations, as it suits who runs
+them: in training, Keras and SavedModels the weights are variables, in model files constants that the runtime lays out
+once.
 """
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
 
-TARGETS = ("tensorflow", "runtime")
-_TARGET = contextvars.ContextVar("target", default=TARGETS[0])
+_FOR_FILE = contextvars.ContextVar("for_file", default=False)
 
 
 @contextlib.contextmanager
-def graph_for(target):
-    """Builds the graphs of this context for one of TARGETS.
-
-    Args:
-        target: str.
-
-    Raises:
-        ValueError: no such target.
-    """
-    if target not in TARGETS:
-        raise ValueError(f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}")
-    token = _TARGET.set(target)
+def graph_for_file() -> Iterator[None]:
+    """Build the graphs of this context for a model file."""
+    token = _FOR_FILE.set(True)
     try:
         yield
     finally:
-        _TARGET.reset(token)
+        _FOR_FILE.reset(token)
 
 
-def for_file():
-    """Whether the graph at hand is for a model file: bool."""
-    return _TARGET.get() != "tensorflow"
+def for_file() -> bool:
+    """Tell whether the graph at hand is for a model file."""
+    return _FOR_FILE.get()
