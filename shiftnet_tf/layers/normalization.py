@@ -48,15 +48,15 @@ class SwitchableNormalization(keras.layers.Layer):
     def call(self, inputs, training=False):
         x = tf.cast(inputs, tf.float32)
         mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)  # of the instance, [B, 1, 1, C]
-        layer_mean, layer_variance = _pooled(mean, variance, axis=-1)  # [B, 1, 1, 1]
+        layer_mean, layer_variance = _pool(mean, variance, axis=-1)  # [B, 1, 1, 1]
         if training:
-            batch_mean, batch_variance = _pooled(mean, variance, axis=0)  # [1, 1, 1, C]
+            batch_mean, batch_variance = _pool(mean, variance, axis=0)  # [1, 1, 1, C]
             for moving, value in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
                 moving.assign(self.momentum * moving + (1.0 - self.momentum) * tf.reshape(value, [-1]))
         else:
             batch_mean, batch_variance = (tf.convert_to_tensor(v) for v in (self.moving_mean, self.moving_variance))
-        mixed_mean = _mixed(self.mean_weights, mean, layer_mean, batch_mean)
-        mixed_variance = _mixed(self.variance_weights, variance, layer_variance, batch_variance)
+        mixed_mean = _mix(self.mean_weights, mean, layer_mean, batch_mean)
+        mixed_variance = _mix(self.variance_weights, variance, layer_variance, batch_variance)
         scale = tf.math.rsqrt(mixed_variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
         return tf.cast((x - mixed_mean) * scale + tf.cast(self.beta, tf.float32), inputs.dtype)
 
@@ -64,14 +64,14 @@ class SwitchableNormalization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon, "momentum": self.momentum}
 
 
-def _pooled(mean, variance, axis):
+def _pool(mean, variance, axis):
     """Mean and variance of groups of one size taken together, from those of each."""
     pooled_mean = tf.reduce_mean(mean, axis=axis, keepdims=True)
     spread = tf.square(mean - pooled_mean)  # never negative, unlike mean of squares less square of the mean
     return pooled_mean, tf.reduce_mean(variance + spread, axis=axis, keepdims=True)
 
 
-def _mixed(weights, *statistics):
+def _mix(weights, *statistics):
     shares = tf.unstack(tf.nn.softmax(tf.cast(weights, tf.float32)))
     return sum(share * statistic for share, statistic in zip(shares, statistics))
 

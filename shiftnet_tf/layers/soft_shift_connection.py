@@ -69,7 +69,7 @@ class SoftShiftConnection(keras.layers.Layer):
         unit_sources = sources * tf.math.rsqrt(tf.maximum(squares, _SHORTEST**2))
         scores = tf.linalg.matmul(_patches(tf.cast(decoder_features, tf.float32)), unit_sources, transpose_b=True)
         if self.score_fusion:
-            scores = _fused(scores, height, width)
+            scores = _fuse(scores, height, width)
         weights = tf.nn.softmax(_SCALE * scores * known, axis=-1) * known  # [B, N positions, N sources]
         shifted = _laid_out(tf.linalg.matmul(weights, sources), height, width, channels) / 9.0
         shifted = tf.cast(shifted, decoder_features.dtype)
@@ -110,7 +110,7 @@ def _laid_out(patches, height, width, channels):
     return tf.add_n(parts)
 
 
-def _fused(scores, height, width):
+def _fuse(scores, height, width):
     """Sums the scores [B, N, N] of neighbouring pairs along the rows, then along the columns."""
     by_columns = np.arange(height * width).reshape(height, width).T.ravel()  # the positions, column by column
     by_rows = np.argsort(by_columns)

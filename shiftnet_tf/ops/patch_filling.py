@@ -77,7 +77,7 @@ class _Level:
 
     def _patches(self, size):
         """The patch around each cell, reflected at the picture's edge: [B, n * n, size * size * C]."""
-        padded = _framed(self.values, size // 2, "REFLECT")
+        padded = _frame(self.values, size // 2, "REFLECT")
         kernel = _unit(size, self.channels)
         return tf.reshape(tf.nn.conv2d(padded, kernel, 1, "VALID"), [-1, self.n**2, kernel.shape[-1]])
 
@@ -94,7 +94,7 @@ class _Level:
     def propagate(self, offsets, step):
         """Of its own offset and those of the eight neighbours `step` away, for each patch the best."""
         patches = self._patches(self.size)
-        padded = _framed(offsets, step, "REFLECT")
+        padded = _frame(offsets, step, "REFLECT")
         n, shifts = self.n, (0, step, 2 * step)
         tried = tf.stack([padded[:, i : i + n, j : j + n] for i in shifts for j in shifts], axis=3)  # [B, n, n, 9, 2]
         index, whole = self._sources(tried)
@@ -139,7 +139,7 @@ class _Level:
     def _windows(self, image):
         """The window around each cell, in four quarters: [B, n * n, 4 * scale * scale * C]."""
         cells = tf.nn.space_to_depth(
-            _framed(image, self.scale // 2, "SYMMETRIC"), self.scale
+            _frame(image, self.scale // 2, "SYMMETRIC"), self.scale
         )  # [B, n + 1, n + 1, scale * scale * C]
         quarters = [cells[:, i : i + self.n, j : j + self.n] for i in (0, 1) for j in (0, 1)]
         return tf.reshape(tf.concat(quarters, axis=-1), [-1, self.n**2, 4 * cells.shape[-1]])
@@ -162,7 +162,7 @@ class _Level:
         return blended / total[:, np.newaxis, np.newaxis] / total[:, np.newaxis]
 
 
-def _framed(image, reach, mode):
+def _frame(image, reach, mode):
     return tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], mode)
 
 
