@@ -125,7 +125,7 @@ def read_mask(
     Raises:
         InputError: it cannot be read, or it has transparent pixels and visible pixels of several colours.
     """
-    picture, raw = image_files.open_picture(source, "mask", max_pixels)
+    picture, raw, _ = image_files.open_picture(source, "mask", max_pixels)
     name = image_files.name_of(source)
     if threshold is None:
         threshold = 127 if raw.format in image_files.LOSSY_FORMATS else 0

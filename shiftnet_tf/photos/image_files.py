@@ -7,7 +7,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -38,7 +38,7 @@ def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOT
 
 def open_picture(
     source: FileSource, what: str, max_pixels: int | None = None
-) -> tuple[Image.Image, ImageFile.ImageFile]:
+) -> tuple[Image.Image, ImageFile.ImageFile, int]:
     """Open and decode a picture file.
 
     Args:
@@ -47,15 +47,16 @@ def open_picture(
         max_pixels: width times height that is accepted, checked before anything is decoded; None: MAX_PIXELS.
 
     Returns:
-        The picture rotated upright by its EXIF orientation, and as it is in the file, with its header; one and the same
-        object if it needs no rotation.
+        The picture rotated upright by its EXIF orientation; as it is in the file, with its header (one and the same
+        object if it needs no rotation); and that orientation, 1 to 8.
 
     Raises:
         InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
     """
     with _opened(source, what, max_pixels) as picture:
         picture.load()
-        return (ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture), picture
+        orientation = _orientation(picture)
+        return (ImageOps.exif_transpose(picture) if orientation > 1 else picture), picture, orientation
 
 
 def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) -> tuple[int, int]:
@@ -170,7 +171,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         InputError: absent, damaged, more than 8 bits a channel, or with transparent pixels.
     """
-    picture, _ = open_picture(path, "photo")
+    picture, *_ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
     if picture.has_transparency_data:
@@ -218,7 +219,11 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 
 def write_picture(
-    target: str | Path | BinaryIO, picture: Image.Image, file_format: str, options: Mapping[str, Any] | None = None
+    target: str | Path | BinaryIO,
+    picture: Image.Image,
+    file_format: str,
+    options: Mapping[str, Any] | None = None,
+    finish: Callable[[BinaryIO], None] | None = None,
 ) -> None:
     """Write a Pillow picture; to a path atomically.
 
@@ -227,6 +232,7 @@ def write_picture(
         picture: what to write.
         file_format: Pillow's name, such as `"PNG"`.
         options: those of Pillow's `save`; None: those of a new picture.
+        finish: called with the written file, opened to read and write, before it gets its name.
 
     Raises:
         InputError: it cannot be written.
@@ -241,6 +247,11 @@ def write_picture(
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission
             raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error
+        if finish and isinstance(part, Path):
+            with open(part, "r+b") as file:
+                finish(file)
+        elif finish:
+            finish(cast(BinaryIO, part))
 
     if isinstance(target, str | Path):
         write_atomically(target, write)
