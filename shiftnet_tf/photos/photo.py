@@ -7,11 +7,12 @@ quantisation tables too, so that writing it again loses as little as can be.
 
 import io
 import logging
+import math
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, UnwritableError
 from shiftnet_tf.photos import image_files, metadata
@@ -157,13 +158,25 @@ class Photo:
         elif file_format == "WEBP" and kept.lossless:
             options |= {"lossless": True}
         elif file_format in ("WEBP", "AVIF", "HEIF"):
-            options |= {"quality": _LOSSY_QUALITY}
+            options |= {"quality": self._quality(file_format, kept)}
 
         def finish(file: BinaryIO) -> None:
             metadata.finish(kept, file, file_format)
 
         image_files.write_picture(target, self._picture, file_format, options, finish)
         return lost
+
+    def _quality(self, file_format: str, kept: metadata.Metadata) -> int:
+        """Return the quality with which the photo is about as large as its file, if that has the same format.
+
+        A file does not say with which quality it was written. From 95 to 50 the size falls to a third, evenly enough.
+        """
+        if file_format != kept.format or not kept.bytes:
+            return _LOSSY_QUALITY
+        buffer = io.BytesIO()
+        image_files.write_picture(buffer, self._picture, file_format, {"quality": _LOSSY_QUALITY})
+        excess = buffer.tell() / kept.bytes
+        return _LOSSY_QUALITY if excess <= 1.25 else max(50, round(_LOSSY_QUALITY - 28 * math.log2(excess)))
 
 
 def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.Image:
@@ -188,5 +201,7 @@ def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.
             f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
             f"{image_files.name_of(source)}"
         )
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        picture = picture.copy()  # without the entries of its file, all of which Pillow would write again
     picture.info = {}  # what is kept is named when it is written
     return picture

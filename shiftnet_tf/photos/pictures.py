@@ -2,11 +2,11 @@
 
 import re
 
-# JPEG, PNG, WebP; and the preview of Minolta's cameras, whose first byte is another.
-_RAW = re.compile(rb"\xff\xd8\xff|\xd8\xff\xdb\0[\x43\x84\xc5]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP", re.DOTALL)
+# JPEG, PNG, WebP; and a JPEG's table of quantisation, by which a preview without its first bytes is known.
+_RAW = re.compile(rb"\xff\xd8\xff|\xff\xdb\0[\x43\x84\xc5]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP", re.DOTALL)
 # The same at the beginning of base64, of either alphabet, with line breaks as they are or as XML writes them.
 _BASE64 = re.compile(
-    rb"(?:[/_]9j[/_]|iVBORw0KGgo|UklG.{7}RUJQ)(?:[A-Za-z0-9+/_=-]|\s|\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);){64}", re.DOTALL
+    rb"(?:[/_]9j[/_]|iVBORw0KGgo|UklG.{8}RUJQ)(?:[A-Za-z0-9+/_=-]|\s|\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);){64}", re.DOTALL
 )
 
 
