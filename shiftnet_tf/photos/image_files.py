@@ -4,29 +4,36 @@ import contextlib
 import functools
 import io
 import os
-import struct
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.photos.sources import FileSource as FileSource
+from shiftnet_tf.photos.sources import check_file, decoding
+from shiftnet_tf.photos.sources import name_of as name_of
 from shiftnet_tf.system.atomic import write_atomically
 
-FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
-PILLOW_ERRORS = (  # what its decoders raise on damaged files
-    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError),
-    *(OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
-)
+_END = b"\xff\xd9"  # of a JPEG
+_TAILS = (b"", *(b"".join(bits * 256 + bytes((0xFF, 0xD0 + i)) for i in range(8)) for bits in (b"U", b"\xaa\xfe")))
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Path]:
@@ -38,8 +45,11 @@ def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOT
 
 def open_picture(
     source: FileSource, what: str, max_pixels: int | None = None
-) -> tuple[Image.Image, ImageFile.ImageFile]:
+) -> tuple[Image.Image, ImageFile.ImageFile, int]:
     """Open and decode a picture file.
+
+    A JPEG that lacks nothing but its end marker is read; one that lacks pixels is not. Of a HEIC with several pictures
+    the primary one is read.
 
     Args:
         source: path of the file, or its content.
@@ -47,15 +57,34 @@ def open_picture(
         max_pixels: width times height that is accepted, checked before anything is decoded; None: MAX_PIXELS.
 
     Returns:
-        The picture rotated upright by its EXIF orientation, and as it is in the file, with its header; one and the same
-        object if it needs no rotation.
+        The picture rotated upright by its EXIF orientation, with the colours of a palette and the alpha of a
+        transparent colour as channels; as it is in the file, with its header; and that orientation, 1 to 8.
 
     Raises:
         InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
     """
-    with _open(source, what, max_pixels) as picture, decoding(source, what):
-        picture.load()
-        return (ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture), picture
+    with _opened(source, what, max_pixels) as opened:
+        raw = opened
+        try:
+            with decoding(source, what):
+                raw.load()
+        except InputError:
+            whole = _without_end(source) if raw.format in ("JPEG", "MPO") else None
+            if not whole:
+                raise
+            raw = whole
+        orientation = _orientation(raw)
+        picture: Image.Image = raw
+        if picture.mode in ("P", "PA") and picture.palette is None:
+            raise InputError(f"the {what} is damaged (it has no palette): {name_of(source)}")
+        with decoding(source, what):
+            if picture.mode in ("1", "L", "P", "PA", "RGB"):
+                plain = "L" if picture.mode in ("1", "L") else "RGB"
+                wanted = plain + "A" * picture.has_transparency_data
+                picture = picture if picture.mode == wanted else picture.convert(wanted)
+            if orientation > 1:
+                picture = picture.transpose(_UPRIGHT[orientation])
+        return picture, raw, orientation
 
 
 def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) -> tuple[int, int]:
@@ -63,71 +92,70 @@ def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) 
 
     Arguments and errors are those of `open_picture`, the errors as far as the header shows them.
     """
-    with _open(source, what, max_pixels) as picture:
+    with _opened(source, what, max_pixels) as picture:
         return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 lie on their side
 
 
 @contextlib.contextmanager
-def _open(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, check its header, and decode nothing."""
+def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture without decoding it, and check what its header says."""
+    check_file(source, what)
     formats = _readable()
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     with decoding(source, what):
-        picture = Image.open(file, formats=formats)
+        picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
     with picture:
         _check_header(picture, source, what, MAX_PIXELS if max_pixels is None else max_pixels)
         yield picture
 
 
+def _without_end(source: FileSource) -> ImageFile.ImageFile | None:
+    """Decode a JPEG without its end marker; return None if it lacks pixels too.
+
+    libjpeg takes what is missing as zeros. Other bits in their place, with all restart markers, change the picture,
+    unless nothing is missing. (A progressive JPEG that was cut between two scans has all pixels, but coarser ones.)
+    """
+    content = (source if isinstance(source, bytes) else Path(source).read_bytes()).rstrip(b"\xff")
+    if content.endswith((_END, b"\0\0")):  # the data are damaged elsewhere; the rest of the file was never written
+        return None
+    first: ImageFile.ImageFile | None = None
+    try:
+        for tail in _TAILS:
+            picture = Image.open(io.BytesIO(content + tail + _END), formats=("JPEG", "MPO"))
+            if first is None:
+                first = picture
+            elif ImageChops.difference(first, picture).getbbox():
+                return None
+    except Exception:  # of Pillow
+        return None
+    return first
+
+
 def _orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if there is none that can be read."""
     try:
-        orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except PILLOW_ERRORS:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # of Pillow, on a damaged block
         return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
-def name_of(source: FileSource) -> str:
-    """Return what a message calls a source: its path, or "(sent)" for bytes."""
-    return "(sent)" if isinstance(source, bytes) else str(source)
-
-
-@contextlib.contextmanager
-def decoding(source: FileSource, what: str) -> Iterator[None]:
-    """Turn what Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it."""
-    name = name_of(source)
-    if not isinstance(source, bytes):
-        if not Path(source).exists():
-            raise InputError(f"the {what} does not exist: {name}")
-        if not Path(source).is_file():
-            raise InputError(f"the {what} must be a picture file, not a folder or a device: {name}")
-    try:
-        yield
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
-    except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
-    except PILLOW_ERRORS as error:
-        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
+    return orientation if orientation in _UPRIGHT else 1
 
 
 def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, max_pixels: int) -> None:
     """Check what can be checked before anything is decoded."""
-    (width, height), name = picture.size, name_of(source)
+    width, height = picture.size
+    name = name_of(source)
     if width * height > max_pixels:
         raise TooLargeError(
             f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is "
             f"{max_pixels / 1e6:g}: {name}"
         )
     with decoding(source, what):
-        pages, bits = getattr(picture, "n_frames", 1), _bits(picture)
-    if picture.format != "MPO" and pages > 1:  # an MPO is a phone's JPEG with additions
+        frames = getattr(picture, "n_frames", 1)
+        bits = picture.tag_v2.get(258) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
+    if frames > 1 and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
         raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
-    if not picture.mode.startswith(("I", "F")) and bits > 8:  # Pillow would cut the low ones off
-        raise InputError(f"the {what} must have 8 bits a channel. Received {bits}: {name}")
+    depth = max(bits, default=1) if isinstance(bits, tuple) else _bits(picture)
+    if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut the low ones off
+        raise InputError(f"the {what} must have 8 bits a channel. Received {depth}: {name}")
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -137,15 +165,12 @@ def readable_suffixes() -> tuple[str, ...]:
 
 
 def _bits(picture: ImageFile.ImageFile) -> int:
-    """Return the bits a channel of the file, as far as Pillow reads them from its header."""
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        bits: int = max(picture.tag_v2.get(258, (1,)))
-        return bits
+    """Return the bits a channel of a file that is no TIFF, as far as Pillow reads them from its header."""
     if picture.format == "PPM":
         return 16 if any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in picture.tile) else 8
     if picture.format == "PNG":
         return 16 if any(";16" in str(tile[3]) for tile in picture.tile) else 8
-    bits = picture.info.get("bit_depth", 8)  # of HEIC
+    bits: int = picture.info.get("bit_depth", 8)  # of HEIC
     return bits
 
 
@@ -173,15 +198,17 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         InputError: absent, damaged, more than 8 bits a channel, or with transparent pixels.
     """
-    picture, _ = open_picture(path, "photo")
+    picture, *_ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        least, _ = cast(tuple[int, int], picture.getchannel("A").getextrema())  # of one channel, not of several
-        if least < 255:
-            raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
-    return np.array(picture.convert("RGB"))
+    with decoding(path, "photo"):
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+        lowest = picture.getchannel("A").getextrema()[0] if picture.mode == "RGBA" else 255
+        picture = picture.convert("RGB")
+    if lowest != 255:
+        raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
+    return np.array(picture)
 
 
 def format_of(suffix: str) -> str | None:
@@ -221,7 +248,11 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 
 def write_picture(
-    target: str | Path | BinaryIO, picture: Image.Image, file_format: str, options: Mapping[str, Any] | None = None
+    target: str | Path | BinaryIO,
+    picture: Image.Image,
+    file_format: str,
+    options: Mapping[str, Any] | None = None,
+    finish: Callable[[BinaryIO], None] | None = None,
 ) -> None:
     """Write a Pillow picture; to a path atomically.
 
@@ -230,6 +261,7 @@ def write_picture(
         picture: what to write.
         file_format: Pillow's name, such as `"PNG"`.
         options: those of Pillow's `save`; None: those of a new picture.
+        finish: called with the written file, opened to read and write, before it gets its name.
 
     Raises:
         InputError: it cannot be written.
@@ -240,10 +272,15 @@ def write_picture(
     def write(part: Path | BinaryIO) -> None:
         try:
             picture.save(part, format=file_format, **options)
-        except PILLOW_ERRORS as error:
+        except Exception as error:  # of Pillow
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission
             raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error
+        if finish and isinstance(part, Path):
+            with open(part, "r+b") as file:
+                finish(file)
+        elif finish:
+            finish(cast(BinaryIO, part))
 
     if isinstance(target, str | Path):
         write_atomically(target, write)

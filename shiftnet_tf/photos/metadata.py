@@ -1,43 +1,297 @@
-"""The part of a photo file's metadata that is kept when the photo is written again."""
+"""The metadata of a photo file that are kept when the photo is written again.
+
+Nothing of what was taken out of the photo may stay in them: only what is known to hold no picture is taken over, and
+`finish` looks through the written file. What says something and is left out is named, so that nothing goes silently;
+docs/run.md has the table.
+"""
 
 import contextlib
+import io
+import math
+import mmap
+import os
 import struct
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
-from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.errors import UnwritableError
+from shiftnet_tf.photos import containers, exif, iptc, tiff, xmp
+from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.tiff import Entry
 
-NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_ORIENTATION = ExifTags.Base.Orientation
-# Of a TIFF, whose EXIF is the file's own directory: what says something about the photo, and not how it is stored.
-_TIFF_TAGS = (269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
+_EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")  # each holds XMP and an ICC profile too
+_DPI_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
+_LONGEST_EXIF, _LONGEST_XMP = 65527, 65504  # bytes, of a JPEG's segments
+_PACKET = "XML:com.adobe.xmp"  # name of XMP among the texts of a PNG
 
 
-def read(raw: ImageFile.ImageFile, picture: Image.Image) -> dict[str, Any]:
-    """Return the metadata to keep, by name.
+@dataclass
+class Metadata:
+    """What a photo file says beside its pixels, in so far as it may be taken over.
+
+    Attributes:
+        format: Pillow's name of the file's format.
+        size: width and height of the upright picture, in pixels.
+        orientation: 1 to 8, by which it was turned upright.
+        file_size: bytes.
+        icc, xmp, iptc, comment: b"" if there is none.
+        dpi: pixels an inch, across and down; None if there is no resolution.
+        block: EXIF as it is in the file, not yet looked through; of a TIFF b"".
+        directories: EXIF of a TIFF, whose values have to move.
+        texts: of a PNG.
+        chunks: of a PNG, that say how its colours are meant.
+        tables: options of Pillow's `save` that quantise as the JPEG did.
+        compression: of a TIFF.
+        codestream: whether a JPEG 2000 is bare.
+        lossless: whether a WebP is without loss.
+        left_out: what is not taken over, whatever the format.
+    """
+
+    format: str
+    size: tuple[int, int]
+    orientation: int
+    file_size: int = 0
+    icc: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    comment: bytes = b""
+    dpi: tuple[float, float] | None = None
+    block: bytes = b""
+    directories: exif.Taken | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+    chunks: dict[bytes, bytes] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+    compression: str | None = None
+    codestream: bool = False
+    lossless: bool = False
+    left_out: list[str] = field(default_factory=list)
+
+
+def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orientation: int) -> Metadata:
+    """Read what may be taken over of a file.
 
     Args:
-        raw: the opened file.
-        picture: the same, rotated upright; `raw` itself if it needs no rotation.
+        raw: the picture as it is in the file, decoded.
+        source: path of the file, or its content.
+        orientation: 1 to 8, by which the picture is turned upright.
     """
-    kept: dict[str, Any] = {}
-    for name in ("icc_profile", "dpi"):
-        if raw.info.get(name):
-            kept[name] = raw.info[name]
-    if isinstance(picture.info.get("xmp"), bytes) and len(picture.info["xmp"]) < 65000:
-        kept["xmp"] = picture.info["xmp"]
-    lying = picture is not raw and raw.getexif()[_ORIENTATION] >= 5
-    kept["exif"] = _exif(raw)
-    if isinstance(raw, JpegImagePlugin.JpegImageFile) and raw.mode in ("RGB", "L") and raw.quantization:
-        kept["tables"] = _tables(raw, lying)
-    if raw.format == "TIFF" and raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
-        kept["compression"] = raw.info["compression"]
-    if raw.format == "PNG":
-        kept["texts"] = _texts(raw)
-    if raw.format == "JPEG2000":
-        kept["no_jp2"] = getattr(raw, "codec", "jp2") == "j2k"
+    lying = orientation >= 5
+    kept = Metadata(raw.format or "", raw.size[::-1] if lying else raw.size, orientation)
+    kept.icc = raw.info.get("icc_profile") or b""
+    comment = raw.info.get("comment") or b""
+    kept.comment = comment.encode() if isinstance(comment, str) else bytes(comment)
+    if raw.info.get("dpi"):
+        kept.dpi = _resolution(raw.info["dpi"], lying)
+        if not kept.dpi:
+            kept.left_out.append("the resolution, which is damaged")
+    photoshop, own_iptc = b"", b""
+    with _mapped(source) as content:
+        kept.file_size = len(content)
+        if isinstance(raw, JpegImagePlugin.JpegImageFile):
+            photoshop = next((data for name, data in raw.applist if name == "APP13"), b"")
+            if raw.mode in ("RGB", "L") and raw.quantization:
+                kept.tables = _tables(raw, lying)
+        elif raw.format == "PNG":
+            _read_png(kept, raw, content)
+        elif raw.format == "WEBP":
+            kept.lossless = any(name == b"VP8L" for name, _ in containers.riff_chunks(content))
+        elif raw.format == "JPEG2000":
+            kept.codestream = getattr(raw, "codec", "jp2") == "j2k"
+        elif raw.format == "TIFF":
+            if raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+                kept.compression = raw.info["compression"]
+            kept.directories = exif.Taken(_reader(content), orientation, kept.size, moved=True)
+            kept.left_out += kept.directories.left_out
+            photoshop, own_iptc = (kept.directories.stored.get(tag, b"") for tag in (exif.PHOTOSHOP, exif.IPTC))
+    if raw.format != "TIFF":
+        kept.block = _block(raw)
+    if raw.format == "MPO" or (raw.format == "HEIF" and getattr(raw, "n_frames", 1) > 1):
+        kept.left_out.append("the other pictures in the file")
+    if raw.info.get("depth_images") or raw.info.get("aux"):
+        kept.left_out.append("the depth map or gain map")
+    kept.iptc, left_out = iptc.take_over(own_iptc or iptc.resource(photoshop))
+    kept.left_out += left_out
+    packet = raw.info.get("xmp") or b""
+    if packet:
+        packet = packet.encode() if isinstance(packet, str) else packet
+        kept.xmp, left_out = xmp.take_over(packet, kept.size if lying else None)
+        kept.left_out += left_out
+    if holds_picture(kept.comment):
+        kept.comment = b""
+        kept.left_out.append("the comment, which holds a picture")
     return kept
+
+
+def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the options of Pillow's `save` that write the metadata, and what the format cannot hold of them.
+
+    Args:
+        kept: what was read.
+        file_format: Pillow's name of the format to write.
+        mode: Pillow's mode of the picture.
+    """
+    written: dict[str, Any] = {}
+    lost = []
+    holds = file_format in _EXIF_FORMATS
+    if kept.icc:
+        if holds:
+            written["icc_profile"] = kept.icc
+        elif not _is_srgb(kept.icc):
+            lost.append(f"the ICC profile ({_profile_name(kept.icc)}), without which the colours look different")
+    if kept.dpi:
+        if file_format in _DPI_FORMATS:
+            written["dpi"] = kept.dpi
+        elif not holds:
+            lost.append("the resolution")
+    if kept.xmp and (not holds or (file_format == "JPEG" and len(kept.xmp) > _LONGEST_XMP)):
+        lost.append("XMP")
+    elif kept.xmp and file_format not in ("PNG", "TIFF"):
+        written["xmp"] = kept.xmp
+    block, more = _exif(kept, file_format)
+    if block and file_format != "TIFF":
+        written["exif"] = block
+    lost += more
+    if kept.iptc:
+        if file_format == "JPEG":
+            written["extra"] = iptc.segment(kept.iptc)
+        elif file_format != "TIFF":
+            lost.append("IPTC")
+    if kept.comment and file_format == "JPEG":
+        written["comment"] = kept.comment
+    elif kept.comment and file_format != "PNG":
+        lost.append("the comment")
+    if file_format == "PNG":
+        written["pnginfo"] = _png_info(kept, mode)
+    elif kept.texts:
+        lost.append("the texts of the PNG")
+    if b"cICP" in kept.chunks and file_format != "PNG":
+        lost.append("the colour space of the PNG (cICP), without which the colours look different")
+    if file_format == "TIFF":
+        written["compression"] = kept.compression or "tiff_adobe_deflate"
+    elif file_format == "JPEG2000":
+        written["no_jp2"] = kept.codestream
+    return written, lost
+
+
+def without(kept: Metadata) -> Metadata:
+    """Return what is kept where metadata cannot be written: how the pixels are stored."""
+    names = ("format", "size", "orientation", "file_size", "tables", "compression", "codestream", "lossless")
+    return Metadata(**{name: getattr(kept, name) for name in names})
+
+
+def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
+    """Complete a written file, and refuse it if anything beside its picture holds another one.
+
+    Args:
+        kept: what was read.
+        file: the file, opened to read and write.
+        file_format: Pillow's name.
+
+    Raises:
+        UnwritableError: something in the file holds a picture.
+    """
+    if file_format == "TIFF":
+        _add_to_tiff(kept, file)
+    file.flush()
+    file.seek(0)
+    with _mapped(file) as content:
+        if any(holds_picture(part) for part in containers.beside_picture(content, file_format)):
+            raise UnwritableError("the metadata still hold a picture, which may show what was taken out")
+
+
+def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
+    """Return the EXIF block to write, with its prefix, and what is left out of it."""
+    left_out: list[str] = []
+    if kept.directories:
+        groups, order = kept.directories.groups, kept.directories.order
+        content, root = tiff.write_tree(groups, order, 8)
+        head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
+        block = head + content if groups else b""
+    elif kept.block:
+        taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=file_format == "TIFF")
+        block, left_out = taken.edited(kept.block), taken.left_out
+    else:
+        return b"", []
+    if block and (file_format not in _EXIF_FORMATS or (file_format == "JPEG" and len(block) > _LONGEST_EXIF)):
+        return b"", ["EXIF"]
+    return exif.PREFIX + block if block else b"", left_out
+
+
+def _add_to_tiff(kept: Metadata, file: BinaryIO) -> None:
+    """Add EXIF, XMP and IPTC to a TIFF file that Pillow wrote: a directory at its end takes the place of the first."""
+    file.seek(0)
+    head = file.read(8)
+    order = tiff.ORDERS[head[:4]]
+
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        return file.read(size)
+
+    taken = kept.directories
+    if not taken and kept.block:
+        taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=True)
+    groups = taken.in_order(order) if taken else {}
+    own = tiff.read_directory(read, struct.unpack(f"{order}I", head[4:])[0], order).entries
+    new = [
+        Entry(tag, tiff.BYTE, len(data), data) for tag, data in ((exif.XMP, kept.xmp), (exif.IPTC, kept.iptc)) if data
+    ]
+    if not groups and not new:
+        return
+    at = file.seek(0, os.SEEK_END)
+    at += file.write(b"\0" * (at % 2))
+    content, root = tiff.write_tree({**groups, 0: [*own, *groups.get(0, []), *new]}, order, at)
+    file.write(content)
+    file.seek(4)
+    file.write(struct.pack(f"{order}I", root))
+
+
+def _png_info(kept: Metadata, mode: str) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for name, data in kept.chunks.items():
+        if name != b"sBIT" or len(data) == len(Image.getmodebands(mode) * b"."):
+            info.add(name, data)
+    for key, value in kept.texts.items():
+        info.add_text(key, value)
+    if kept.comment and "Comment" not in kept.texts:
+        info.add_text("Comment", kept.comment.decode("utf-8", "replace"))
+    if kept.xmp:
+        info.add_itxt(_PACKET, kept.xmp.decode("utf-8", "replace"))
+    return info
+
+
+def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Content) -> None:
+    """Read texts, and the chunks that Pillow does not keep."""
+    names = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB")
+    kept.chunks = {name: data for name, data in containers.png_chunks(content) if name in names}
+    for key, value in getattr(raw, "text", {}).items():
+        if key == _PACKET or key.startswith("Raw profile type "):
+            continue  # XMP, EXIF and IPTC; ImageMagick writes the last two so
+        if holds_picture(str(value).encode()):
+            kept.left_out.append(f"the text {key!r}, which holds a picture")
+        else:
+            kept.texts[key] = value
+
+
+def _block(raw: ImageFile.ImageFile) -> bytes:
+    block = raw.info.get("exif") or b""
+    if not block and "Raw profile type exif" in raw.info:
+        with contextlib.suppress(ValueError):
+            block = bytes.fromhex("".join(raw.info["Raw profile type exif"].split("\n")[3:]))
+    return bytes(block).removeprefix(exif.PREFIX)
+
+
+def _resolution(dpi: tuple[Any, ...], lying: bool) -> tuple[float, float] | None:
+    """Return pixels an inch, across and down in the upright picture; None if no format can hold them."""
+    try:
+        across, down = map(float, dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not all(math.isfinite(value) and 0.01 <= value <= 65535 for value in (across, down)):
+        return None
+    return (down, across) if lying else (across, down)
 
 
 def _tables(raw: JpegImagePlugin.JpegImageFile, lying: bool) -> dict[str, Any]:
@@ -47,39 +301,35 @@ def _tables(raw: JpegImagePlugin.JpegImageFile, lying: bool) -> dict[str, Any]:
     if lying:
         tables = {name: [table[8 * (i % 8) + i // 8] for i in range(64)] for name, table in tables.items()}
         sampling = {1: 0}.get(sampling, sampling)  # half the colours in one direction: Pillow has it in that one alone
-    options: dict[str, Any] = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
-    return options | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
+    found: dict[str, Any] = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
+    return found | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
 
 
-def _texts(raw: ImageFile.ImageFile) -> PngImagePlugin.PngInfo:
-    texts = PngImagePlugin.PngInfo()
-    if "gamma" in raw.info:
-        texts.add(b"gAMA", struct.pack(">I", round(raw.info["gamma"] * 100_000)))
-    if "srgb" in raw.info:
-        texts.add(b"sRGB", bytes([raw.info["srgb"]]))
-    if "chromaticity" in raw.info:
-        texts.add(b"cHRM", struct.pack(">8I", *(round(x * 100_000) for x in raw.info["chromaticity"])))
-    for key, value in getattr(raw, "text", {}).items():
-        if key in ("XML:com.adobe.xmp",):
-            texts.add_itxt(key, value)
-        elif not key.startswith("Raw profile type"):
-            texts.add_text(key, value)
-    return texts
+def _profile_name(icc: bytes) -> str:
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip()
+    except (ImageCms.PyCMSError, OSError):
+        return "damaged"
 
 
-def _exif(raw: ImageFile.ImageFile) -> bytes:
-    """Return the EXIF without the orientation, which was applied, and the thumbnail, which shows the removed object."""
-    with contextlib.suppress(
-        *image_files.PILLOW_ERRORS
-    ):  # a broken EXIF is no reason to refuse a photo; it is left out
-        exif = raw.getexif()
-        if raw.format == "TIFF":
-            kept = Image.Exif()
-            for tag in _TIFF_TAGS:
-                if tag in exif:
-                    kept[tag] = exif.get_ifd(tag) if tag in NESTED else exif[tag]
-            exif = kept
-        if _ORIENTATION in exif:
-            del exif[_ORIENTATION]
-        return exif.tobytes() if len(exif) else b""
-    return b""
+def _is_srgb(icc: bytes) -> bool:
+    return "srgb" in _profile_name(icc).lower()
+
+
+def _reader(content: containers.Content) -> tiff.Read:
+    return lambda at, size: content[at : at + size]
+
+
+@contextlib.contextmanager
+def _mapped(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[containers.Content]:
+    """Give the content of a file without reading it whole."""
+    if isinstance(source, bytes):
+        yield source
+    elif isinstance(source, io.BytesIO):
+        yield source.getvalue()
+    elif isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+    else:
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content

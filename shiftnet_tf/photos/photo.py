@@ -7,11 +7,12 @@ quantisation tables too, so that writing it again loses as little as can be.
 
 import io
 import logging
+import math
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, UnwritableError
 from shiftnet_tf.photos import image_files, metadata
@@ -49,9 +50,9 @@ class Photo:
 
     def __init__(self, source: image_files.FileSource, max_pixels: int | None = None) -> None:
         self.source = source
-        picture, raw = image_files.open_picture(source, "photo", max_pixels)
+        picture, raw, orientation = image_files.open_picture(source, "photo", max_pixels)
         self.format = raw.format
-        self._kept = metadata.read(raw, picture)
+        self._kept = metadata.read(raw, source, orientation)
         self._picture = _in_own_mode(picture, source)
         self.shape: tuple[int, int] = self._picture.size[::-1]
 
@@ -121,11 +122,12 @@ class Photo:
             raise InputError('`file_format` must be given to write to an opened file, such as "PNG"')
         self.check_format(file_format)
         try:
-            image_files.write_picture(target, self._picture, file_format, self._options(file_format))
+            lost = self._write(target, file_format, self._kept)
         except UnwritableError as error:
-            self._kept = {name: value for name, value in self._kept.items() if name in ("tables", "compression")}
-            image_files.write_picture(target, self._picture, file_format, self._options(file_format))
-            logger.warning("%s: its metadata are left out (%s)", image_files.name_of(self.source), error)
+            self._write(target, file_format, metadata.without(self._kept))
+            lost = [f"all metadata ({error})"]
+        if lost := list(dict.fromkeys([*self._kept.left_out, *lost])):
+            logger.warning("%s: left out: %s", image_files.name_of(self.source), "; ".join(lost))
 
     def encoded(self, file_format: str | None = None) -> bytes:
         """Return the bytes that `save` writes to a path.
@@ -148,34 +150,38 @@ class Photo:
         """Tell whether the file itself has that format (a phone's JPEG with several pictures is a JPEG too)."""
         return file_format in (self.format, "JPEG" if self.format == "MPO" else None)
 
-    def _options(self, file_format: str) -> dict[str, Any]:
-        kept = dict(self._kept)
-        tables, texts, compression = (kept.pop(name, None) for name in ("tables", "texts", "compression"))
-        options = {name: kept[name] for name in ("exif", "icc_profile", "xmp", "dpi") if kept.get(name)}
+    def _write(self, target: str | Path | BinaryIO, file_format: str, kept: metadata.Metadata) -> list[str]:
+        """Write the photo with these metadata; return what the format cannot hold of them."""
+        options, lost = metadata.options(kept, file_format, self._picture.mode)
         if file_format == "JPEG":
-            return options | (tables or {"quality": _LOSSY_QUALITY})
-        if file_format in ("WEBP", "AVIF", "HEIF"):
-            return options | {"quality": _LOSSY_QUALITY}
-        if file_format == "PNG":
-            return options | {"pnginfo": texts or PngImagePlugin.PngInfo()}
-        if file_format == "TIFF":
-            exif = Image.Exif()
-            exif.load(options.get("exif", b""))
-            nested = any(tag in exif for tag in metadata.NESTED)  # libtiff cannot write them
-            return options | {"compression": "raw" if nested else compression or "tiff_adobe_deflate"}
-        if file_format == "JPEG2000":
-            return {"no_jp2": kept.get("no_jp2", False)}
-        return {} if file_format in ("BMP", "PPM", "TGA") else options
+            options |= kept.tables or {"quality": _LOSSY_QUALITY}
+        elif file_format == "WEBP" and kept.lossless:
+            options |= {"lossless": True}
+        elif file_format in ("WEBP", "AVIF", "HEIF"):
+            options |= {"quality": self._quality(file_format, kept)}
+
+        def finish(file: BinaryIO) -> None:
+            metadata.finish(kept, file, file_format)
+
+        image_files.write_picture(target, self._picture, file_format, options, finish)
+        return lost
+
+    def _quality(self, file_format: str, kept: metadata.Metadata) -> int:
+        """Return the quality with which the photo is about as large as its file, if that has the same format.
+
+        A file does not say with which quality it was written. From 95 to 50 the size falls to a third, evenly enough.
+        """
+        if file_format != kept.format or not kept.file_size:
+            return _LOSSY_QUALITY
+        buffer = io.BytesIO()
+        image_files.write_picture(buffer, self._picture, file_format, {"quality": _LOSSY_QUALITY})
+        excess = buffer.tell() / kept.file_size
+        return _LOSSY_QUALITY if excess <= 1.25 else max(50, round(_LOSSY_QUALITY - 28 * math.log2(excess)))
 
 
 def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.Image:
-    """Convert the picture to one of _MODES without loss."""
-    if picture.mode in ("P", "PA", "1"):
-        wanted = "L" if picture.mode == "1" else "RGB"
-        picture = picture.convert(wanted + "A" * picture.has_transparency_data)
-    elif picture.mode in ("L", "RGB") and picture.has_transparency_data:  # one colour counts as transparent
-        picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
-    elif picture.mode.startswith("I;16") or picture.mode == "I":
+    """Return the picture in one of _MODES, to which all others are converted without loss or refused."""
+    if picture.mode.startswith("I;16") or picture.mode == "I":
         if "transparency" in picture.info:
             raise InputError(
                 f"a photo of 16 bits with a transparent grey is not supported: {image_files.name_of(source)}"
@@ -190,5 +196,7 @@ def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.
             f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
             f"{image_files.name_of(source)}"
         )
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        picture = picture.copy()  # without the entries of its file, all of which Pillow would write again
     picture.info = {}  # what is kept is named when it is written
     return picture

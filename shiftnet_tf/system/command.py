@@ -1,15 +1,17 @@
 """The end of a command: an exit code, and one sentence on stderr for each error that the user can correct."""
 
+import contextlib
 import functools
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from shiftnet_tf.errors import InputError, ShiftNetError
 
-BUG = 70  # EX_SOFTWARE of sysexits.h
+BUG = 70  # the exit code of an internal error, EX_SOFTWARE in sysexits.h
 
 
 class Command(Protocol):
@@ -22,7 +24,7 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
     """Make a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
 
     Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other
-    error is a bug of ours: a traceback and BUG.
+    error is a bug: it ends with a traceback and exit code 70. Warnings that shiftnet_tf logs are printed as notes.
 
     Args:
         main: takes the argument list and returns an exit code; None counts as 0.
@@ -34,7 +36,8 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
         try:
-            return main(arguments) or 0
+            with _notes():
+                return main(arguments) or 0
         except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
@@ -55,3 +58,25 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
             return BUG
 
     return run
+
+
+class _NoteHandler(logging.Handler):
+    """Prints each warning on stderr, in one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"note: {record.getMessage()}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Print the warnings of shiftnet_tf; those of a command within a command once."""
+    logger = logging.getLogger("shiftnet_tf")
+    if any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
+        yield
+        return
+    handler = _NoteHandler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,152 @@
+"""EXIF: what is taken over of it, and in which form.
+
+EXIF 2.32 (https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf), 4.5 and 4.6. Cameras put values into it
+that nobody documents (MakerNote), which hold positions of their own. So that these stay true, a block is edited in
+place and nothing in it is moved; what is not known to be free of pictures is overwritten with zeros: the directory of
+the thumbnail, entries that are not listed here, and every byte that no entry owns.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import replace
+
+from PIL import ExifTags
+
+from shiftnet_tf.photos import tiff
+from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.tiff import EXIF, GPS, INTEROP, Directory, Entry
+
+PREFIX = b"Exif\0\0"  # of a block in a JPEG
+MAKER_NOTE = 37500
+XMP, IPTC, PHOTOSHOP = 700, 33723, 34377  # in a TIFF, beside its EXIF
+_ORIENTATION = 274
+_WIDTH, _HEIGHT, _SUBJECT_AREA, _SUBJECT_LOCATION = 40962, 40963, 37396, 41492
+_RESOLUTIONS = {282: 283, 283: 282, 41486: 41487, 41487: 41486}  # across and down
+# What says something about the photo, and not how it is stored or what it looks like.
+_ABOUT = {269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
+_ABOUT |= {int(tag) for tag in ExifTags.Base if 33432 <= tag <= 42240} | {_SUBJECT_AREA, *range(40091, 40096)}
+_ABOUT -= {IPTC, PHOTOSHOP, 34675, EXIF, GPS, INTEROP}
+_GEO = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113}  # where a GeoTIFF lies on the map
+_KNOWN = {0: _ABOUT | _GEO, EXIF: _ABOUT, GPS: set(range(32)), INTEROP: {1, 2}}
+_HANGING = {0: (EXIF, GPS), EXIF: (INTEROP,)}
+_STORED = {254, 255, *range(256, 267), 273, 274, 277, 278, 279, *range(280, 300), 317, *range(320, 348), 513, 514}
+_STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675, 37724}  # left out without a word
+
+Groups = dict[int, list[Entry]]  # 0, EXIF, GPS, INTEROP -> the entries of that directory
+
+
+class Taken:
+    """What is taken over of the EXIF of one file.
+
+    Attributes:
+        order: `"<"` or `">"`, the byte order of the entries.
+        groups: the entries by directory.
+        stored: XMP, IPTC and Photoshop's resources of a TIFF, by tag.
+        left_out: what is not taken over although it said something, for a note.
+    """
+
+    def __init__(self, read: tiff.Read, orientation: int, size: tuple[int, int], *, moved: bool) -> None:
+        """Read a block or a TIFF file.
+
+        Args:
+            read: gives the bytes at a position.
+            orientation: 1 to 8, by which the picture was turned upright.
+            size: its width and height then, in pixels.
+            moved: whether the values will be moved, which a MakerNote does not stand.
+        """
+        self.groups: Groups = {}
+        self.stored: dict[int, bytes] = {}
+        self.left_out: list[str] = []
+        self._read, self._orientation, self._size, self._moved = read, orientation, size, moved
+        self._directories: dict[int, Directory] = {}
+        head = read(0, 8)
+        self.order = tiff.ORDERS.get(head[:4], "")
+        if self.order and len(head) == 8:
+            self._take(0, struct.unpack(f"{self.order}I", head[4:])[0])
+        else:
+            self.left_out.append("EXIF, which is damaged")
+
+    def _take(self, group: int, at: int) -> None:
+        """Take over the directory at a position, and those that hang on it."""
+        directory = tiff.read_directory(self._read, at, self.order)
+        self._directories[group] = directory
+        kept: list[Entry] = []
+        for entry in directory.entries:
+            if entry.tag in _HANGING.get(group, ()):
+                place, *_ = *entry.numbers(self.order), 0
+                if place and entry.tag not in self._directories:
+                    self._take(entry.tag, place)
+                    kept += [entry] if entry.tag in self.groups else []
+            elif entry.tag in _KNOWN[group]:
+                if holds_picture(entry.value):
+                    self.left_out.append(f"{_name(entry.tag, group)}, which holds a picture")
+                elif entry.tag == MAKER_NOTE and self._moved:
+                    self.left_out.append("MakerNote, whose positions would no longer be true")
+                else:
+                    kept.append(entry)
+            elif entry.tag in (XMP, IPTC, PHOTOSHOP):
+                self.stored[entry.tag] = entry.value
+            elif entry.tag not in _STORED:
+                self.left_out.append(_name(entry.tag, group))
+        self.left_out += [f"{_name(tag, group)}, which is damaged" for tag in directory.damaged]
+        if kept:
+            self.groups[group] = list(self._upright(kept))
+
+    def _upright(self, entries: list[Entry]) -> Iterable[Entry]:
+        """Give the entries as they are true of the upright picture."""
+        lying = self._orientation >= 5
+        tags = {entry.tag for entry in entries}
+        for entry in entries:
+            numbers = entry.numbers(self.order)
+            if lying and entry.tag in (_WIDTH, _HEIGHT) and len(numbers) == 1:
+                numbers = (self._size[entry.tag == _HEIGHT],)
+            elif entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and 2 <= len(numbers) <= 4:
+                numbers = self._turn(numbers)
+            elif lying and _RESOLUTIONS.get(entry.tag) in tags:
+                entry = replace(entry, tag=_RESOLUTIONS[entry.tag])
+            if numbers:
+                letter = "H" if entry.kind == tiff.SHORT else "I"
+                highest = 65535 if entry.kind == tiff.SHORT else 2**32 - 1
+                numbers = tuple(min(max(number, 0), highest) for number in numbers)
+                entry = replace(entry, value=struct.pack(f"{self.order}{len(numbers)}{letter}", *numbers))
+            yield entry
+
+    def _turn(self, area: tuple[int, ...]) -> tuple[int, ...]:
+        """Turn a point, a circle or a rectangle (middle, then its sizes) with the picture."""
+        x, y, *sizes = area
+        width, height = self._size[::-1] if self._orientation >= 5 else self._size
+        right, below = width - 1 - x, height - 1 - y
+        turned = [(x, y), (right, y), (right, below), (x, below), (y, x), (below, x), (below, right), (y, right)]
+        return (*turned[self._orientation - 1], *(sizes[::-1] if self._orientation >= 5 else sizes))
+
+    def in_order(self, order: str) -> Groups:
+        """Return the entries in a byte order."""
+        same = order == self.order
+        return {group: [e if same else e.swapped() for e in entries] for group, entries in self.groups.items()}
+
+    def edited(self, block: bytes) -> bytes:
+        """Return the block itself with all gone that is not taken over and nothing moved; b"" if nothing is left."""
+        if not self.groups.get(0):
+            return b""
+        result, end = bytearray(len(block)), 8
+        result[:8] = block[:8]
+        for group, entries in self.groups.items():
+            at = self._directories[group].at
+            table = struct.pack(f"{self.order}H", len(entries))
+            for entry in sorted(entries, key=lambda entry: entry.tag):
+                table += struct.pack(f"{self.order}HHI", entry.tag, entry.kind, entry.count)
+                if len(entry.value) <= 4:
+                    table += entry.value.ljust(4, b"\0")
+                    continue
+                table += struct.pack(f"{self.order}I", entry.at)
+                result[entry.at : entry.at + len(entry.value)] = entry.value
+                end = max(end, entry.at + len(entry.value))
+            table += bytes(4)  # no next directory: that of the thumbnail
+            result[at : at + len(table)] = table
+            end = max(end, at + len(table))
+        return bytes(result[:end])
+
+
+def _name(tag: int, group: int) -> str:
+    names = {GPS: ExifTags.GPS, INTEROP: ExifTags.Interop}.get(group, ExifTags.Base)
+    return next((str(known.name) for known in names if known.value == tag), f"EXIF entry {tag}")

@@ -1,0 +1,109 @@
+"""XMP: what is taken over of it.
+
+XMP is RDF in XML (ISO 16684-1): properties are children or attributes of `rdf:Description`. What the picture no longer
+is goes, and so do pictures; all else stays as it is.
+"""
+
+from typing import Any
+from xml.dom import minidom
+from xml.parsers.expat import ExpatError
+
+from shiftnet_tf.photos.pictures import holds_picture
+
+MAX_BYTES = 2**20  # of a packet; it is parsed whole
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+# Namespaces and properties that describe what a file has beside its picture; (namespace, property), None: all.
+_GAIN_MAP, _MOTION = "the gain map (HDR) and its description", "the motion photo and its description"
+_BESIDE: dict[tuple[str | None, str | None], str] = {
+    ("http://ns.adobe.com/hdr-gain-map/1.0/", None): _GAIN_MAP,
+    ("http://ns.apple.com/HDRGainMap/1.0/", None): _GAIN_MAP,
+    ("http://ns.google.com/photos/1.0/container/", None): "the description of the pictures beside it",
+    ("http://ns.google.com/photos/1.0/container/item/", None): "the description of the pictures beside it",
+    ("http://ns.google.com/photos/1.0/depthmap/", None): "the depth map",
+    ("http://ns.google.com/photos/1.0/image/", None): "the picture beside it",
+    **{(_CAMERA, name): _MOTION for name in ("MotionPhoto", "MotionPhotoVersion", "MicroVideo", "MicroVideoVersion")},
+    **{(_CAMERA, name): _MOTION for name in ("MotionPhotoPresentationTimestampUs", "MicroVideoOffset")},
+    (_CAMERA, "MicroVideoPresentationTimestampUs"): _MOTION,
+    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"): "",  # as the thumbnail in EXIF, without a word
+    ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"): "the second part of XMP",
+}
+_SIZES = {(_EXIF, "PixelXDimension"): 0, (_EXIF, "PixelYDimension"): 1}
+_SIZES |= {(_TIFF, "ImageWidth"): 0, (_TIFF, "ImageLength"): 1}
+
+
+def take_over(packet: bytes, size: tuple[int, int] | None) -> tuple[bytes, list[str]]:
+    """Take over a packet of XMP.
+
+    Args:
+        packet: UTF-8 or UTF-16, as it is in the file.
+        size: width and height of the upright picture, in pixels, if it was turned by a quarter; else None.
+
+    Returns:
+        The packet, b"" if nothing is left; and what is not taken over, for a note. A packet in which nothing has to
+        change is returned as it is.
+    """
+    if len(packet) > MAX_BYTES:
+        return b"", [f"XMP of {len(packet) / 1e6:.1f} MB"]
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+        return b"", ["XMP with a document type"]
+    try:
+        document = minidom.parseString(packet.strip(b"\0 \r\n\t"))
+    except (ExpatError, ValueError, LookupError):  # no XML; an encoding that does not exist
+        return b"", ["XMP, which is damaged"]
+    left_out: list[str] = []
+    changed = [_edit(about, size, left_out) for about in document.getElementsByTagNameNS(_RDF, "Description")]
+    if any(changed):
+        packet = "".join(node.toxml() for node in document.childNodes).encode()
+    document.unlink()
+    if holds_picture(packet):  # outside of any property
+        return b"", ["XMP, which holds a picture"]
+    return packet, left_out
+
+
+def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[str]) -> bool:
+    """Change the properties of one description; tell whether there was anything to change."""
+    nodes: list[Any] = [*(about.attributes.item(i) for i in range(about.attributes.length)), *about.childNodes]
+    changed = False
+    for node in nodes:
+        if node.nodeType not in (node.ATTRIBUTE_NODE, node.ELEMENT_NODE) or node.prefix == "xmlns":
+            continue
+        name = node.namespaceURI, node.localName
+        beside = _BESIDE.get(name, _BESIDE.get((node.namespaceURI, None)))
+        if name in _SIZES and size:
+            _set_text(node, str(size[_SIZES[name]]))
+        elif name == (_TIFF, "Orientation") and _text(node).strip() != "1":  # applied
+            _remove(about, node)
+        elif beside is not None:
+            _remove(about, node)
+            left_out += [beside] if beside and beside not in left_out else []
+        elif holds_picture(node.toxml().encode() if node.nodeType == node.ELEMENT_NODE else node.value.encode()):
+            _remove(about, node)
+            left_out.append(f"{node.nodeName}, which holds a picture")
+        else:
+            continue
+        changed = True
+    return changed
+
+
+def _text(node: Any) -> str:
+    if node.nodeType == node.ATTRIBUTE_NODE:
+        return str(node.value)
+    return "".join(child.data for child in node.childNodes if child.nodeType == child.TEXT_NODE)
+
+
+def _set_text(node: Any, text: str) -> None:
+    if node.nodeType == node.ATTRIBUTE_NODE:
+        node.value = text
+        return
+    for child in list(node.childNodes):
+        node.removeChild(child)
+    node.appendChild(node.ownerDocument.createTextNode(text))
+
+
+def _remove(about: minidom.Element, node: Any) -> None:
+    if node.nodeType == node.ATTRIBUTE_NODE:
+        about.removeAttributeNode(node)
+    else:
+        about.removeChild(node)

@@ -1,0 +1,500 @@
+"""Metadata: nothing that may show what was taken out stays, all else does, and what cannot stay is named.
+
+The input files are made here, byte by byte where Pillow does not write them. Pillow reads the results; so does exiftool
+in the long test.
+"""
+
+import base64
+import io
+import json
+import logging
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import PHOTOS
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+
+from shiftnet_tf.errors import UnwritableError
+from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff
+from shiftnet_tf.photos.photo import Photo
+from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.tiff import EXIF, GPS, Entry
+
+FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".avif": "AVIF", ".heic": "HEIF"}
+SOURCES = ("EXIF thumbnail", "MakerNote", "PreviewIFD", "XMP", "Photoshop 0x0409", "Photoshop 0x040C", "IPTC")
+SIZE = (96, 64)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_formats():
+    pytest.importorskip("pillow_heif")
+    image_files.readable_suffixes()  # has Pillow register them
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize(SIZE)
+
+
+@pytest.fixture(scope="module")
+def preview(picture):
+    file = io.BytesIO()
+    picture.resize((48, 32)).save(file, "JPEG", quality=60)
+    return file.getvalue()
+
+
+def text(tag, value):
+    return Entry(tag, tiff.ASCII, len(value) + 1, value.encode() + b"\0")
+
+
+def short(tag, *values, order="<"):
+    return Entry(tag, tiff.SHORT, len(values), struct.pack(f"{order}{len(values)}H", *values))
+
+
+def raw(tag, value):
+    return Entry(tag, tiff.UNDEFINED, len(value), value)
+
+
+def rational(tag, over, under, order="<"):
+    return Entry(tag, 5, 1, struct.pack(f"{order}II", over, under))
+
+
+NAMES = [text(271, "Camera"), text(315, "Some One"), text(33432, "(c) Some One")]
+
+
+def make_block(groups, thumbnail=b"", order="<"):
+    """An EXIF block, with its prefix and a thumbnail behind the rest."""
+    content, root = tiff.write_tree(groups, order, 8)
+    end = 8 + len(content)
+    if thumbnail:
+        content, root = tiff.write_tree(groups, order, 8, end)
+        start = end + 2 + 3 * 12 + 4
+        place = [Entry(513, tiff.LONG, 1, struct.pack(f"{order}I", start))]
+        place += [short(259, 6, order=order), Entry(514, tiff.LONG, 1, struct.pack(f"{order}I", len(thumbnail)))]
+        content += tiff.write_directory(place, order, end) + thumbnail
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    return exif.PREFIX + mark + struct.pack(f"{order}I", root) + content
+
+
+def make_xmp(properties="", attributes=""):
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+        'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:xmpGImg="http://ns.adobe.com/xap/1.0/g/img/" '
+        'xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" '
+        'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" '
+        'xmlns:Container="http://ns.google.com/photos/1.0/container/" '
+        f"{attributes}><dc:creator>Some One</dc:creator>{properties}</rdf:Description></rdf:RDF></x:xmpmeta>"
+        '<?xpacket end="w"?>'
+    ).encode()
+
+
+def photoshop(*resources):
+    content = iptc.PHOTOSHOP
+    for number, data in resources:
+        content += b"8BIM" + struct.pack(">HHI", number, 0, len(data)) + data + b"\0" * (len(data) % 2)
+    return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
+
+
+def data_set(record, number, value):
+    return b"\x1c" + struct.pack(">BBH", record, number, len(value)) + value
+
+
+def save_with(picture, path, source, preview):
+    """A JPEG that holds the preview in one place."""
+    groups = {0: [*NAMES], EXIF: [rational(33434, 1, 250)], GPS: [text(1, "N")]}
+    options, thumbnail = {}, b""
+    if source == "EXIF thumbnail":
+        thumbnail = preview
+    elif source == "MakerNote":
+        groups[EXIF].append(raw(37500, b"QVC\0\0\0" + preview))
+    elif source == "PreviewIFD":  # a directory that only another entry points at, as DNG has it
+        groups[0].append(Entry(330, tiff.LONG, 1, struct.pack("<I", 26)))
+        groups[0].append(raw(50969, preview))
+    elif source == "XMP":
+        coded = base64.encodebytes(preview).decode().replace("\n", "&#xA;")
+        image = f"<rdf:Alt><rdf:li><xmpGImg:image>{coded}</xmpGImg:image></rdf:li></rdf:Alt>"
+        options["xmp"] = make_xmp(f"<xmp:Thumbnails>{image}</xmp:Thumbnails>")
+    elif source.startswith("Photoshop"):
+        number = int(source.split()[1], 16)
+        options["extra"] = photoshop((0x0404, data_set(2, 80, b"Some One")), (number, bytes(28) + preview))
+    elif source == "IPTC":
+        options["extra"] = photoshop((0x0404, data_set(2, 80, b"Some One") + data_set(2, 202, preview)))
+    picture.save(path, "JPEG", exif=make_block(groups, thumbnail), **options)
+    content = path.read_bytes()
+    assert preview[:200] in content or base64.b64encode(preview)[:60] in content
+
+
+# -- kind 1: copies of the unedited picture --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_copy_of_the_picture_stays(picture, preview, tmp_path, source, suffix):
+    save_with(picture, tmp_path / "a.jpg", source, preview)
+    out = tmp_path / f"out{suffix}"
+    Photo(tmp_path / "a.jpg").save(out)
+    content = out.read_bytes()
+    for part in (preview[:64], preview[-64:], base64.b64encode(preview)[:48], base64.b64encode(preview)[-48:]):
+        assert part not in content
+    with Image.open(out) as written:
+        found = written.getexif()
+        assert [found[tag] for tag in (271, 315, 33432)] == ["Camera", "Some One", "(c) Some One"]
+        assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+        assert found.get_ifd(ExifTags.IFD.Exif)[33434] in ((1, 250), 1 / 250)
+
+
+def test_a_tiff_s_own_copies_do_not_stay(picture, preview, tmp_path):
+    """Photoshop's resources and layers, further directories, and GeoTIFF's place on the map beside them."""
+    scale = struct.pack("<3d", 0.1, 1 / 3, 0)
+    picture.save(tmp_path / "plain.tif")
+    resources = photoshop((0x0409, bytes(28) + preview), (0x0404, data_set(2, 80, b"Some One")))[4:]
+    kept = metadata.Metadata("TIFF", SIZE, 1)
+    extra = [raw(34377, resources.removeprefix(iptc.PHOTOSHOP)), raw(37724, preview), Entry(33550, 12, 3, scale)]
+    kept.directories = exif.Taken(lambda at, size: b""[at:size], 1, SIZE, moved=True)
+    kept.directories.order, kept.directories.groups = "<", {0: [*NAMES, *extra]}
+    with open(tmp_path / "plain.tif", "r+b") as file:
+        metadata._add_to_tiff(kept, file)
+    before = (tmp_path / "plain.tif").read_bytes()
+    assert before.count(preview[:64]) == 2
+    for suffix in (".tif", ".jpg"):
+        Photo(tmp_path / "plain.tif").save(tmp_path / f"out{suffix}")
+        content = (tmp_path / f"out{suffix}").read_bytes()
+        assert preview[:64] not in content and data_set(2, 80, b"Some One") in content and b"Camera" in content
+        assert scale in content  # to the last bit, and of its own type
+    with Image.open(tmp_path / "out.tif") as out:
+        assert out.tag_v2[33550] == (0.1, 1 / 3, 0) and out.tag_v2.tagtype[33550] == 12
+        assert out.tag_v2[33723] == data_set(2, 80, b"Some One")
+
+
+def test_what_a_picture_in_bytes_is(preview):
+    png, webp = io.BytesIO(), io.BytesIO()
+    for file, name in ((png, "PNG"), (webp, "WEBP")):
+        Image.new("RGB", (40, 40), "red").save(file, name)
+    for content in (preview, png.getvalue(), webp.getvalue(), b"\0" + preview[1:]):
+        assert holds_picture(b"before" + content)
+        if content[0]:
+            coded = base64.b64encode(content)
+            assert holds_picture(coded) and holds_picture(coded.decode().encode("utf-16"))
+            assert holds_picture(base64.urlsafe_b64encode(content)) and holds_picture(base64.encodebytes(content))
+    for content in (b"", b"/9j/ is how it begins", bytes(range(256)) * 9, "häuser".encode() * 999):
+        assert not holds_picture(content)
+
+
+def test_a_file_that_still_holds_a_picture_is_refused(picture, preview, tmp_path, monkeypatch, caplog):
+    """The last look through the file, in each format: were something to pass the first, it is not written."""
+    coded = base64.b64encode(preview)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Notes", coded.decode(), zip=True)
+    block = make_block({0: [*NAMES, raw(37510, preview)]})
+    for suffix, file_format in FORMATS.items():
+        out = tmp_path / f"a{suffix}"
+        picture.save(out, pnginfo=texts if suffix == ".png" else None, exif=block if suffix != ".png" else b"")
+        assert any(holds_picture(part) for part in containers.beside_picture(out.read_bytes(), file_format)), suffix
+        picture.save(
+            out, exif=make_block({0: NAMES}), icc_profile=SRGB, **({"xmp": make_xmp()} if suffix != ".png" else {})
+        )
+        found = list(containers.beside_picture(out.read_bytes(), file_format))
+        assert not any(holds_picture(part) for part in found), suffix
+        assert any(b"Some One" in part for part in found), suffix
+        if suffix != ".tif":
+            assert len(b"".join(found)) < 6000, suffix  # the picture itself is not looked through
+    picture.save(tmp_path / "b.jpg", exif=make_block({0: NAMES}), comment=b"before")
+    monkeypatch.setattr(metadata, "_exif", lambda kept, file_format: (block if kept.block else b"", []))
+    with caplog.at_level(logging.WARNING, "shiftnet_tf"):
+        Photo(tmp_path / "b.jpg").save(tmp_path / "out.jpg")
+    assert "left out: all metadata (the metadata still hold a picture" in caplog.text
+    assert b"Camera" not in (tmp_path / "out.jpg").read_bytes() and preview not in (tmp_path / "out.jpg").read_bytes()
+    monkeypatch.setattr(metadata, "without", lambda kept: kept)
+    with pytest.raises(UnwritableError, match="still hold a picture"):
+        Photo(tmp_path / "b.jpg").save(tmp_path / "never.jpg")
+    assert not (tmp_path / "never.jpg").exists()
+
+
+# -- kind 2: orientation and colour ----------------------------------------------------------------------------------
+
+
+def save(photo, out, caplog):
+    """Write a photo again; return what is said to be left out."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "shiftnet_tf"):
+        Photo(photo).save(out)
+    return caplog.text
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_an_orientation_that_was_applied_is_not_applied_again(picture, tmp_path, caplog, suffix, attribute):
+    orientation = 'tiff:Orientation="6"' if attribute else "<tiff:Orientation>6</tiff:Orientation>"
+    packet = make_xmp("", orientation) if attribute else make_xmp(orientation)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode())
+    picture.save(tmp_path / "a.png", pnginfo=texts, exif=make_block({0: [short(274, 6), *NAMES]}))
+    assert not save(tmp_path / "a.png", tmp_path / f"out{suffix}", caplog)
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.size == SIZE[::-1] and 274 not in out.getexif()
+        assert b"Some One" in out.info["xmp"] and b"Orientation" not in out.info["xmp"].replace(b"xmlns", b"")
+        if suffix == ".png":
+            np.testing.assert_array_equal(np.array(out), np.rot90(np.array(picture), -1))
+
+
+def test_an_upright_photo_s_xmp_is_not_touched(picture, tmp_path):
+    packet = make_xmp(attributes='tiff:Orientation="1" exif:PixelXDimension="96"')
+    picture.save(tmp_path / "a.jpg", xmp=packet)
+    Photo(tmp_path / "a.jpg").save(tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["xmp"] == packet
+
+
+TURNED = {  # orientation -> a rectangle's middle (10, 20) and its sizes (6, 4) in the upright picture
+    1: (10, 20, 6, 4),
+    2: (85, 20, 6, 4),
+    3: (85, 43, 6, 4),
+    4: (10, 43, 6, 4),
+    5: (20, 10, 4, 6),
+    6: (43, 10, 4, 6),
+    7: (43, 85, 4, 6),
+    8: (20, 85, 4, 6),
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_sizes_and_places_turn_with_the_picture(tmp_path, orientation, order):
+    """The subject is a white pixel in the stored picture."""
+    stored = np.zeros((64, 96, 3), np.uint8)
+    stored[20, 10] = 255
+    own = [short(tag, *values, order=order) for tag, *values in ((37396, 10, 20, 6, 4), (41492, 10, 20))]
+    own += [Entry(tag, tiff.LONG, 1, struct.pack(f"{order}I", size)) for tag, size in ((40962, 96), (40963, 64))]
+    resolution = [rational(282, 300, 1, order), rational(283, 200, 1, order)]
+    block = make_block({0: [short(274, orientation, order=order), *resolution], EXIF: own}, order=order)
+    packet = make_xmp(attributes='exif:PixelXDimension="96" exif:PixelYDimension="64"')
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode())
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=block, pnginfo=texts, dpi=(300, 200))
+    Photo(tmp_path / "a.png").save(tmp_path / "out.png")
+    lying = orientation >= 5
+    with Image.open(tmp_path / "out.png") as out:
+        found = out.getexif()
+        details = found.get_ifd(ExifTags.IFD.Exif)
+        assert details[37396] == TURNED[orientation] and details[41492] == TURNED[orientation][:2]
+        assert np.array(out)[TURNED[orientation][1], TURNED[orientation][0]].tolist() == [255, 255, 255]
+        assert (details[40962], details[40963]) == out.size == ((64, 96) if lying else (96, 64))
+        assert (found[282], found[283]) == ((200, 300) if lying else (300, 200))
+        assert out.info["dpi"] == pytest.approx((200, 300) if lying else (300, 200), abs=0.01)
+        assert f'exif:PixelXDimension="{out.width}"'.encode() in out.info["xmp"]
+
+
+def test_a_png_says_how_its_colours_are_meant(picture, tmp_path, caplog):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"cICP", b"\x0c\x0d\x00\x01")  # Display P3
+    chunks.add(b"sBIT", b"\x05\x06\x05")
+    picture.save(tmp_path / "a.png", pnginfo=chunks)
+    assert not save(tmp_path / "a.png", tmp_path / "out.png", caplog)
+    found = dict(containers.png_chunks((tmp_path / "out.png").read_bytes()))
+    assert found[b"cICP"] == b"\x0c\x0d\x00\x01" and found[b"sBIT"] == b"\x05\x06\x05"
+    assert "the colour space of the PNG (cICP)" in save(tmp_path / "a.png", tmp_path / "out.jpg", caplog)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tga", ".ppm", ".jp2"])
+def test_a_colour_profile_that_a_format_cannot_hold_is_named(picture, tmp_path, caplog, suffix):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    picture.save(tmp_path / "a.png", icc_profile=lab)
+    said = save(tmp_path / "a.png", tmp_path / f"out{suffix}", caplog)
+    assert "left out: the ICC profile (Lab" in said and "without which the colours look different" in said
+    picture.save(tmp_path / "b.png", icc_profile=SRGB)
+    assert not save(tmp_path / "b.png", tmp_path / f"out{suffix}", caplog)
+
+
+# -- kind 3: what is kept ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_one_bad_entry_costs_no_other(picture, tmp_path, caplog, suffix):
+    beyond = Entry(306, tiff.ASCII, 4000, b"2026")  # longer than the file
+    block = make_block({0: [text(282, "300 dpi"), *NAMES, beyond], EXIF: [rational(33434, 1, 250)]})
+    picture.save(tmp_path / "a.jpg", exif=block)
+    assert "left out: DateTime, which is damaged" in save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        found = out.getexif()
+        assert [found[tag] for tag in (271, 315)] == ["Camera", "Some One"] and 306 not in found
+        assert found.get_ifd(ExifTags.IFD.Exif)[33434] in ((1, 250), 1 / 250)
+
+
+@pytest.mark.parametrize("content", [b"", b"no header", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"])
+def test_a_damaged_exif_costs_nothing_else(picture, tmp_path, content):
+    picture.save(tmp_path / "a.jpg", exif=exif.PREFIX + content, comment=b"a comment", icc_profile=SRGB)
+    Photo(tmp_path / "a.jpg").save(tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["comment"] == b"a comment" and out.info["icc_profile"] == SRGB and not out.getexif()
+
+
+def test_a_directory_that_points_at_itself_ends(picture, tmp_path):
+    content = bytearray(make_block({0: NAMES, EXIF: [rational(33434, 1, 250)]}).removeprefix(exif.PREFIX))
+    root = struct.unpack_from("<I", content, 4)[0]
+    taken = exif.Taken(lambda at, size: bytes(content[at : at + size]), 1, SIZE, moved=False)
+    pointer = next(entry for entry in taken.groups[0] if entry.tag == EXIF)
+    content[pointer.at : pointer.at + 4] = struct.pack("<I", root)
+    picture.save(tmp_path / "a.jpg", exif=exif.PREFIX + bytes(content))
+    Photo(tmp_path / "a.jpg").save(tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.getexif()[271] == "Camera"
+
+
+def test_a_maker_note_stays_where_it_was(picture, tmp_path, caplog):
+    """Its own positions count from the beginning of the block: it is moved nowhere, or named as left out."""
+    note = b"Nikon\0" + bytes(range(200))
+    block = make_block({0: [short(274, 1), *NAMES], EXIF: [raw(37500, note), rational(33434, 1, 250)]})
+    picture.save(tmp_path / "a.jpg", exif=block)
+    for suffix in (".jpg", ".png", ".webp", ".avif"):
+        assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        with Image.open(tmp_path / f"out{suffix}") as out:
+            assert out.info["exif"].removeprefix(exif.PREFIX).index(note) == block.index(note) - len(exif.PREFIX)
+    assert "left out: MakerNote, whose positions" in save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
+
+
+def test_xmp_iptc_comment_and_texts_go_where_they_can(picture, tmp_path, caplog):
+    words = data_set(2, 80, b"Some One") + data_set(2, 120, "Größe".encode())
+    extra = photoshop((0x03ED, bytes(16)), (0x0404, words))
+    picture.save(tmp_path / "a.jpg", xmp=make_xmp(), comment="Größe".encode(), extra=extra, exif=make_block({0: NAMES}))
+    assert not save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["photoshop"] == {0x0404: words} and out.info["comment"] == "Größe".encode()
+        assert out.info["xmp"] == make_xmp()
+    said = save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
+    assert "left out: the comment\n" in said
+    with Image.open(tmp_path / "out.tif") as out:
+        assert out.tag_v2[33723] == words and out.tag_v2[700] == make_xmp() and out.info["compression"] != "raw"
+    assert not save(tmp_path / "out.tif", tmp_path / "again.jpg", caplog)
+    with Image.open(tmp_path / "again.jpg") as out:
+        assert out.info["photoshop"] == {0x0404: words} and out.info["xmp"] == make_xmp()
+        assert out.getexif()[315] == "Some One"
+    assert "left out: IPTC\n" in save(tmp_path / "a.jpg", tmp_path / "out.png", caplog)
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.info["xmp"] == make_xmp() and out.text["Comment"] == "Größe"
+    assert "XMP; EXIF; IPTC; the comment" in save(tmp_path / "a.jpg", tmp_path / "out.bmp", caplog)
+
+
+def test_words_in_other_letters_go_to_a_tiff_as_they_are(picture, tmp_path):
+    name = "© Jürgen".encode()
+    for order in "<>":
+        block = make_block({0: [Entry(315, tiff.ASCII, len(name), name)]}, order=order)
+        picture.save(tmp_path / "a.jpg", exif=block)
+        Photo(tmp_path / "a.jpg").save(tmp_path / "out.tif")
+        assert name in (tmp_path / "out.tif").read_bytes()
+
+
+@pytest.mark.parametrize("dpi, kept", [(300, True), (2**32 - 1, False)])
+def test_the_resolution(picture, tmp_path, caplog, dpi, kept):
+    per_metre = round(dpi / 0.0254) % 2**32
+    picture.save(tmp_path / "a.bmp", dpi=(300, 300))
+    assert not save(tmp_path / "a.bmp", tmp_path / "out.bmp", caplog)
+    with Image.open(tmp_path / "out.bmp") as out:
+        assert out.info["dpi"] == pytest.approx((300, 300), abs=0.02)
+    block = make_block({0: [*NAMES, rational(282, dpi, 1), rational(283, dpi, 1), short(296, 2)]})
+    picture.save(tmp_path / "a.jpg", exif=block, comment=b"a comment")
+    assert per_metre
+    said = save(tmp_path / "a.jpg", tmp_path / "out.png", caplog)
+    assert ("left out: the resolution, which is damaged" in said) != kept
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.text["Comment"] == "a comment" and out.getexif()[271] == "Camera"
+        assert ("dpi" in out.info) == kept
+
+
+# -- kinds 4 and 5: what describes something that is gone; quality -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "properties, attributes, said",
+    [
+        ("", 'hdrgm:Version="1.0"', "the gain map (HDR) and its description"),
+        ("", 'GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1"', "the motion photo and its description"),
+        ("", 'GCamera:MicroVideoOffset="4321"', "the motion photo and its description"),
+        ("<Container:Directory><rdf:Seq/></Container:Directory>", "", "the description of the pictures beside it"),
+    ],
+)
+def test_what_describes_something_that_is_gone(picture, tmp_path, caplog, properties, attributes, said):
+    picture.save(tmp_path / "a.jpg", xmp=make_xmp(properties, attributes))
+    with open(tmp_path / "a.jpg", "ab") as file:
+        file.write(b"\0\0\0\x18ftypmp42 a video")
+    text = save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    assert text.count(said) == 1 and text.count("\n") == 1
+    content = (tmp_path / "out.jpg").read_bytes()
+    for word in (b"hdrgm:V", b"MotionPhoto", b"MicroVideo", b"Directory", b"ftypmp42"):
+        assert word not in content
+    assert b"Some One" in content
+
+
+def test_a_jpeg_with_several_pictures_is_one_afterwards(picture, tmp_path, caplog):
+    picture.save(
+        tmp_path / "a.mpo", "MPO", save_all=True, append_images=[picture.rotate(90)], exif=make_block({0: NAMES})
+    )
+    assert "left out: the other pictures in the file" in save(tmp_path / "a.mpo", tmp_path / "out.jpg", caplog)
+    content = (tmp_path / "out.jpg").read_bytes()
+    assert b"MPF\0" not in content and content.count(b"\xff\xd8\xff") == 1 and b"Camera" in content
+
+
+def test_a_webp_without_loss_stays_without_loss(picture, tmp_path):
+    picture.save(tmp_path / "a.webp", lossless=True, exif=make_block({0: NAMES}))
+    Photo(tmp_path / "a.webp").save(tmp_path / "out.webp")
+    with Image.open(tmp_path / "out.webp") as out:
+        np.testing.assert_array_equal(np.array(out.convert("RGB")), np.array(picture))
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("suffix", [".heic", ".avif", ".webp"])
+def test_a_photo_keeps_about_its_size(tmp_path, suffix, quality):
+    with Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg") as large:
+        large.save(tmp_path / f"a{suffix}", quality=quality)
+    Photo(tmp_path / f"a{suffix}").save(tmp_path / f"out{suffix}")
+    before, after = ((tmp_path / f"{name}{suffix}").stat().st_size for name in ("a", "out"))
+    assert 0.75 < after / before < 1.4
+
+
+@pytest.mark.long
+def test_exiftool_sees_the_differences_that_are_documented(picture, preview, tmp_path):
+    """Twelve files; what exiftool finds in them before and after differs in what docs/run.md names, and in nothing."""
+    if not shutil.which("exiftool"):
+        pytest.skip("exiftool is not installed")
+    groups = {
+        0: [short(274, 1), *NAMES, rational(282, 300, 1), rational(283, 300, 1), short(296, 2)],
+        EXIF: [rational(33434, 1, 250), raw(36864, b"0232"), raw(37500, b"Nikon\0" + bytes(40))],
+        GPS: [text(1, "N"), Entry(2, 5, 3, struct.pack("<6I", 48, 1, 8, 1, 30, 1))],
+    }
+    extra = photoshop((0x0404, data_set(2, 80, b"Some One")), (0x0409, bytes(28) + preview))
+    thumbnails = f"<xmp:Thumbnails>{base64.b64encode(preview).decode()}</xmp:Thumbnails>"
+    jpeg = {"exif": make_block(groups, preview), "xmp": make_xmp(thumbnails), "comment": b"a comment", "extra": extra}
+    gone = {"IFD1", "Photoshop", "XMP-xmp:Thumbnails"}
+    cases = []
+    for suffix in FORMATS:
+        for icc in (SRGB, b""):
+            cases.append((tmp_path / f"a{len(cases)}.jpg", tmp_path / f"b{len(cases)}{suffix}", suffix))
+            picture.save(cases[-1][0], icc_profile=icc, **jpeg)
+    assert len(cases) == 12
+    named = {
+        ".jpg": set(),
+        ".png": {"IPTC", "File:Comment"},
+        ".tif": {"File:Comment", "ExifIFD:MakerNote", "MakerNotes", "Nikon"},
+        ".webp": {"IPTC", "File:Comment"},
+        ".avif": {"IPTC", "File:Comment"},
+        ".heic": {"IPTC", "File:Comment"},
+    }
+    groups_of_interest = ("IFD0", "IFD1", "ExifIFD", "GPS", "XMP", "IPTC", "Photoshop", "ICC_Profile", "MakerNotes")
+    for before, after, suffix in cases:
+        Photo(before).save(after)
+        found = []
+        for path in (before, after):
+            command = ["exiftool", "-json", "-G1", "-a", "-u", "-b", str(path)]
+            tags = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)[0]
+            found.append({k: v for k, v in tags.items() if k.startswith(groups_of_interest) or k == "File:Comment"})
+        lost = {key for key in found[0] if key not in found[1]}
+        allowed = gone | named[suffix] | {"IFD0:Orientation", "IFD0:ExifByteOrder"}
+        assert {key for key in lost if not key.startswith(tuple(allowed))} == set(), suffix
+        assert {key for key in lost if key.startswith("IFD1")} and not any(k.startswith("IFD1") for k in found[1])
+        changed = {key for key, value in found[0].items() if key in found[1] and found[1][key] != value}
+        assert changed <= {"IFD0:YCbCrPositioning"}, suffix
