@@ -15,7 +15,6 @@ little contrast, such as a blank sky, have no meaningful correlation; they are r
 docs/train.md gives the measurements behind `THRESHOLD` and `FLAT`, with the commands. Light: without TensorFlow.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from PIL import Image
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.machine import usable_cores
 
 THRESHOLD = 0.9  # similarity of near-duplicates
 CANDIDATE = 0.75  # correlation of pairs that step 2 looks at
@@ -244,7 +244,7 @@ def _read(place: tuple[Path, Path]) -> _Photo:
 
 def _read_all(listed: dict[Path, list[Path]], progress: Progress) -> list[_Photo]:
     places = [(folder, path) for folder, paths in listed.items() for path in paths]
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # Pillow decodes without the interpreter's lock
+    pool = ThreadPoolExecutor(min(4, usable_cores()))  # Pillow decodes without the interpreter's lock
     try:
         return list(progress(pool.map(_read, places), total=len(places), desc="reading", unit="photo"))
     finally:
