@@ -266,7 +266,7 @@ def run_check(options):
     unusable = [finding for finding in report.findings if finding.kind in near_duplicates.LEAVE_OUT]
     mine = [finding for finding in unusable if finding.folder in listed]
     photos = sum(map(len, listed.values()))
-    others = sum(path.is_file() for folder in listed for path in folder.rglob("*")) - photos
+    others = sum(1 for folder in listed for _ in image_files.find_files(folder)) - photos
     print(f"photos: {photos}, usable at {size}x{size}: {photos - len(mine)}; other files: {others}")
     print(", ".join(f"{kind}: {kinds[kind]}" for kind in (*near_duplicates.LEAVE_OUT, "flat")))
     if report.sides:

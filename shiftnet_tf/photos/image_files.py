@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import heapq
 import io
+import logging
 import os
 import struct
 import warnings
@@ -14,8 +16,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.system.atomic import link_target, write_atomically
 
 FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -23,17 +25,52 @@ OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
+_NO_HEIC = 'HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif, or the extra ".[heic]"'
+_HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _DAMAGED = (
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError),
     *(OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 
 
+logger = logging.getLogger(__name__)
+
+
 def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Path]:
-    """Return all photos below a folder, nested ones too, that have one of the suffixes (lower case), sorted by path."""
+    """Return the files of `find_files` that have one of the suffixes (lower case), sorted by path."""
     folder = Path(folder)
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    found = (path for path in find_files(folder) if path.suffix.lower() in suffixes)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def find_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield all files below a folder, nested ones too, in no order.
+
+    Names that begin with a dot are skipped, files and folders: macOS keeps an attribute file `._photo.jpg` beside each
+    photo, and unfinished files have such names. Symbolic links to folders are followed, and each folder is entered
+    once, under its own name rather than that of a link: links can neither loop nor double a photo.
+    """
+    folders, links, seen = [str(folder)], list[str](), set[tuple[int, int]]()
+    while folders or links:
+        place = folders.pop() if folders else heapq.heappop(links)  # the same link first on every machine
+        try:
+            status = os.stat(place)
+            entries = [] if (status.st_dev, status.st_ino) in seen else list(os.scandir(place))
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                logger.warning("%s: left out: %s", place, error.strerror)
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            with contextlib.suppress(OSError):  # a link that loops
+                if entry.is_file():
+                    yield Path(entry.path)
+                elif entry.is_dir() and entry.is_symlink():
+                    heapq.heappush(links, entry.path)
+                elif entry.is_dir():
+                    folders.append(entry.path)
 
 
 def open_picture(
@@ -107,6 +144,8 @@ def decoding(source: FileSource, what: str) -> Iterator[None]:
     except InputError:
         raise
     except UnidentifiedImageError as error:
+        if _is_heic(source):
+            raise MissingPackageError(f"{_NO_HEIC}: {name}") from error
         raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
     except PermissionError as error:
         raise InputError(f"the {what} may not be read (permission denied): {name}") from error
@@ -128,10 +167,26 @@ def _check_header(picture: ImageFile.ImageFile, what: str, name: str, max_pixels
         raise InputError(f"the {what} must have 8 bits a channel. Received {_bits(picture)}: {name}")
 
 
+def _is_heic(source: FileSource) -> bool:
+    """Tell whether a file is a HEIC, by the brands at its beginning, and the package that reads it is absent."""
+    if "HEIF" in _readable():
+        return False
+    if isinstance(source, bytes):
+        start = source[:64]
+    else:
+        with open(source, "rb") as file:
+            start = file.read(64)
+    brands = {start[i : i + 4] for i in (8, *range(16, min(len(start), int.from_bytes(start[:4], "big")), 4))}
+    known = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+    return start[4:8] == b"ftyp" and bool(brands & known) and not brands & {b"avif", b"avis"}
+
+
 def readable_suffixes() -> tuple[str, ...]:
-    """Return the suffixes of all files that can be read here, in lower case."""
-    formats = _readable()
-    return tuple(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+    """Return the suffixes of the files that are photos, in lower case: HEIC too where its package is absent, so that
+    the missing package is reported rather than the photo left out."""
+    formats = (*_readable(), "MPO")  # which Pillow opens as JPEG
+    known = (suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+    return tuple(dict.fromkeys([*known, *_HEIC_SUFFIXES]))
 
 
 def _bits(picture: ImageFile.ImageFile) -> int:
@@ -193,16 +248,41 @@ def check_output(path: Path) -> str:
     """Check an output path before any work is done and return Pillow's name of its format.
 
     Raises:
-        InputError: the suffix is unknown, the folder does not exist, or the path is a folder.
+        InputError: the suffix is unknown, the folder does not exist, or the path is a folder or a link to nowhere.
     """
-    format_name = format_of(path.suffix)
-    if format_name is None:
-        raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
+    format_name = check_suffix(path.name)
     if not path.parent.is_dir():
         raise InputError(f"the output folder does not exist: {path.parent}")
     if path.is_dir():
         raise InputError(f"the output must be a file, not a folder: {path}")
+    link_target(path)
     return format_name
+
+
+def check_suffix(name: str) -> str:
+    """Return Pillow's name of the format that an output file of this name gets.
+
+    Raises:
+        InputError: the suffix is unknown, or its format cannot be written here.
+    """
+    suffix = Path(name).suffix.lower()
+    format_name = format_of(suffix)
+    if format_name is not None:
+        return format_name
+    if suffix in _HEIC_SUFFIXES:
+        raise MissingPackageError(f"{_NO_HEIC}: {name}")
+    if suffix == ".gif":
+        raise InputError(f"a GIF has 256 colours, too few for the result: name a .png. Received: {name!r}")
+    raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {name!r}")
+
+
+def result_name(path: Path) -> Path:
+    """Return a photo's path with the suffix of the format that its result is written in by default.
+
+    It is the photo's own but for GIF (PNG) and a phone's MPO (JPEG), see `photo.Photo.own_format`.
+    """
+    known = format_of(path.suffix) or path.suffix.lower() in _HEIC_SUFFIXES
+    return path if known else path.with_suffix(".jpg" if path.suffix.lower() == ".mpo" else ".png")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
