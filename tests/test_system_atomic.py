@@ -51,9 +51,13 @@ def test_links_to_nowhere_are_refused_before_the_work(tmp_path):
             inpaint_file(None, PHOTO, MASK, tmp_path / "a.png", shift_map=tmp_path / name)
     with pytest.raises(InputError, match="the mask does not exist"):
         inpaint_file(None, PHOTO, tmp_path / "loop.png", tmp_path / "a.png")
-    for photos, out in ((PHOTO.parent, tmp_path / "loop.png"), (tmp_path / "loop.png", tmp_path)):
-        with pytest.raises(InputError, match="must go to a folder|folder of photos does not exist"):
-            list(inpaint_folder(None, photos, MASK, out)[1])
+    for photos, out, message in (
+        (PHOTO.parent, tmp_path / "loop.png", "Too many levels"),
+        (PHOTO.parent, tmp_path / "dangling.png", "it is a symbolic link to"),
+        (tmp_path / "loop.png", tmp_path / "out", "the folder of photos does not exist"),
+    ):
+        with pytest.raises(InputError, match=message):
+            inpaint_folder(None, photos, MASK, out)
     assert sorted(os.listdir(tmp_path)) == ["dangling.png", "loop.png"]
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import MASK, PHOTOS, ROOT
@@ -90,8 +89,8 @@ def test_signals_that_somebody_else_takes_are_left_to_them():
         assert command(lambda arguments: os.kill(os.getpid(), signal.SIGTERM))() == 0 and taken == [1]
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert command(lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(5))() == 143
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert command(lambda arguments: taken.append(signal.getsignal(signal.SIGTERM)))() == 0
+    assert taken[1] is not before and signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("closed, printed", [("2>&-", "an answer\n"), ("<&- >&- 2>&-", "")])

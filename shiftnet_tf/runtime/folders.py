@@ -14,7 +14,7 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
-from shiftnet_tf.system.atomic import real
+from shiftnet_tf.system.atomic import link_target, real
 
 Item = tuple[tuple[Path, Path | None], Path]  # a photo of `pair` and its mask, and the file to write
 
@@ -113,7 +113,7 @@ def inpaint_folder(
         The number of photos, and a generator of what became of each, in the order in which they are done.
 
     Raises:
-        InputError: see `pair`; or `out` cannot be written to.
+        InputError: see `pair`; or `out` cannot be written to, such as a link to nowhere.
     """
     check("workers", workers, type(workers) is int and 1 <= workers <= 64, "a whole number from 1 to 64")
     photos, out = Path(photos), Path(out)
@@ -122,6 +122,7 @@ def inpaint_folder(
     pairs = pair(photos, masks, out)
     if out.exists() and not out.is_dir():
         raise InputError(f"the results of a folder must go to a folder. Received: {out}")
+    link_target(out)
     if suffix:
         suffix = "." + suffix.removeprefix(".")
         image_files.check_suffix(f"photo{suffix}")
