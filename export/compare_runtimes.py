@@ -28,7 +28,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="model folder")
     parser.add_argument("photo")
-    parser.add_argument("--mask", required=True, help="picture of the photo's size; what is not black is hole")
+    parser.add_argument("--mask", required=True, help="picture of the photo's size; fill its light part")
     parser.add_argument("--out", required=True, help="picture to write")
     return parser.parse_args(arguments)
 

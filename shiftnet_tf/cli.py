@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from shiftnet_tf import __version__, doctor
 from shiftnet_tf.errors import InputError, MissingPackageError, check
+from shiftnet_tf.masks.holes import percent
 from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.backends import RUNTIMES, installed
 from shiftnet_tf.runtime.folders import Outcome
-from shiftnet_tf.system.command import command
+from shiftnet_tf.system.command import BUG, command
 from shiftnet_tf.system.progress import Progress
 from shiftnet_tf.system.quiet import quiet_start
 
@@ -49,7 +50,8 @@ def _inpaint(options: argparse.Namespace) -> int:
             progress=progress,
         )
     if filled.has_hole:
-        print(f"{options.output}: filled with {inpainter.model.path} on {_where(inpainter)}; {filled.plan}")
+        share = percent(filled.share)
+        print(f"{options.output}: filled {share} with {inpainter.model.path} on {_where(inpainter)}; {filled.plan}")
         if options.save_shift_map:
             print(f"{options.save_shift_map}: where each part of the hole came from")
     else:
@@ -90,9 +92,11 @@ def _inpaint_folder(options: argparse.Namespace) -> int:
             if outcome.error:
                 failed.append(outcome)
     for outcome in sorted(failed, key=lambda outcome: outcome.photo):
-        print(f"failed: {outcome.photo}: {outcome.error}", file=sys.stderr)
+        print(f"{outcome.bug}failed: {outcome.photo}: {outcome.error}", file=sys.stderr)
     words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     print(f"{options.output}: {words} of {number} photos, with {inpainter.model.path} on {_where(inpainter)}")
+    if any(outcome.bug for outcome in failed):
+        return BUG
     return 1 if failed else 0
 
 
@@ -195,8 +199,9 @@ def _add_inpaint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--mask",
         required=True,
         action="append",
-        help="picture of the photo's size: what is not black is hole; or JSON of boxes, polygons and strokes; given "
-        "several times, all are joined. For a folder of photos: a folder of masks of the same names, or one file",
+        help="picture of the photo's size: fill what is lighter than the middle; or JSON of boxes, polygons and "
+        "strokes; given several times, all are joined. For a folder of photos: a folder of masks of the same names, or "
+        "one file",
     )
     parser.add_argument("-o", "--output", required=True, help="file (its suffix names the format) or folder to write")
     parser.add_argument("--model", help=_MODEL)

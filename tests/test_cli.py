@@ -18,7 +18,8 @@ def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
 
 def test_inpaint(small_model, tmp_path, capsys, photo):
     assert inpaint(small_model, tmp_path / "out.png") == 0
-    assert "filled with" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"out.png: filled {100 * photo[1].mean():.1f} % with {small_model}" in printed
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), Inpainter.load(small_model)(*photo))
 
 
@@ -81,6 +82,27 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tm
     for arguments, message in cases:
         says(capsys, 2, message, inpaint(*arguments))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_doubtful_mask_gets_a_note_on_stderr(small_model, tmp_path, capsys):
+    Image.open(MASK).convert("L").point(lambda level: level // 3).save(tmp_path / "dark.png")
+    assert inpaint(small_model, tmp_path / "out.jpg", mask=tmp_path / "dark.png") == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert (
+        first.startswith(f"note: {tmp_path / 'dark.png'}: nothing in the mask is lighter") and "--threshold N" in first
+    )
+    assert second.startswith("note: the mask has no hole")
+    assert inpaint(small_model, tmp_path / "out.jpg", PHOTO, tmp_path / "dark.png", "--threshold", "40") == 0
+    printed = capsys.readouterr()
+    assert ": filled " in printed.out and printed.err == ""
+
+
+def test_a_bug_is_a_traceback_and_exit_code_70(small_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(image_files, "_check_header", lambda *_: [][1])
+    assert inpaint(small_model, tmp_path / "out.png") == 70
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "IndexError" in error and "damaged" not in error
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_info(small_model, tmp_path, capsys):

@@ -1,14 +1,20 @@
 """Masks of any kind: pictures, layers, shapes, several; and what is refused."""
 
+import codecs
+import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from conftest import MASK
+from PIL import Image, ImageFilter, features
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.masks.mask_files import MaskSettings, dilate, read_hole
+from shiftnet_tf.masks import sampling
+from shiftnet_tf.masks.holes import dilate
+from shiftnet_tf.masks.mask_files import MaskSettings, read_hole
 from shiftnet_tf.masks.shapes import draw_shapes
+from shiftnet_tf.runtime.filling import check_pair
 
 SHAPE = (40, 60)
 
@@ -38,6 +44,162 @@ def test_several_masks_are_joined(save, tmp_path):
     (tmp_path / "c.json").write_text(json.dumps({"boxes": [[0, 0, 3, 4]]}))
     found = read_hole([*paths, tmp_path / "c.json"], SHAPE)
     np.testing.assert_array_equal(found, hole(BOX, other, (0, 0, 3, 4)))
+
+
+STEPS = np.repeat(np.array([0, 3, 100, 127, 128, 200, 252, 255], np.uint8), 8)[np.newaxis].repeat(16, 0)
+KINDS = {
+    "a.png": STEPS,
+    "a.bmp": STEPS,
+    "a.tif": STEPS,
+    "a.webp": np.dstack([STEPS // 2, STEPS, STEPS // 3]),
+    "deep.png": STEPS.astype(np.uint16) * 257,
+    "deep.tif": STEPS.astype(np.int32) * 257,
+    "float.tif": STEPS.astype(np.float32),
+    "unit.tif": (STEPS / 255).astype(np.float32),
+    "a.jpg": STEPS,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("threshold", [None, 0, 110, 127, 200, 255])
+def test_what_is_lighter_than_the_middle_is_hole_by_every_door(save, name, threshold):
+    levels, settings = KINDS[name], MaskSettings(threshold=threshold)
+    expected = np.greater(STEPS, 127 if threshold is None else threshold)
+    path = save(name, levels, **{"a.webp": {"lossless": True}, "a.jpg": {"quality": 100}}.get(name, {}))
+    for source in (path, path.read_bytes()):
+        found = read_hole([source], STEPS.shape, settings)
+        if name == "a.jpg" and threshold not in (None, 110):  # which loses a level here and there
+            assert (found == expected).mean() > 0.8
+        else:
+            np.testing.assert_array_equal(found, expected)
+    if levels.ndim == 2:
+        photo = np.zeros((*STEPS.shape, 3), np.uint8)
+        np.testing.assert_array_equal(check_pair(photo, levels, settings)[1], expected)
+
+
+def test_masks_of_0_and_1(save):
+    expected = hole(BOX)
+    for array in (expected, expected.astype(np.uint8), expected.astype(np.uint16), expected.astype(np.float32)):
+        np.testing.assert_array_equal(check_pair(np.zeros((*SHAPE, 3), np.uint8), array, MaskSettings())[1], expected)
+        if array.dtype != np.float32:
+            np.testing.assert_array_equal(read_hole([save("m.png", array)], SHAPE), expected)
+    for value in (np.nan, np.inf):
+        with pytest.raises(InputError, match="must be finite numbers"):
+            check_pair(np.zeros((*SHAPE, 3), np.uint8), np.where(expected, value, 0), MaskSettings())
+
+
+def test_an_array_is_inverted_grown_and_cut_as_a_file_is(save):
+    levels = np.where(hole(BOX), 40, 200).astype(np.uint8)
+    for settings in (
+        MaskSettings(invert=True),
+        MaskSettings(invert=True, dilate=3),
+        MaskSettings(threshold=30, invert=True),
+    ):
+        try:
+            expected = read_hole([save("m.png", levels)], SHAPE, settings)
+        except InputError as error:
+            with pytest.raises(InputError, match=str(error).split("(")[0]):
+                check_pair(np.zeros((*SHAPE, 3), np.uint8), levels, settings)
+        else:
+            found = check_pair(np.zeros((*SHAPE, 3), np.uint8), levels, settings)[1]
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_mask_that_may_mean_something_else_gets_a_note(save, caplog):
+    def notes(levels, **settings):
+        caplog.clear()
+        path = save("m.png", levels)
+        read_hole([path], levels.shape, MaskSettings(**settings))
+        assert all(record.getMessage().startswith(f"{path}: ") for record in caplog.records)
+        texts = [record.getMessage().removeprefix(f"{path}: ") for record in caplog.records]
+        caplog.clear()
+        check_pair(np.zeros((*levels.shape, 3), np.uint8), levels, MaskSettings(**settings))
+        assert [record.getMessage().removeprefix("the mask: ") for record in caplog.records] == texts
+        assert all("--threshold" in text for text in texts) and len(texts) < 2
+        return "".join(texts)
+
+    box = np.zeros((200, 300), np.uint8)
+    box[60:120, 80:200] = 255
+    assert notes(box) == notes(box // 255) == notes(np.zeros_like(box)) == ""
+    assert "nothing in the mask is lighter than the middle of its range, 0 to 255; its lightest level is 90" in notes(
+        np.where(box, 90, 0).astype(np.uint8)
+    )
+    assert "0 to 65535; its lightest level is 2e+04" in notes(np.where(box, 20_000, 0).astype(np.uint16))
+    rng = np.random.default_rng(0)
+    for low, high in ((0, 4), (252, 256)):  # near black, near white
+        noise = rng.integers(low, high, box.shape, dtype=np.uint8)
+        noisy = np.where(box, 255, noise) if low == 0 else np.where(box, noise, 0)
+        assert "of the mask is grey" in notes(noisy.astype(np.uint8))
+    dark = box.copy()
+    dark[140:190, 20:280] = 100  # a second paint, which is not filled
+    assert notes(dark).startswith("21.7 % of the mask is grey")
+    assert notes(dark, threshold=50) == notes(dark, threshold=127) == ""
+
+
+def test_soft_and_lossy_edges_get_no_note(tmp_path, caplog):
+    with Image.open(MASK) as picture:
+        mask = picture.convert("L")
+    mask.filter(ImageFilter.GaussianBlur(4)).save(tmp_path / "soft.png")
+    for quality in (30, 75, 95):
+        mask.save(tmp_path / f"{quality}.jpg", quality=quality)
+        mask.convert("RGB").save(tmp_path / f"{quality}.webp", quality=quality)
+        if features.check("avif"):
+            mask.convert("RGB").save(tmp_path / f"{quality}.avif", quality=quality)
+    mask.resize((265, 192), Image.Resampling.LANCZOS).save(tmp_path / "small.png")
+    for path in tmp_path.iterdir():
+        with Image.open(path) as picture:
+            share = read_hole([path], picture.size[::-1]).mean()
+        assert abs(share - np.asarray(mask).astype(bool).mean()) < 0.005, path
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_a_mask_that_covers_all_names_the_cure(save):
+    white, black = np.full(SHAPE, 255, np.uint8), np.zeros(SHAPE, np.uint8)
+    most = ~hole(BOX)
+    for levels, settings, cure in (
+        (white, {}, "mark less, or --invert the mask if it marks what stays"),
+        (
+            black,
+            {"invert": True},
+            "mark more of what stays, or leave out --invert if the mask marks what is to be filled",
+        ),
+        (most, {"dilate": 50}, r"87.5 % of it before --dilate 50, take less; or --invert the mask"),
+    ):
+        for read in (
+            lambda levels, settings: read_hole([save("m.png", levels)], SHAPE, settings),
+            lambda levels, settings: check_pair(np.zeros((*SHAPE, 3), np.uint8), levels, settings),
+        ):
+            with pytest.raises(InputError, match=f"covers the whole photo, .*: {cure}"):
+                read(levels, MaskSettings(**settings))
+
+
+def test_training_reads_masks_by_the_same_rule(save):
+    np.testing.assert_array_equal(sampling.from_file(save("a.png", STEPS), *STEPS.shape), STEPS > 127)
+    with pytest.raises(InputError, match="lighter than the middle"):
+        sampling.from_file(save("dark.png", STEPS // 3), *STEPS.shape)
+
+
+def test_json_is_known_by_its_content(tmp_path):
+    text = '{"boxes": [[10, 5, 30, 20]]}'
+    codings = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le")
+    contents = [text.encode(coding) for coding in codings]
+    contents += [codecs.BOM_UTF16_BE + text.encode("utf-16-be"), b" \r\n\t" * 99 + text.encode()]
+    for content in contents:
+        for name in ("m.json", "m.txt", "m.png"):
+            (tmp_path / name).write_bytes(content)
+            np.testing.assert_array_equal(read_hole([tmp_path / name], SHAPE), hole(BOX))
+        np.testing.assert_array_equal(read_hole([content], SHAPE), hole(BOX))
+
+
+def test_a_picture_that_is_named_json_is_a_picture(tmp_path):
+    for kind in ("PNG", "TGA"):
+        buffer = io.BytesIO()
+        options = {"id_section": b"a" * ord("{")} if kind == "TGA" else {}
+        Image.fromarray(hole(BOX).astype(np.uint8) * 255).save(buffer, kind, **options)
+        assert kind == "PNG" or buffer.getvalue()[:1] == b"{"
+        (tmp_path / "m.json").write_bytes(buffer.getvalue())
+        for source in (tmp_path / "m.json", buffer.getvalue()):
+            np.testing.assert_array_equal(read_hole([source], SHAPE), hole(BOX))
 
 
 def test_a_layer_of_paint_is_its_own_mask(save):

@@ -93,7 +93,11 @@ def jpeg_like_a_camera_s(path, orientation=6):
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = (1, 250)
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6">someone</rdf></x:xmpmeta>'
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/"><rdf:Description tiff:Orientation="6" tiff:Artist="someone"/>'
+        b"</rdf:RDF></x:xmpmeta>"
+    )
     picture.save(path, exif=exif, icc_profile=icc, xmp=xmp, dpi=(300, 300), quality=83, subsampling=1, progressive=True)
     return icc
 

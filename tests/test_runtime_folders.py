@@ -58,6 +58,10 @@ def test_the_command_goes_on_after_bad_files_and_lists_them(folders, tmp_path, c
     lines = {json.loads(line)["photo"]: json.loads(line) for line in log.read_text().splitlines()}
     assert len(lines) == 4 and lines[str(photos / "a.jpg")]["status"] == "filled"
     assert "window" in lines[str(photos / "a.jpg")]["plan"] and lines[str(photos / "broken.jpg")]["error"]
+    share = (np.asarray(Image.open(MASK).convert("L")) > 127).mean()
+    assert (
+        abs(lines[str(photos / "a.jpg")]["share"] - share) < 1e-6 and "share" not in lines[str(photos / "broken.jpg")]
+    )
     inpaint_file(Inpainter.load(), photos / "a.jpg", masks / "a.png", tmp_path / "alone.jpg")
     assert (tmp_path / "alone.jpg").read_bytes() == (out / "a.jpg").read_bytes()
 
@@ -232,6 +236,18 @@ def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(folders, tmp
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(lines) == 5 and str(strange) in {line["photo"] for line in lines}
     assert [line["error"] for line in lines if line["photo"].endswith("a.jpg")] == ["MemoryError: MemoryError()"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_that_one_photo_meets_is_a_traceback_and_exit_code_70(folders, tmp_path, monkeypatch, capsys):
+    photos, _ = folders
+    read = image_files.open_picture
+    monkeypatch.setattr(image_files, "open_picture", lambda *given: [][1] if "a.jpg" in str(given[0]) else read(*given))
+    arguments = ["inpaint", "--detail", "model", str(photos), "--mask", str(MASK), "-o", str(tmp_path / "out")]
+    assert main(arguments) == 70
+    printed = capsys.readouterr()
+    assert printed.err.count("Traceback") == 1 and f"failed: {photos / 'a.jpg'}: IndexError" in printed.err
+    assert "2 failed, 2 filled of 4 photos" in printed.out
 
 
 @pytest.fixture

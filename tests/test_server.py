@@ -116,6 +116,111 @@ def test_masks_as_shapes_and_several(server, tmp_path):
     assert base64.b64decode(json.loads(answer[1])["image"]) == (tmp_path / "out.jpg").read_bytes()
 
 
+def test_parts_of_a_form_with_any_name_of_a_file(server):
+    """RFC 7578 forbids `filename*=` and demands no `filename`, but programs send the one and leave out the other."""
+    photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
+    expected = server.ask("/v1/inpaint", *form(image=photo, mask=mask, detail="model"))
+    assert expected[0] == 200
+    for name in (b"", b"; filename*=UTF-8''%e5%86%99.jpg", b'; filename=""', b"; filename=\"a\"; filename*=UTF-8''b"):
+        for kind in (b"", b"\r\nContent-Type: image/jpeg"):
+            parts = [(b"image", name + kind, photo), (b"mask", name + kind, mask), (b"detail", b"", b"model")]
+            body = b"".join(
+                b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % part for part in parts
+            )
+            for header in ("multipart/form-data; boundary=x", 'multipart/form-data; charset=utf-8; boundary="x"'):
+                answer = server.ask("/v1/inpaint", body + b"--x--\r\n", {"Content-Type": header})
+                assert answer[:2] == expected[:2], (name, kind, header)
+    assert "Received: 'ä'" in error(server.ask("/v1/inpaint", *form(image=photo, mask=mask, strategy="ä")), 422)
+
+
+def test_base64_of_any_kind_and_json_with_a_byte_order_mark(server):
+    photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
+    plain = base64.b64encode(photo).decode()
+    shapes = {"boxes": [[40, 50, 120, 130]]}
+    kind = {"Content-Type": "application/json"}
+
+    def ask(body):
+        status, content, _ = server.ask("/v1/inpaint", body, kind)
+        assert status == 200, content
+        return base64.b64decode(json.loads(content)["image"])
+
+    def values(image, mask):
+        return json.dumps({"image": image, "mask": mask, "detail": "model", "strategy": "", "threshold": None})
+
+    expected = ask(values(plain, base64.b64encode(mask).decode()))
+    for image in (
+        base64.encodebytes(photo).decode(),
+        base64.encodebytes(photo).decode().replace("\n", "\r\n"),
+        base64.urlsafe_b64encode(photo).decode(),
+        base64.urlsafe_b64encode(photo).decode().rstrip("="),
+        plain.rstrip("="),
+        f"data:image/jpeg;base64,{plain}",
+        f"DATA:;Base64,{plain.rstrip('=')}",
+        "data:image/jpeg;base64," + plain.replace("+", "%2B").replace("/", "%2F"),
+    ):
+        assert ask(values(image, [base64.b64encode(mask).decode()])) == expected
+    for body in (values(plain, base64.b64encode(mask).decode()),):
+        for coding in ("utf-8-sig", "utf-16", "utf-16-le"):
+            assert ask(body.encode(coding)) == expected
+    text = json.dumps(shapes)
+    expected = ask(values(plain, shapes))
+    for sent in (
+        [shapes],
+        text,
+        f"data:application/json,{text}",
+        *(base64.b64encode(text.encode(coding)).decode() for coding in ("utf-8", "utf-8-sig", "utf-16")),
+    ):
+        assert ask(values(plain, sent)) == expected, sent
+    for coding in ("utf-8-sig", "utf-16"):
+        status, content, _ = server.ask("/v1/inpaint", *form(image=photo, mask=text.encode(coding), detail="model"))
+        assert (status, content) == (200, expected)
+    for bad in (plain[:-4] + "A", plain[:40] + "=" + plain[40:], plain[:9] + "!" + plain[9:], "ü" + plain, 3, [plain]):
+        assert "`image`: must be a file in base64" in error(server.ask("/v1/inpaint", values(bad, shapes), kind), 422)
+
+
+def test_the_same_sentence_by_every_door(server, tmp_path, capsys):
+    """Of the command, of Python, of a form and of JSON."""
+    buffer = io.BytesIO()
+    Image.new("P", (530, 384)).save(buffer, "PNG")
+    head, _, tail = buffer.getvalue().partition(b"PLTE")
+    palette = head[:-4] + tail[int.from_bytes(head[-4:], "big") + 4 :]  # without that chunk
+    photo, inpainter = PHOTO.read_bytes(), Inpainter.load()
+    for name, mask in (
+        ("empty", b""),
+        ("list.json", b"[1]"),
+        ("broken.json", b"\xef\xbb\xbf{"),
+        ("text.json", b"no JSON"),
+        ("palette.png", palette),
+        ("cut.png", MASK.read_bytes()[:900]),
+    ):
+        path = tmp_path / name
+        path.write_bytes(mask)
+        assert main(["inpaint", str(PHOTO), "--mask", str(path), "-o", str(tmp_path / "out.png")]) == 2
+        said = capsys.readouterr().err.removeprefix("error: ").strip().replace(str(path), "(sent)")
+        assert said == error(server.ask("/v1/inpaint", *form(image=photo, mask=mask)), 422)
+        values = {name: base64.b64encode(content).decode() for name, content in (("image", photo), ("mask", mask))}
+        answer = server.ask("/v1/inpaint", json.dumps(values), {"Content-Type": "application/json"})
+        assert said == error(answer, 422)
+        for given in (mask, [mask]):
+            with pytest.raises(InputError) as caught:
+                inpaint_photo(inpainter, photo, given)
+            assert said == str(caught.value)
+
+
+def test_the_share_that_was_filled(server, tmp_path, capsys):
+    photo, mask = PHOTO.read_bytes(), MASK.read_bytes()
+    expected = (np.asarray(Image.open(MASK).convert("L")) > 127).mean()
+    _, _, headers = server.ask("/v1/inpaint", *form(image=photo, mask=mask, detail="model"))
+    assert abs(float(headers["X-Shiftnet-Share"]) - expected) < 1e-6
+    values = {"image": base64.b64encode(photo).decode(), "mask": {"boxes": [[0, 0, 53, 384]]}, "detail": "model"}
+    answer = server.ask("/v1/inpaint", json.dumps(values), {"Content-Type": "application/json"})
+    assert json.loads(answer[1])["share"] == 0.1
+    filled = inpaint_photo(Inpainter.load(), PHOTO, MASK, FillOptions(detail="model"))
+    assert filled.share == expected
+    assert main(["inpaint", str(PHOTO), "--mask", str(MASK), "-o", str(tmp_path / "a.jpg"), "--detail", "model"]) == 0
+    assert f"a.jpg: filled {100 * expected:.1f} % with " in capsys.readouterr().out
+
+
 def test_a_photo_without_a_hole_comes_back(server):
     empty = io.BytesIO()
     Image.new("L", (530, 384)).save(empty, "PNG")

@@ -1,24 +1,27 @@
-"""Mask files: pictures, and JSON files of shapes; and which pixels of them are hole.
+"""Mask files: pictures, and JSON of shapes; and the settings by which they are read.
 
-In a picture, any non-black pixel is hole (in a lossy format such as JPEG, where black is seldom 0, any pixel lighter
-than middle grey). In a layer on a transparent background, as drawing programs save it (all visible pixels have one
-colour), the visible pixels are hole. For JSON files of shapes see `masks.shapes`.
+In a picture, what is lighter than the middle of its range is hole, see `masks.holes.find_hole`. In a layer on a
+transparent background, as drawing programs save it (all visible pixels have one colour), the visible pixels are hole.
+For JSON of shapes see `masks.shapes`. The content of a file tells what it is, never its name.
 """
 
 import dataclasses
 import json
+import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
 import numpy as np
 from PIL import Image, ImageChops
 
 from shiftnet_tf.errors import InputError, check, first_line
-from shiftnet_tf.masks import shapes
+from shiftnet_tf.masks import holes, shapes
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos.sources import decoding, read_bytes
 
 _SAME = 32  # grey levels by which the colour of one layer of paint may differ
+_HEAD = 1024  # bytes that tell a JSON file from a picture
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class MaskSettings:
     Attributes:
         invert: whether what is marked stays and all else is filled.
         dilate: pixels by which the hole grows on each side, at most 1000.
-        threshold: from 0 to 255: what is lighter is hole; None: see above.
+        threshold: from 0 to 255: what is lighter is hole; None: the middle, see `masks.holes.find_hole`.
         mask_from: `"color"`; `"alpha"`, what is not transparent is hole; or `"auto"`, see above.
 
     Raises:
@@ -43,7 +46,7 @@ class MaskSettings:
     )
     threshold: int | None = dataclasses.field(
         default=None,
-        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: 0; 127 if lossy)"},
+        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: the middle)"},
     )
     mask_from: Literal["auto", "color", "alpha"] = dataclasses.field(
         default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
@@ -69,8 +72,10 @@ def read_hole(
 ) -> np.ndarray:
     """Read the hole of a photo from mask files, which are joined.
 
+    A mask that may mean another hole than the middle of its range gives is logged, see `masks.holes.doubt`.
+
     Args:
-        sources: paths (a name that ends with `.json`: a file of shapes) or contents (beginning with `{`: shapes).
+        sources: paths or contents, of pictures or of JSON.
         shape: H and W of the upright photo.
         settings: None for the defaults.
         max_pixels: see `image_files.open_picture`.
@@ -89,21 +94,61 @@ def read_hole(
         if _is_json(source):
             hole |= shapes.draw_shapes(_read_json(source), shape)
             continue
-        mask = read_mask(source, settings.threshold, settings.mask_from, max_pixels)
-        if mask.shape != tuple(shape):
+        levels = _read_levels(source, settings.threshold, settings.mask_from, max_pixels)
+        if levels.shape != tuple(shape):
             turned = ": it lies on its side, was it drawn on the photo before it was turned upright?"
             raise InputError(
-                f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {mask.shape[1]}x"
-                f"{mask.shape[0]}{turned if mask.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
+                f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {levels.shape[1]}x"
+                f"{levels.shape[0]}{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
             )
-        hole |= mask != 0
+        hole |= apply_threshold(levels, settings, image_files.name_of(source))
+    return complete_hole(hole, settings)
+
+
+def apply_threshold(levels: np.ndarray, settings: MaskSettings, name: str) -> np.ndarray:
+    """Return which pixels of a mask are hole, and log what makes that doubtful where no threshold is given.
+
+    Args:
+        levels: see `masks.holes.find_hole`.
+        settings: of which `threshold` counts.
+        name: what the log calls the mask.
+
+    Returns:
+        bool [H, W].
+    """
+    hole = holes.find_hole(levels, settings.threshold)
+    if settings.threshold is None and (text := holes.doubt(levels, hole)):
+        logger.warning("%s: %s", name, text)
+    return hole
+
+
+def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
+    """Return the hole, inverted and grown as the settings say.
+
+    Args:
+        hole: bool [H, W], what the masks mark.
+        settings: of which `invert` and `dilate` count.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        InputError: it covers the whole photo.
+    """
     if settings.invert:
         hole = ~hole
-    if settings.dilate and hole.any():
-        hole = dilate(hole, settings.dilate)
-    if hole.all():
-        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
-    return hole
+    grown = holes.dilate(hole, settings.dilate) if settings.dilate and hole.any() else hole
+    if not grown.all():
+        return grown
+    if not hole.all():
+        cure = f"{holes.percent(float(hole.mean()))} of it before --dilate {settings.dilate}, take less; or "
+    else:
+        cure = "mark more of what stays, or " if settings.invert else "mark less, or "
+    if settings.invert:
+        cure += "leave out --invert if the mask marks what is to be filled"
+    else:
+        cure += "--invert the mask if it marks what stays"
+    raise InputError(f"the mask covers the whole photo, nothing is known to fill it from: {cure}")
 
 
 def read_mask(
@@ -125,38 +170,39 @@ def read_mask(
     Raises:
         InputError: it cannot be read, or it has transparent pixels and visible pixels of several colours.
     """
+    return holes.find_hole(_read_levels(source, threshold, mask_from, max_pixels), threshold).view(np.uint8)
+
+
+def _read_levels(
+    source: image_files.FileSource, threshold: int | None, mask_from: str, max_pixels: int | None
+) -> np.ndarray:
+    """Return the levels of a mask picture, numbers [H, W]; bool, the hole, where its alpha says what is hole."""
     picture, raw, _ = image_files.open_picture(source, "mask", max_pixels)
-    name = image_files.name_of(source)
-    if threshold is None:
-        threshold = 127 if raw.format in image_files.LOSSY_FORMATS else 0
     if picture.mode.startswith(("I", "F")):
-        levels = np.asarray(picture)
-        deep = picture.mode != "F" and threshold > 0
-        return (levels > (threshold * 257 if deep else threshold)).astype(np.uint8)
-    if mask_from == "alpha" or picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        return np.asarray(picture)
+    if picture.mode not in ("L", "RGB", "RGBA"):
+        with decoding(source, "mask"):
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if mask_from == "alpha":
+        above = threshold if threshold is not None else 127 if raw.format in image_files.LOSSY_FORMATS else 0
+        return np.asarray(picture.convert("RGBA").getchannel("A")) > above
+    if picture.mode == "RGBA" and mask_from == "auto":
         alpha = picture.getchannel("A")
         least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel, not of several
-        if mask_from == "alpha":
-            return _above(alpha, threshold)
-        if mask_from == "auto" and least < 255:
+        if least < 255:
             if not _one_colour(picture, alpha):
                 raise InputError(
                     f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
-                    f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): {name}"
+                    f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): "
+                    f"{image_files.name_of(source)}"
                 )
-            return _above(alpha, max(threshold, 127))
-    if picture.mode in ("1", "L"):
-        return _above(picture.convert("L"), threshold)
-    picture = picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")
+            return np.asarray(alpha) > max(threshold or 0, 127)
+    if picture.mode == "L":
+        return np.asarray(picture)
     lightest = picture.getchannel("R")
     for name in "GB":  # one at a time: a mask of 100 megapixels has 100 MB a channel
         lightest = ImageChops.lighter(lightest, picture.getchannel(name))
-    return _above(lightest, threshold)
-
-
-def _above(channel: Image.Image, threshold: int) -> np.ndarray:
-    return (np.asarray(channel) > threshold).view(np.uint8)
+    return np.asarray(lightest)
 
 
 def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
@@ -172,44 +218,19 @@ def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
 
 
 def _is_json(source: image_files.FileSource) -> bool:
-    if isinstance(source, bytes):
-        return source[:64].lstrip()[:1] == b"{"
-    return Path(source).suffix.lower() == ".json"
+    """Tell whether a file is JSON, in UTF-8, UTF-16 or UTF-32, with a byte order mark or without."""
+    head = read_bytes(source, "mask", _HEAD)
+    text = head.decode(json.detect_encoding(head), "ignore").lstrip(" \t\r\n\ufeff")
+    return text[:1] in ("{", "[") and (text[1:2].isspace() or text[1:2].isprintable())  # a TGA may begin with "{" too
 
 
 def _read_json(source: image_files.FileSource) -> dict[str, Any]:
     name = image_files.name_of(source)
-    with image_files.decoding(source, "mask"):
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        found = json.loads(content)
+        found = json.loads(read_bytes(source, "mask"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
     wanted = ("boxes", "polygons", "strokes")
     if not isinstance(found, dict) or not set(found) <= set(wanted):
         raise InputError(f"a mask in JSON is an object with {', '.join(wanted)}, each a list: {name}")
     return found
-
-
-def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
-    """Grow a hole by a number of pixels to each side: by a square, as most programs do.
-
-    Args:
-        hole: bool [H, W].
-        pixels: how far it grows to each side.
-
-    Returns:
-        bool [H, W].
-    """
-    for axis in (0, 1):
-        left = pixels
-        reach = 1
-        while left:  # growing by 1, 2, 4, ... takes as many steps as the number has digits
-            step = min(reach, left)
-            grown = hole.copy()
-            low, high = [slice(None)] * 2, [slice(None)] * 2
-            low[axis], high[axis] = slice(None, -step), slice(step, None)
-            grown[tuple(low)] |= hole[tuple(high)]
-            grown[tuple(high)] |= hole[tuple(low)]
-            hole, left, reach = grown, left - step, 2 * step + 1
-    return hole

@@ -180,7 +180,10 @@ def from_file(path: str | os.PathLike[str], height: int, width: int) -> np.ndarr
     """
     mask = pixels.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
-        raise InputError(f"a mask must cover a part of the image, neither nothing nor all: {path}")
+        raise InputError(
+            "a mask must cover a part of the image, neither nothing nor all, where it is lighter than the middle: "
+            f"{path}"
+        )
     return mask
 
 
@@ -199,8 +202,8 @@ class MaskSampler:
         weights: weight, at least 0, of each kind (`center`, `rectangle`, `freeform`, `objects`, `folder`). The first
             four are the functions of that name in this module.
         overlap: see `center`.
-        folder: a folder of mask files (nonzero = hole), for the kind `folder`; a file of another size is scaled, see
-            `from_file`.
+        folder: a folder of mask files (lighter than the middle = hole, see `masks.holes`), for the kind `folder`; a
+            file of another size is scaled, see `from_file`.
 
     Raises:
         InputError: the folder holds no mask, or a mask without hole.

@@ -2,75 +2,43 @@
 
 import contextlib
 import functools
-import heapq
 import io
-import logging
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.photos.finding import PHOTO_SUFFIXES as PHOTO_SUFFIXES
+from shiftnet_tf.photos.finding import find_files as find_files
+from shiftnet_tf.photos.finding import find_photos as find_photos
+from shiftnet_tf.photos.sources import FileSource as FileSource
+from shiftnet_tf.photos.sources import check_file, decoding, read_bytes
+from shiftnet_tf.photos.sources import name_of as name_of
 from shiftnet_tf.system.atomic import link_target, write_atomically
 
-FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
 _NO_HEIC = 'HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif, or the extra ".[heic]"'
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
-_DAMAGED = (
-    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError, EOFError),
-    *(OverflowError, ZeroDivisionError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
-)
-
-
-logger = logging.getLogger(__name__)
-
-
-def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Path]:
-    """Return the files of `find_files` that have one of the suffixes (lower case), sorted by path."""
-    folder = Path(folder)
-    found = (path for path in find_files(folder) if path.suffix.lower() in suffixes)
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def find_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield all files below a folder, nested ones too, in no order.
-
-    Names that begin with a dot are skipped, files and folders: macOS keeps an attribute file `._photo.jpg` beside each
-    photo, and unfinished files have such names. Symbolic links to folders are followed, and each folder is entered
-    once, under its own name rather than that of a link: links can neither loop nor double a photo.
-    """
-    folders, links, seen = [str(folder)], list[str](), set[tuple[int, int]]()
-    while folders or links:
-        place = folders.pop() if folders else heapq.heappop(links)  # the same link first on every machine
-        try:
-            status = os.stat(place)
-            entries = [] if (status.st_dev, status.st_ino) in seen else list(os.scandir(place))
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                logger.warning("%s: left out: %s", place, error.strerror)
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            with contextlib.suppress(OSError):  # a link that loops
-                if entry.is_file():
-                    yield Path(entry.path)
-                elif entry.is_dir() and entry.is_symlink():
-                    heapq.heappush(links, entry.path)
-                elif entry.is_dir():
-                    folders.append(entry.path)
+_END = b"\xff\xd9"  # of a JPEG
+_TAILS = (b"", *(b"".join(bits * 256 + bytes((0xFF, 0xD0 + i)) for i in range(8)) for bits in (b"U", b"\xaa\xfe")))
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def open_picture(
@@ -78,22 +46,43 @@ def open_picture(
 ) -> tuple[Image.Image, ImageFile.ImageFile, int]:
     """Open and decode a picture file.
 
+    A JPEG that lacks nothing but its end marker is read; one that lacks pixels is not. Of a HEIC with several pictures
+    the primary one is read.
+
     Args:
         source: path of the file, or its content.
         what: what the messages call it, such as `"photo"`.
         max_pixels: width times height that is accepted, checked before anything is decoded; None: MAX_PIXELS.
 
     Returns:
-        The picture rotated upright by its EXIF orientation; as it is in the file, with its header (one and the same
-        object if it needs no rotation); and that orientation, 1 to 8.
+        The picture rotated upright by its EXIF orientation, with the colours of a palette and the alpha of a
+        transparent colour as channels; as it is in the file, with its header; and that orientation, 1 to 8.
 
     Raises:
         InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
     """
-    with _opened(source, what, max_pixels) as picture:
-        picture.load()
-        orientation = _orientation(picture)
-        return (ImageOps.exif_transpose(picture) if orientation > 1 else picture), picture, orientation
+    with _opened(source, what, max_pixels) as opened:
+        raw = opened
+        try:
+            with decoding(source, what):
+                raw.load()
+        except InputError:
+            whole = _without_end(source) if raw.format in ("JPEG", "MPO") else None
+            if not whole:
+                raise
+            raw = whole
+        orientation = _orientation(raw)
+        picture: Image.Image = raw
+        if picture.mode in ("P", "PA") and picture.palette is None:
+            raise InputError(f"the {what} is damaged (it has no palette): {name_of(source)}")
+        with decoding(source, what):
+            if picture.mode in ("1", "L", "P", "PA", "RGB"):
+                plain = "L" if picture.mode in ("1", "L") else "RGB"
+                wanted = plain + "A" * picture.has_transparency_data
+                picture = picture if picture.mode == wanted else picture.convert(wanted)
+            if orientation > 1:
+                picture = picture.transpose(_UPRIGHT[orientation])
+        return picture, raw, orientation
 
 
 def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) -> tuple[int, int]:
@@ -107,78 +96,79 @@ def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) 
 
 @contextlib.contextmanager
 def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture without decoding it; every error of Pillow becomes an InputError."""
-    name = name_of(source)
+    """Open a picture without decoding it, and check what its header says."""
+    check_file(source, what)
+    _check_heic(source, what)
     formats = _readable()
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with decoding(source, what), Image.open(file, formats=formats) as picture:
-        _check_header(picture, what, name, MAX_PIXELS if max_pixels is None else max_pixels)
+    with decoding(source, what):
+        picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+    with picture:
+        _check_header(picture, source, what, MAX_PIXELS if max_pixels is None else max_pixels)
         yield picture
+
+
+def _without_end(source: FileSource) -> ImageFile.ImageFile | None:
+    """Decode a JPEG without its end marker; return None if it lacks pixels too.
+
+    libjpeg takes what is missing as zeros. Other bits in their place, with all restart markers, change the picture,
+    unless nothing is missing. (A progressive JPEG that was cut between two scans has all pixels, but coarser ones.)
+    """
+    content = (source if isinstance(source, bytes) else Path(source).read_bytes()).rstrip(b"\xff")
+    if content.endswith((_END, b"\0\0")):  # the data are damaged elsewhere; the rest of the file was never written
+        return None
+    first: ImageFile.ImageFile | None = None
+    try:
+        for tail in _TAILS:
+            picture = Image.open(io.BytesIO(content + tail + _END), formats=("JPEG", "MPO"))
+            if first is None:
+                first = picture
+            elif ImageChops.difference(first, picture).getbbox():
+                return None
+    except Exception:  # of Pillow
+        return None
+    return first
 
 
 def _orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if there is none that can be read."""
     try:
-        orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DAMAGED:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # of Pillow, on a damaged block
         return 1
-    return orientation if orientation in range(1, 9) else 1
+    return orientation if orientation in _UPRIGHT else 1
 
 
-def name_of(source: FileSource) -> str:
-    """Return what a message calls a source: its path, or "(sent)" for bytes."""
-    return "(sent)" if isinstance(source, bytes) else str(source)
-
-
-@contextlib.contextmanager
-def decoding(source: FileSource, what: str) -> Iterator[None]:
-    """Turn what Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it."""
-    name = name_of(source)
-    if not isinstance(source, bytes):
-        if not Path(source).exists():
-            raise InputError(f"the {what} does not exist: {name}")
-        if not Path(source).is_file():
-            raise InputError(f"the {what} must be a picture file, not a folder or a device: {name}")
-    try:
-        yield
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        if _is_heic(source):
-            raise MissingPackageError(f"{_NO_HEIC}: {name}") from error
-        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
-    except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
-    except _DAMAGED as error:
-        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
-
-
-def _check_header(picture: ImageFile.ImageFile, what: str, name: str, max_pixels: int) -> None:
+def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, max_pixels: int) -> None:
     """Check what can be checked before anything is decoded."""
     width, height = picture.size
+    name = name_of(source)
     if width * height > max_pixels:
         raise TooLargeError(
             f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is "
             f"{max_pixels / 1e6:g}: {name}"
         )
-    if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:  # an MPO is a phone's JPEG with additions
+    with decoding(source, what):
+        frames = getattr(picture, "n_frames", 1)
+        bits = picture.tag_v2.get(258) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
+    if frames > 1 and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
         raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
-    if not picture.mode.startswith(("I", "F")) and _bits(picture) > 8:  # Pillow would cut the low ones off
-        raise InputError(f"the {what} must have 8 bits a channel. Received {_bits(picture)}: {name}")
+    depth = max(bits, default=1) if isinstance(bits, tuple) else _bits(picture)
+    if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut the low ones off
+        raise InputError(f"the {what} must have 8 bits a channel. Received {depth}: {name}")
 
 
-def _is_heic(source: FileSource) -> bool:
-    """Tell whether a file is a HEIC, by the brands at its beginning, and the package that reads it is absent."""
+def _check_heic(source: FileSource, what: str) -> None:
+    """Refuse a HEIC file, known by the brands at its beginning, where the package that reads it is absent.
+
+    Raises:
+        MissingPackageError: it is one; the text holds the `pip install` line.
+    """
     if "HEIF" in _readable():
-        return False
-    if isinstance(source, bytes):
-        start = source[:64]
-    else:
-        with open(source, "rb") as file:
-            start = file.read(64)
+        return
+    start = read_bytes(source, what, 64)
     brands = {start[i : i + 4] for i in (8, *range(16, min(len(start), int.from_bytes(start[:4], "big")), 4))}
-    known = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-    return start[4:8] == b"ftyp" and bool(brands & known) and not brands & {b"avif", b"avis"}
+    if start[4:8] == b"ftyp" and brands & _HEIC_BRANDS and not brands & {b"avif", b"avis"}:
+        raise MissingPackageError(f"{_NO_HEIC}: {name_of(source)}")
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -190,15 +180,12 @@ def readable_suffixes() -> tuple[str, ...]:
 
 
 def _bits(picture: ImageFile.ImageFile) -> int:
-    """Return the bits a channel of the file, as far as Pillow reads them from its header."""
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        bits: int = max(picture.tag_v2.get(258, (1,)))
-        return bits
+    """Return the bits a channel of a file that is no TIFF, as far as Pillow reads them from its header."""
     if picture.format == "PPM":
         return 16 if any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in picture.tile) else 8
     if picture.format == "PNG":
         return 16 if any(";16" in str(tile[3]) for tile in picture.tile) else 8
-    bits = picture.info.get("bit_depth", 8)  # of HEIC
+    bits: int = picture.info.get("bit_depth", 8)  # of HEIC
     return bits
 
 
@@ -229,12 +216,14 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     picture, *_ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        least, _ = cast(tuple[int, int], picture.getchannel("A").getextrema())  # of one channel, not of several
-        if least < 255:
-            raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
-    return np.array(picture.convert("RGB"))
+    with decoding(path, "photo"):
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+        lowest = picture.getchannel("A").getextrema()[0] if picture.mode == "RGBA" else 255
+        picture = picture.convert("RGB")
+    if lowest != 255:
+        raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
+    return np.array(picture)
 
 
 def format_of(suffix: str) -> str | None:
@@ -323,7 +312,7 @@ def write_picture(
     def write(part: Path | BinaryIO) -> None:
         try:
             picture.save(part, format=file_format, **options)
-        except _DAMAGED as error:
+        except Exception as error:  # of Pillow
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission
             raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error

@@ -108,7 +108,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
             photoshop, own_iptc = (kept.directories.stored.get(tag, b"") for tag in (exif.PHOTOSHOP, exif.IPTC))
     if raw.format != "TIFF":
         kept.block = _block(raw)
-    if raw.format == "MPO":
+    if raw.format == "MPO" or (raw.format == "HEIF" and getattr(raw, "n_frames", 1) > 1):
         kept.left_out.append("the other pictures in the file")
     if raw.info.get("depth_images") or raw.info.get("aux"):
         kept.left_out.append("the depth map or gain map")

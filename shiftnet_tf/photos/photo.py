@@ -180,13 +180,8 @@ class Photo:
 
 
 def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.Image:
-    """Convert the picture to one of _MODES without loss."""
-    if picture.mode in ("P", "PA", "1"):
-        wanted = "L" if picture.mode == "1" else "RGB"
-        picture = picture.convert(wanted + "A" * picture.has_transparency_data)
-    elif picture.mode in ("L", "RGB") and picture.has_transparency_data:  # one colour counts as transparent
-        picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
-    elif picture.mode.startswith("I;16") or picture.mode == "I":
+    """Return the picture in one of _MODES, to which all others are converted without loss or refused."""
+    if picture.mode.startswith("I;16") or picture.mode == "I":
         if "transparency" in picture.info:
             raise InputError(
                 f"a photo of 16 bits with a transparent grey is not supported: {image_files.name_of(source)}"

@@ -28,11 +28,13 @@ class Filled:
         photo: the photo, filled.
         plan: what was looked at: no window where the mask has no hole.
         shift_map: uint8 [h, w, 3], the picture of it, where it was asked for and there is a hole; else None.
+        share: of the photo's pixels that were filled, 0 to 1.
     """
 
     photo: Photo
     plan: Plan
     shift_map: np.ndarray | None = None
+    share: float = 0.0
 
     @property
     def has_hole(self) -> bool:
@@ -50,7 +52,7 @@ class Filled:
 def inpaint_photo(
     inpainter: Inpainter,
     photo: str | Path | bytes,
-    masks: Sequence[str | Path | bytes],
+    masks: str | Path | bytes | Sequence[str | Path | bytes],
     options: FillOptions = DEFAULTS,
     *,
     shift_map: bool = False,
@@ -63,7 +65,7 @@ def inpaint_photo(
     Args:
         inpainter: what fills it.
         photo: path of the photo, or the content of the file.
-        masks: paths of mask files or their contents, see `masks.mask_files`; their holes are joined.
+        masks: path of a mask file or its content, see `masks.mask_files`; the holes of several are joined.
         options: how, see `FillOptions`.
         shift_map: whether to draw where each part of the hole was filled from.
         max_pixels: width times height that is accepted; None: 179 million.
@@ -75,6 +77,7 @@ def inpaint_photo(
         InputError: what is wrong with a file.
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
+    masks = [masks] if isinstance(masks, str | Path | bytes) else masks
     hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: less memory at a time
     progress(0)
     opened = Photo(photo, max_pixels)
@@ -82,7 +85,7 @@ def inpaint_photo(
     before = opened.reduced(MAP_SIDE) if shift_map and hole.any() else None
     plan, shift_maps = inpainter.fill(opened, hole, options, shift_maps=shift_map, progress=progress)
     sheet = sheets.shift_map_sheet(before, hole, shift_maps) if before is not None and shift_maps else None
-    return Filled(opened, plan, sheet)
+    return Filled(opened, plan, sheet, float(hole.mean()))
 
 
 def inpaint_file(
@@ -104,8 +107,8 @@ def inpaint_file(
     Args:
         inpainter: what fills it.
         photo: path of the photo.
-        mask: path of the mask file, of the photo's size (any pixel that is not black is filled), or of a JSON file of
-            shapes, see `masks.mask_files`; a list of several is joined.
+        mask: path of the mask file, of the photo's size (what is lighter than the middle of its range is filled), or of
+            a JSON file of shapes, see `masks.mask_files`; a list of several is joined.
         out: path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
             formats do not; JPEG to JPEG keeps the quality.
         options: how, see `FillOptions`.

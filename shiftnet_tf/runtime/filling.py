@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos.pixels import feather, reduce_image, resize_image, resize_pair, smooth
 from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime.strategies import Plan
@@ -36,11 +37,12 @@ class Canvas(Protocol):
         """Change a window to `pixels`, uint8 [h, w, 3], where `hole`, bool [h, w], is True, and nowhere else."""
 
 
-def check_pair(image: object, mask: object) -> Pair:
-    """Return a photo and its mask as arrays, or raise what is wrong with them.
+def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -> Pair:
+    """Return a photo and its hole as arrays, or raise what is wrong with them.
 
     Args:
         image, mask: what came from outside.
+        settings: how the mask is read, as if it came from a file.
 
     Returns:
         uint8 [H, W, 3] and bool [H, W].
@@ -58,10 +60,7 @@ def check_pair(image: object, mask: object) -> Pair:
             f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
             f"Received: {mask.shape[1]}x{mask.shape[0]}"
         )
-    hole: np.ndarray = mask != 0
-    if hole.all():
-        raise InputError("the mask covers the whole photo: nothing is known to fill it from")
-    return image, hole
+    return image, mask_files.complete_hole(mask_files.apply_threshold(mask, settings, "the mask"), settings)
 
 
 class ArrayCanvas:
@@ -112,7 +111,8 @@ def scaled(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
         image, hole = resize_pair(image, hole, size, size, box)
     if hole.all():
         raise InputError(
-            f"scaled to the model's {size}x{size}, the mask touches every pixel: nothing is known to fill it from"
+            f"scaled to the model's {size}x{size}, the mask touches every pixel, nothing is known to fill it from: "
+            "mark less, or --invert the mask if it marks what stays"
         )
     return image, hole[..., np.newaxis]
 

@@ -2,12 +2,14 @@
 
 import json
 import time
+import traceback
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
 from shiftnet_tf.photos import image_files
@@ -30,6 +32,8 @@ class Outcome:
         plan: what the model looked at; empty where it was not run.
         error: what is wrong; empty where nothing is.
         seconds: from the start of the photo to its end.
+        share: of the photo's pixels that were filled, 0 to 1.
+        bug: the traceback of an error that is a bug in shiftnet_tf; empty where there is none.
     """
 
     photo: Path
@@ -38,10 +42,14 @@ class Outcome:
     plan: str = ""
     error: str = ""
     seconds: float = 0.0
+    share: float = 0.0
+    bug: str = ""
 
     def as_json(self) -> str:
         """Return one line of JSON."""
-        values = {"photo": str(self.photo), "out": str(self.out), "status": self.status}
+        values: dict[str, str | float] = {"photo": str(self.photo), "out": str(self.out), "status": self.status}
+        if self.status == "filled":
+            values["share"] = round(self.share, 6)
         values |= {name: value for name, value in (("plan", self.plan), ("error", self.error)) if value}
         return json.dumps(values | {"seconds": round(self.seconds, 3)})
 
@@ -136,8 +144,8 @@ def inpaint_folder(
         (path, mask), target = item
         started = time.perf_counter()
 
-        def outcome(status: str, plan: str = "", error: str = "") -> Outcome:
-            return Outcome(photos / path, target, status, plan, error, time.perf_counter() - started)
+        def outcome(status: str, **values: Any) -> Outcome:
+            return Outcome(photos / path, target, status, seconds=time.perf_counter() - started, **values)
 
         if skip_existing and target.exists():
             return outcome("skipped")
@@ -149,8 +157,9 @@ def inpaint_folder(
         except (ShiftNetError, OSError) as error:
             return outcome("failed", error=str(error))
         except Exception as error:  # of one photo among many: it is told, and the others go on
-            return outcome("failed", error=f"{type(error).__name__}: {first_line(error)}")
-        return outcome("filled" if filled.has_hole else "no hole", str(filled.plan) if filled.has_hole else "")
+            bug = "" if isinstance(error, MemoryError) else traceback.format_exc()
+            return outcome("failed", error=f"{type(error).__name__}: {first_line(error)}", bug=bug)
+        return outcome("filled", plan=str(filled.plan), share=filled.share) if filled.has_hole else outcome("no hole")
 
     return len(pairs), _in_parallel(fill, list(zip(pairs, targets)), workers)
 

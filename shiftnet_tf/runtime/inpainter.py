@@ -151,8 +151,9 @@ class Inpainter:
 
         Args:
             image: uint8 [H, W, 3], RGB, any H and W.
-            mask: [H, W], bool or numbers, nonzero = hole.
-            options: how, see `FillOptions`; of it what says how mask files are read has no effect here.
+            mask: [H, W], bool or numbers; what is lighter than the middle of its range is hole, see
+                `masks.holes.find_hole`.
+            options: how, see `FillOptions`; `mask_from` has no effect, as there is no alpha.
 
         Returns:
             uint8 [H, W, 3]: known pixels bit for bit those of `image`.
@@ -174,7 +175,7 @@ class Inpainter:
         Raises:
             InputError: as of a call; or shift maps of a model file that gives none.
         """
-        image, mask = filling.check_pair(image, mask)
+        image, mask = filling.check_pair(image, mask, options)
         canvas = filling.ArrayCanvas(image.copy())
         plan, found = self.fill(canvas, mask, options, shift_maps=shift_maps)
         return Inpainted(canvas.image, plan, found)
@@ -238,7 +239,7 @@ class Inpainter:
 
         Args:
             images: uint8 [H, W, 3] each.
-            masks: as many [H, W], nonzero = hole.
+            masks: as many [H, W], as of a call.
             options: see `FillOptions`.
             batch_size: windows at a time; None takes one on a CPU, where more gain nothing and may change a rounding,
                 and on a GPU as many as the available memory is for, see `batching.batch_size`.
@@ -272,7 +273,7 @@ class Inpainter:
                 if image is _ABSENT or mask is _ABSENT:
                     more, fewer = ("masks", "photos") if image is _ABSENT else ("photos", "masks")
                     raise InputError(f"fewer {fewer} than {more}")
-                image, mask = filling.check_pair(image, mask)
+                image, mask = filling.check_pair(image, mask, options)
                 canvas = filling.ArrayCanvas(image.copy())
                 work = self._work(canvas, mask, options)
                 waiting.append((canvas, work, [(work, look, work.read(look)) for look in work.looks]))

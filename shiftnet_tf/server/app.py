@@ -157,7 +157,7 @@ class _Service:
             async with asyncio.timeout(self.limits.seconds):
                 wanted = await read_request(request, await read_body(request, self.limits.bytes))
                 future = self._threads.submit(self._filled, wanted, shift_map, given_up)
-                content, file_format, plan = await asyncio.shield(asyncio.wrap_future(future))
+                content, file_format, said = await asyncio.shield(asyncio.wrap_future(future))
         except TimeoutError as error:
             text = f"not answered within {self.limits.seconds:g} seconds"
             raise RequestError(503, text, {"Retry-After": "5", "Connection": "close"}) from error
@@ -177,15 +177,16 @@ class _Service:
         kind = Image.MIME.get(file_format, "application/octet-stream")
         if wanted.as_json:
             image = base64.b64encode(content).decode()
-            return JSONResponse({"image": image, "media_type": kind, "plan": plan})
-        return Response(content, media_type=kind, headers={"X-Shiftnet-Plan": plan})
+            return JSONResponse({"image": image, "media_type": kind, **said})
+        headers = {f"X-Shiftnet-{name.title()}": str(value) for name, value in said.items()}
+        return Response(content, media_type=kind, headers=headers)
 
     def _count(self, change: int) -> None:
         self._in_flight += change
         self.metrics.in_flight.set(self._in_flight)
 
-    def _filled(self, wanted: Wanted, shift_map: bool, given_up: threading.Event) -> tuple[bytes, str, str]:
-        """Fill, in a thread; return the file to send, its format and what was looked at."""
+    def _filled(self, wanted: Wanted, shift_map: bool, given_up: threading.Event) -> tuple[bytes, str, dict[str, Any]]:
+        """Fill, in a thread; return the file to send, its format and what the answer says of it."""
 
         def progress(_: float) -> None:
             if given_up.is_set() or self._stopping.is_set():
@@ -201,10 +202,11 @@ class _Service:
             file_format=None if shift_map else wanted.file_format,
             progress=progress,
         )
+        said = {"plan": str(filled.plan), "share": round(filled.share, 6)}
         if not shift_map:
-            return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, str(filled.plan)
+            return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, said
         if filled.shift_map is None:
             raise InputError("the mask has no hole")
         buffer = io.BytesIO()
         Image.fromarray(filled.shift_map).save(buffer, "PNG")
-        return buffer.getvalue(), "PNG", str(filled.plan)
+        return buffer.getvalue(), "PNG", said

@@ -1,10 +1,10 @@
 """What a request holds, as a multipart form or as JSON: read, checked and documented from the same types."""
 
 import base64
-import binascii
 import dataclasses
 import json
 from typing import Annotated, Any, get_type_hints
+from urllib.parse import unquote, unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema, create_model
 from python_multipart.exceptions import FormParserError
@@ -17,6 +17,7 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
 _MOST_MASKS = 16
+_ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe one of base64
 
 
 class RequestError(Exception):
@@ -64,17 +65,30 @@ def _as_list(value: Any) -> Any:
 
 
 def _from_base64(item: Any) -> bytes:
+    """Return a file that was sent in base64, of either alphabet, wrapped or not, padded or not, or as a data: URL."""
     if isinstance(item, dict):  # a mask of shapes
         return json.dumps(item).encode()
     try:
-        return base64.b64decode(item.partition("base64,")[2] or item, validate=True)
-    except (binascii.Error, ValueError, AttributeError, TypeError) as error:
+        if item.lstrip()[:1] == "{":  # the same as text, as a form takes it
+            return str(item).encode()
+        if item[:5].lower() == "data:":
+            head, _, item = item.partition(",")
+            if not head.lower().endswith(";base64"):
+                return unquote_to_bytes(item)
+            item = unquote(item)
+        digits = item.encode("ascii").translate(_ALPHABET, b" \t\r\n").rstrip(b"=")
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+    except (ValueError, AttributeError) as error:
         raise ValueError("must be a file in base64") from error
 
 
-def _without_blanks(value: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what a form leaves empty."""
-    return {name: item for name, item in value.items() if item not in ("", None)}
+def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the settings that are empty, as a form sends what is not filled in, and what is null."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and (name in ("image", "mask") or value != "")
+    }
 
 
 def _field(default: Any, text: str, most: int | None) -> Any:
@@ -90,7 +104,7 @@ def _model(name: str, file: Any) -> type[BaseModel]:
         for field in dataclasses.fields(FillOptions)
     }
     image = "JPEG, PNG, WebP, TIFF, ..."
-    mask = "A picture of the photo's size, not black = hole; or JSON of boxes, polygons, strokes. Several are joined."
+    mask = "A picture of the photo's size, lighter than the middle = hole; or JSON of shapes. Several are joined."
     files = Annotated[list[file], BeforeValidator(_as_list)]
     return create_model(
         name,
@@ -121,6 +135,7 @@ class Answer(BaseModel):
     image: Annotated[str, Field(description="the file in base64")]
     media_type: str
     plan: Annotated[str, Field(description="what the model looked at")]
+    share: Annotated[float, Field(description="of the photo's pixels that were filled, 0 to 1")]
 
 
 class Refusal(BaseModel):
@@ -144,7 +159,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]]:
     """Return the answers of a path as FastAPI's `responses` takes them; a form is answered with the file itself."""
-    header = {"X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"}}
+    header = {
+        "X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"},
+        "X-Shiftnet-Share": {"schema": {"type": "number"}, "description": "of the photo's pixels that were filled"},
+    }
     found = {"description": text, "model": Answer, "content": dict.fromkeys(kinds, _PICTURE), "headers": header}
     return {200: found, **REFUSALS}
 
@@ -207,30 +225,43 @@ def _sentence(error: ValidationError) -> str:
 
 
 async def _read_form(request: Request, body: bytes) -> dict[str, Any]:
+    """Read a multipart form; a photo or mask may be a part with a file's name, with `filename*=` alone, or without."""
+    # Starlette decodes the parts without a plain `filename=`: in Latin-1, of which every byte can be had back.
+    scope = dict(request.scope)
+    kind = request.headers["content-type"] + "; charset=latin-1"
+    scope["headers"] = [*(pair for pair in scope["headers"] if pair[0] != b"content-type")]
+    scope["headers"].append((b"content-type", kind.encode("latin-1")))
+
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        form = await Request(request.scope, receive).form(
-            max_files=_MOST_MASKS + 1, max_fields=32, max_part_size=len(body) + 1
-        )
+        form = await Request(scope, receive).form(max_part_size=len(body) + 1)
     except (HTTPException, MultiPartException, FormParserError, ValueError, KeyError) as error:
         raise RequestError(422, f"malformed multipart form: {getattr(error, 'detail', first_line(error))}") from error
     values: dict[str, Any] = {}
     try:
-        for name, value in form.multi_items():
-            content = value if isinstance(value, str) else await value.read()
+        for encoded, value in form.multi_items():
+            name = _decoded(encoded)
+            content = value.encode("latin-1") if isinstance(value, str) else await value.read()
             if name == "mask":
-                values.setdefault(name, []).append(content.encode() if isinstance(content, str) else content)
+                values.setdefault(name, []).append(content)
             elif name == "image" and name in values:
                 raise RequestError(422, "exactly one `image` is required")
-            elif isinstance(content, str) or name == "image":
+            elif name == "image":
                 values[name] = content
+            elif isinstance(value, str):
+                values[name] = _decoded(value)
             else:
                 raise RequestError(422, f"`{name[:40]}` must not be a file")
     finally:
         await form.close()
     return _without_blanks(values)
+
+
+def _decoded(text: str) -> str:
+    """Return the UTF-8 text whose bytes were decoded in Latin-1."""
+    return text.encode("latin-1").decode(errors="replace")
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
@@ -240,7 +271,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
         raise RequestError(422, f"invalid JSON: {error}") from error
     if not isinstance(values, dict):
         raise RequestError(422, "the JSON must be an object")
-    return {name: value for name, value in values.items() if value is not None}
+    return _without_blanks(values)
 
 
 def _format(name: str | None) -> str | None:

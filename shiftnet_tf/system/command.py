@@ -2,15 +2,19 @@
 
 import contextlib
 import functools
+import logging
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
 from shiftnet_tf.errors import InputError, ShiftNetError
+
+BUG = 70  # the exit code of an internal error, EX_SOFTWARE in sysexits.h
 
 
 class Command(Protocol):
@@ -30,9 +34,11 @@ class Terminated(KeyboardInterrupt):
 def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
     """Make a script's `main` end with one sentence on stderr and the error's exit code.
 
-    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Ctrl-C,
-    SIGTERM and SIGHUP end it once temporary files are removed, with the exit codes 130, 143 and 129. A standard stream
-    that is closed or absent is replaced by the null device.
+    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other
+    error is a bug: it ends with a traceback and exit code 70. Warnings that shiftnet_tf logs are printed as notes.
+
+    Ctrl-C, SIGTERM and SIGHUP end it once temporary files are removed, with the exit codes 130, 143 and 129. A standard
+    stream that is closed or absent is replaced by the null device.
 
     Args:
         main: takes the argument list and returns an exit code; None counts as 0.
@@ -45,7 +51,7 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
         try:
-            with _ending_signals():
+            with _ending_signals(), _notes():
                 return main(arguments) or 0
         except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -62,6 +68,9 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
         except KeyboardInterrupt as error:
             print("stopped", file=sys.stderr)
             return error.exit_code if isinstance(error, Terminated) else 130
+        except Exception:
+            traceback.print_exc()
+            return BUG
 
     return run
 
@@ -102,3 +111,25 @@ def _ending_signals() -> Iterator[None]:
         for number in taken:
             if signal.getsignal(number) is end:
                 signal.signal(number, signal.SIG_DFL)
+
+
+class _NoteHandler(logging.Handler):
+    """Prints each warning on stderr, in one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"note: {record.getMessage()}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Print the warnings of shiftnet_tf; those of a command within a command once."""
+    logger = logging.getLogger("shiftnet_tf")
+    if any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
+        yield
+        return
+    handler = _NoteHandler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -69,12 +69,12 @@ def quiet_start() -> Iterator[None]:
     """Hold back what a runtime writes while it starts; afterwards print the warnings of shiftnet_tf itself."""
     held = logging.handlers.MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
     logger = logging.getLogger("shiftnet_tf")
-    logger.addHandler(held)
+    handlers, logger.handlers = logger.handlers, [held]  # those of the command would print what is held back
     try:
         with quiet_stderr():
             yield
     finally:
-        logger.removeHandler(held)
+        logger.handlers = handlers
         for record in held.buffer:
             print(f"note: {record.getMessage()}", file=sys.stderr)
 

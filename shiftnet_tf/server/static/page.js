@@ -127,10 +127,10 @@ async function ask(path, mask) {
       throw new Error(text || `the server answered ${response.status}`);
     }
     const blob = await response.blob();
-    return pending.signal.aborted ? [null, ""] : [blob, response.headers.get("X-Shiftnet-Plan")];
+    return pending.signal.aborted ? [null, null] : [blob, response.headers];
   } catch (error) {
     if (error.name !== "AbortError") say(error instanceof TypeError ? "The server does not answer." : error.message, true);
-    return [null, ""];
+    return [null, null];
   } finally {
     if (state.pending === pending) state.pending = null;
     $("busy").hidden = state.pending === null;
@@ -141,7 +141,7 @@ async function ask(path, mask) {
 async function fill() {
   say("Filling ...");
   const started = performance.now(), mask = maskFile(), file = state.file;
-  const [blob, plan] = await ask("/v1/inpaint", mask);
+  const [blob, said] = await ask("/v1/inpaint", mask);
   if (!blob || state.file !== file) return;
   show(after, blob);
   try {
@@ -158,7 +158,8 @@ async function fill() {
   $("save").download = name;
   state.mask = mask;
   show($("save-mask"), mask);
-  say(`Filled in ${((performance.now() - started) / 1000).toFixed(1)} s (${plan}).`);
+  const share = (100 * said.get("X-Shiftnet-Share")).toFixed(1), seconds = (performance.now() - started) / 1000;
+  say(`Filled ${share} % of the photo in ${seconds.toFixed(1)} s (${said.get("X-Shiftnet-Plan")}).`);
   comparing();
 }
 

@@ -1,0 +1,72 @@
+"""Sources of pictures and masks, a path or the content of a file; and what Pillow raises on them, in one sentence."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import UnidentifiedImageError
+
+from shiftnet_tf.errors import InputError, first_line
+
+FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
+
+
+def name_of(source: FileSource) -> str:
+    """Return what a message calls a source: its path, or "(sent)" for bytes."""
+    return "(sent)" if isinstance(source, bytes) else str(source)
+
+
+def check_file(source: FileSource, what: str) -> None:
+    """Refuse a path that is no file.
+
+    Args:
+        source: path of a file, or its content.
+        what: what the messages call it, such as `"photo"`.
+
+    Raises:
+        InputError: it does not exist, or it is a folder or a device.
+    """
+    if not isinstance(source, bytes):
+        if not Path(source).exists():
+            raise InputError(f"the {what} does not exist: {source}")
+        if not Path(source).is_file():
+            raise InputError(f"the {what} must be a picture file, not a folder or a device: {source}")
+
+
+def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
+    """Return the first bytes of a file.
+
+    Args:
+        source: path of the file, or its content.
+        what: what the messages call it, such as `"mask"`.
+        number: of bytes; -1 for all.
+
+    Raises:
+        InputError: it does not exist, is no file or may not be read.
+    """
+    if isinstance(source, bytes):
+        return source if number < 0 else source[:number]
+    check_file(source, what)
+    try:
+        with open(source, "rb") as file:
+            return file.read(number)
+    except PermissionError as error:
+        raise InputError(f"the {what} may not be read (permission denied): {source}") from error
+
+
+@contextlib.contextmanager
+def decoding(source: FileSource, what: str) -> Iterator[None]:
+    """Turn whatever Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it.
+
+    The block must hold calls of Pillow alone: an error of our own code is a bug, and must not look like a bad file.
+    """
+    name = name_of(source)
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
+    except PermissionError as error:
+        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
+    except Exception as error:
+        raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error
