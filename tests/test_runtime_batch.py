@@ -147,7 +147,7 @@ def test_a_gpu_is_given_fixed_sizes(inpainter, pairs, sizes_run, monkeypatch):
         (lambda photos, masks: (photos, masks[:4]), "pair 4: fewer masks than photos"),
         (lambda photos, masks: (photos, [*masks[:4], masks[4].T]), "pair 4: the mask must have the photo's size"),
         (lambda photos, masks: ([*photos[:4], "x"], masks), "pair 4: `image` must be uint8 .H, W, 3."),
-        (lambda photos, masks: (photos, [*masks[:4], masks[4] + 1]), "pair 4: the mask covers the whole photo"),
+        (lambda photos, masks: (photos, [*masks[:4], masks[4] | 1]), "pair 4: the mask covers the whole photo"),
         (lambda photos, masks: (photos, [*masks[:4], None]), "pair 4: `mask` must be numbers .H, W."),
     ],
 )
