@@ -182,7 +182,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the model and what runs it")
     group.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
     group.add_argument("--precision", help="default: the most precise file")
-    group.add_argument("--threads", type=int, help="default: left to the runtime")
+    group.add_argument("--threads", type=int, help="default: one for each core that the process may use")
     group.add_argument("--provider", default="auto", help="auto (default), cpu, cuda, tensorrt: `doctor` lists them")
     group.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
 

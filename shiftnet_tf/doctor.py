@@ -17,7 +17,7 @@ import numpy as np
 from shiftnet_tf import __version__, model_folder
 from shiftnet_tf.errors import first_line
 from shiftnet_tf.runtime import Inpainter, backends, providers
-from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory
+from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory, usable_cores
 from shiftnet_tf.system.packages import version
 from shiftnet_tf.system.quiet import quiet_stderr
 
@@ -65,16 +65,20 @@ def _attempt(say: Say, title: str, step: Callable[[], str]) -> bool:
         with quiet_stderr():
             text = step()
     except Exception as error:  # whatever a broken installation throws belongs on the page
-        home = str(Path.home())
-        say(f"{title}: FAILED, {type(error).__name__}: {first_line(error).replace(home, '~')}")
+        say(f"{title}: FAILED, {type(error).__name__}: {_without_home(error)}")
         return False
     say(f"{title}: {text}")
     return True
 
 
+def _without_home(error: Exception) -> str:
+    """Return the first line of an error's text without the name of the home folder, where there is one."""
+    home = os.path.expanduser("~")  # Path.home() raises for a user whom the system does not know
+    return first_line(error).replace(home, "~") if len(home) > 1 else first_line(error)
+
+
 def _cpu() -> str:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cpu_name()}, {os.cpu_count()} cores, {usable} of them for this process"
+    return f"{cpu_name()}, {os.cpu_count()} cores, {usable_cores()} of them for this process"
 
 
 def _gigabytes(count: float | None) -> str:
@@ -129,7 +133,7 @@ def _model(say: Say) -> bool:
         folder = model_folder.default_model()
         spec = model_folder.ModelSpec.read(folder)
     except Exception as error:
-        say(f"model: FAILED, {first_line(error).replace(str(Path.home()), '~')}")
+        say(f"model: FAILED, {_without_home(error)}")
         return False
     say(f"model: {folder.name}, {spec.image_size}x{spec.image_size}")
     for name, entry in spec.files.items():

@@ -57,6 +57,22 @@ def test_a_broken_runtime_is_a_line(capsys, monkeypatch):
     assert re.search(r"^fill with litert: [\w-]+.tflite on CPU", page, flags=re.MULTILINE)
 
 
+def test_a_user_without_a_home_folder(capsys, monkeypatch):
+    """Such as a container's user of whom only the number is known."""
+
+    def broken(*_, **__):
+        raise OSError("libx.so: invalid ELF header")
+
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", broken)
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    doctor.examine(print)
+    assert "    cpu: FAILED, OSError: libx.so: invalid ELF header\n" in capsys.readouterr().out
+
+
 def test_a_damaged_model_is_a_line(capsys, monkeypatch, tmp_path):
     model = shutil.copytree(model_folder.default_model(), tmp_path / "model", ignore=shutil.ignore_patterns("*.h5"))
     for path in (*model.glob("*.onnx"), *model.glob("*.tflite")):

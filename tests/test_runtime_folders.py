@@ -1,7 +1,10 @@
 """A folder of photos: pairs by name, a bad file does not stop the others, what is there can be skipped."""
 
 import json
+import os
 import subprocess
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +13,9 @@ from PIL import Image
 
 from shiftnet_tf import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.cli import main
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.folders import pair
 
 
@@ -244,3 +248,139 @@ def test_a_bug_that_one_photo_meets_is_a_traceback_and_exit_code_70(folders, tmp
     printed = capsys.readouterr()
     assert printed.err.count("Traceback") == 1 and f"failed: {photos / 'a.jpg'}: IndexError" in printed.err
     assert "2 failed, 2 filled of 4 photos" in printed.out
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder for photos, and the mask of 80x64 pixels and the options with which they are filled."""
+    (tmp_path / "photos").mkdir()
+    mask = np.zeros((64, 80), np.uint8)
+    mask[20:30, 20:40] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path / "photos", tmp_path / "mask.png", FillOptions(detail="model")
+
+
+def picture():
+    return Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize((80, 64))
+
+
+def test_hidden_files_and_unfinished_ones_are_no_photos(small):
+    photos, mask, _ = small
+    (photos / ".trash").mkdir()
+    names = ("a.jpg", "._a.jpg", ".DS_Store", ".hidden.png", ".trash/b.jpg", ".0123abcd.jpg", ".shiftnet-x-1-0.jpg")
+    for name in names:
+        picture().save(photos / name, "JPEG")
+    assert [str(path) for path, _ in pair(photos, mask)] == ["a.jpg"]
+    assert image_files.find_photos(photos) == [photos / "a.jpg"]  # for training and evaluation
+    assert image_files.find_photos(photos / ".trash") == [photos / ".trash" / "b.jpg"]  # a folder that is named counts
+
+
+def test_names_pair_however_their_accents_are_written(small):
+    photos, mask, _ = small
+    masks = mask.parent / "masks"
+    for form, folder in (("NFC", photos), ("NFD", masks)):
+        (folder / unicodedata.normalize(form, "été")).mkdir(parents=True)
+    relative = unicodedata.normalize("NFC", "été/café.jpg"), unicodedata.normalize("NFD", "été/café.png")
+    picture().save(photos / relative[0])
+    (masks / relative[1]).write_bytes(mask.read_bytes())
+    assert pair(photos, masks) == [(Path(relative[0]), masks / relative[1])]
+    exact = masks / Path(relative[0]).with_suffix(".png")
+    exact.parent.mkdir()
+    exact.write_bytes(mask.read_bytes())
+    assert pair(photos, masks) == [(Path(relative[0]), exact)]
+
+
+def test_links_to_folders_are_followed_and_neither_loop_nor_double(small):
+    photos, mask, _ = small
+    other = photos.parent / "other"
+    for folder in (photos / "own", other / "deep"):
+        folder.mkdir(parents=True)
+    picture().save(photos / "own" / "a.jpg")
+    picture().save(other / "deep" / "b.jpg")
+    (photos / "linked").symlink_to(other)
+    (photos / "again").symlink_to(photos / "own")
+    (photos / "up").symlink_to("..")
+    (other / "deep" / "back").symlink_to(photos)
+    (photos / "loop").symlink_to("loop")
+    (photos / "dangling.jpg").symlink_to("nowhere.jpg")
+    (photos / "photo.jpg").symlink_to(other / "deep" / "b.jpg")
+    found = [str(path) for path, _ in pair(photos, mask)]
+    assert found == ["linked/deep/b.jpg", "own/a.jpg", "photo.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_said(small, monkeypatch, caplog):
+    photos, mask, _ = small
+    (photos / "closed").mkdir()
+    picture().save(photos / "a.jpg")
+    scan = os.scandir
+
+    def scandir(place):
+        if str(place).endswith("closed"):  # root may read all folders
+            raise PermissionError(13, "Permission denied")
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(pair(photos, mask)) == 1 and caplog.messages == [f"{photos / 'closed'}: left out: Permission denied"]
+
+
+def test_a_suffix_with_or_without_its_dot(small):
+    photos, mask, _ = small
+    picture().save(photos / "a.jpg")
+    out = photos.parent / "out"
+    arguments = ["inpaint", str(photos), "--mask", str(mask), "-o", str(out), "--detail", "model", "--suffix"]
+    assert main([*arguments, "png"]) == 0 and (out / "a.png").is_file()
+    for suffix in (".", "a/b", "../x.png/y", "exe", ".gif"):
+        with pytest.raises(InputError, match="name a .png" if suffix == ".gif" else "known suffix"):
+            inpaint_folder(None, photos, mask, out, suffix=suffix)
+
+
+def test_photos_in_formats_that_cannot_be_written_get_another(small):
+    """GIF as PNG, a phone's MPO as JPEG, as the server answers them; a file that is named .gif is refused."""
+    photos, mask, options = small
+    picture().save(photos / "a.GIF")
+    picture().save(photos / "b.MPO", "MPO", save_all=True, append_images=[picture().rotate(90)])
+    picture().save(photos / "c.jpg")
+    out, inpainter = photos.parent / "out", Inpainter.load()
+    outcomes = list(inpaint_folder(inpainter, photos, mask, out, options=options)[1])
+    assert [outcome.error for outcome in outcomes] == [""] * 3
+    assert {path.name: Image.open(path).format for path in out.iterdir()} == {
+        "a.png": "PNG",
+        "b.jpg": "JPEG",
+        "c.jpg": "JPEG",
+    }
+    filled = inpaint_photo(inpainter, (photos / "a.GIF").read_bytes(), [mask.read_bytes()], options)
+    assert filled.encoded() == (out / "a.png").read_bytes()
+    with pytest.raises(InputError, match=r"a GIF has 256 colours, too few for the result: name a .png. Received: 'a"):
+        inpaint_file(inpainter, photos / "a.GIF", mask, photos.parent / "a.gif")
+    picture().save(photos / "a.png")
+    for suffix, cure in ((None, "rename one of them"), (".webp", "leave --suffix out")):
+        with pytest.raises(InputError, match=rf"two photos would be written to .*out/a\.\w+: {cure}"):
+            inpaint_folder(inpainter, photos, mask, out, suffix=suffix)
+
+
+def test_heic_without_its_package_names_it(small, monkeypatch):
+    photos, mask, options = small
+    known = tuple(name for name in image_files._readable() if name != "HEIF")
+    monkeypatch.setattr(image_files, "_readable", lambda: known)
+    monkeypatch.setitem(Image.SAVE, "HEIF", None)
+    monkeypatch.delitem(Image.SAVE, "HEIF")
+    message = r'HEIC needs the package pillow-heif, .*: pip install pillow-heif, or the extra "\.\[heic\]": '
+    for brand in ("heic", "mif1"):
+        (photos / "a.heic").write_bytes(HEIC.replace(b"heic", brand.encode(), 1))
+        with pytest.raises(MissingPackageError, match=f"{message}.*/a.heic"):
+            inpaint_file(None, photos / "a.heic", mask, photos.parent / "a.png")
+        with pytest.raises(MissingPackageError, match=f"{message}a.heic"):
+            inpaint_file(None, photos / "a.heic", mask, photos.parent / "a.heic")
+        with pytest.raises(MissingPackageError, match=message):  # as the server is given it: 422
+            inpaint_photo(None, (photos / "a.heic").read_bytes(), [mask.read_bytes()], options)
+    (photos / "a.heic").rename(photos / "b.jpg")
+    (photos / "a.HEIC").write_bytes(HEIC)
+    outcomes = list(inpaint_folder(None, photos, mask, photos.parent / "out")[1])
+    assert len(outcomes) == 2 and all("pip install pillow-heif" in outcome.error for outcome in outcomes)
+    (photos / "c.jpg").write_bytes(HEIC.replace(b"heic", b"avif"))
+    with pytest.raises(InputError, match="no picture"):
+        image_files.read_image(photos / "c.jpg")
+
+
+# The beginning of a HEIC file: its brands.
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

@@ -161,6 +161,16 @@ def test_options_of_tensorrt(fake_session, monkeypatch, tmp_path):
     }
 
 
+def test_tensorrt_without_a_folder_for_its_engines(fake_session, monkeypatch, tmp_path, caplog):
+    available = ["TensorrtExecutionProvider", *onnxruntime.get_available_providers()]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    Inpainter.load(runtime="onnxruntime", provider="tensorrt")
+    assert not any("cache" in name for name in fake_session[-1]["TensorrtExecutionProvider"])
+    assert "TensorRT builds its engine again at each start: no folder to keep it in" in caplog.text
+
+
 def test_a_provider_that_throws(package_with_cuda, monkeypatch, caplog):
     """What CUDA does with a driver and no device, and TensorRT without its libraries."""
 

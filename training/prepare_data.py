@@ -264,7 +264,7 @@ def check_photos(options):
     kinds = Counter(finding.kind for finding in findings)
     mine = [finding for finding in findings if finding.folder in listed]
     photos = sum(map(len, listed.values()))
-    others = sum(path.is_file() for folder in listed for path in folder.rglob("*")) - photos
+    others = sum(1 for folder in listed for _ in image_files.find_files(folder)) - photos
     print(f"photos: {photos}, usable at {size}x{size}: {photos - len(mine)}; other files: {others}")
     print(", ".join(f"{kind}: {kinds[kind]}" for kind in near_duplicates.KINDS))
     if sides:

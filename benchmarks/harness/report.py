@@ -13,7 +13,7 @@ import numpy as np
 from harness.measuring import MeasuringError, say
 from shiftnet_tf.errors import check
 from shiftnet_tf.system.atomic import write_atomically
-from shiftnet_tf.system.machine import cpu_name, total_memory
+from shiftnet_tf.system.machine import cpu_name, total_memory, usable_cores
 from shiftnet_tf.system.packages import import_optional, versions_of
 
 PACKAGES = ("tensorflow", "keras", "torch", "onnxruntime", "ai-edge-litert", "onnx", "tf2onnx", "numpy")
@@ -84,7 +84,7 @@ def check_equal(name, ours, plain, tolerance=1e-3):
 
 def machine(threads: int) -> dict:
     """Describe the machine; warn if it has other work, which slows PyTorch most."""
-    cores, load = len(os.sched_getaffinity(0)), round(os.getloadavg()[0], 2)
+    cores, load = usable_cores(), round(os.getloadavg()[0], 2)
     say(f"{cpu_name()}, {threads} threads of {cores} cores, load before: {load}")
     if load > 0.3 * cores:
         say("warning: the machine has other work: the ratios will not be those at rest")

@@ -6,7 +6,6 @@ The file is run in its own runtime on real photos and compared with Keras; a fil
 import contextlib
 import dataclasses
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from shiftnet_tf.errors import ExportError, InputError, check, first_line
 from shiftnet_tf.export import parity
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import backends
-from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.atomic import locked, remove_leftovers, temporary_path
 from shiftnet_tf.system.packages import versions_of
 from shiftnet_tf.system.quiet import quiet_stderr
 
@@ -200,7 +199,8 @@ def _prove(generator, path, convert, job, pairs, max_psnr_drop):
 @contextlib.contextmanager
 def _temporary(out):
     """A folder inside `out` for unfinished work; what the system refuses there is said in a sentence."""
-    folder = out / f".{secrets.token_hex(4)}"
+    remove_leftovers(out)
+    folder = temporary_path(out)
     made = [path for path in (out, *out.parents) if not path.exists()]
     kept = False
     try:

@@ -12,17 +12,22 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 
-from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.photos.finding import PHOTO_SUFFIXES as PHOTO_SUFFIXES
+from shiftnet_tf.photos.finding import find_files as find_files
+from shiftnet_tf.photos.finding import find_photos as find_photos
 from shiftnet_tf.photos.sources import FileSource as FileSource
-from shiftnet_tf.photos.sources import check_file, decoding
+from shiftnet_tf.photos.sources import check_file, decoding, read_bytes
 from shiftnet_tf.photos.sources import name_of as name_of
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.atomic import link_target, write_atomically
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
+_NO_HEIC = 'HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif, or the extra ".[heic]"'
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _END = b"\xff\xd9"  # of a JPEG
 _TAILS = (b"", *(b"".join(bits * 256 + bytes((0xFF, 0xD0 + i)) for i in range(8)) for bits in (b"U", b"\xaa\xfe")))
 _UPRIGHT = {  # by EXIF orientation
@@ -34,13 +39,6 @@ _UPRIGHT = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Path]:
-    """Return all photos below a folder, nested ones too, that have one of the suffixes (lower case), sorted by path."""
-    folder = Path(folder)
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def open_picture(
@@ -100,6 +98,7 @@ def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) 
 def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
     """Open a picture without decoding it, and check what its header says."""
     check_file(source, what)
+    _check_heic(source, what)
     formats = _readable()
     with decoding(source, what):
         picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
@@ -158,10 +157,26 @@ def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, m
         raise InputError(f"the {what} must have 8 bits a channel. Received {depth}: {name}")
 
 
+def _check_heic(source: FileSource, what: str) -> None:
+    """Refuse a HEIC file, known by the brands at its beginning, where the package that reads it is absent.
+
+    Raises:
+        MissingPackageError: it is one; the text holds the `pip install` line.
+    """
+    if "HEIF" in _readable():
+        return
+    start = read_bytes(source, what, 64)
+    brands = {start[i : i + 4] for i in (8, *range(16, min(len(start), int.from_bytes(start[:4], "big")), 4))}
+    if start[4:8] == b"ftyp" and brands & _HEIC_BRANDS and not brands & {b"avif", b"avis"}:
+        raise MissingPackageError(f"{_NO_HEIC}: {name_of(source)}")
+
+
 def readable_suffixes() -> tuple[str, ...]:
-    """Return the suffixes of all files that can be read here, in lower case."""
-    formats = _readable()
-    return tuple(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+    """Return the suffixes of the files that are photos, in lower case: HEIC too where its package is absent, so that
+    the missing package is reported rather than the photo left out."""
+    formats = (*_readable(), "MPO")  # which Pillow opens as JPEG
+    known = (suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+    return tuple(dict.fromkeys([*known, *_HEIC_SUFFIXES]))
 
 
 def _bits(picture: ImageFile.ImageFile) -> int:
@@ -222,16 +237,41 @@ def check_output(path: Path) -> str:
     """Check an output path before any work is done and return Pillow's name of its format.
 
     Raises:
-        InputError: the suffix is unknown, the folder does not exist, or the path is a folder.
+        InputError: the suffix is unknown, the folder does not exist, or the path is a folder or a link to nowhere.
     """
-    format_name = format_of(path.suffix)
-    if format_name is None:
-        raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {path.name!r}")
+    format_name = check_suffix(path.name)
     if not path.parent.is_dir():
         raise InputError(f"the output folder does not exist: {path.parent}")
     if path.is_dir():
         raise InputError(f"the output must be a file, not a folder: {path}")
+    link_target(path)
     return format_name
+
+
+def check_suffix(name: str) -> str:
+    """Return Pillow's name of the format that an output file of this name gets.
+
+    Raises:
+        InputError: the suffix is unknown, or its format cannot be written here.
+    """
+    suffix = Path(name).suffix.lower()
+    format_name = format_of(suffix)
+    if format_name is not None:
+        return format_name
+    if suffix in _HEIC_SUFFIXES:
+        raise MissingPackageError(f"{_NO_HEIC}: {name}")
+    if suffix == ".gif":
+        raise InputError(f"a GIF has 256 colours, too few for the result: name a .png. Received: {name!r}")
+    raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {name!r}")
+
+
+def result_name(path: Path) -> Path:
+    """Return a photo's path with the suffix of the format that its result is written in by default.
+
+    It is the photo's own but for GIF (PNG) and a phone's MPO (JPEG), see `photo.Photo.own_format`.
+    """
+    known = format_of(path.suffix) or path.suffix.lower() in _HEIC_SUFFIXES
+    return path if known else path.with_suffix(".jpg" if path.suffix.lower() == ".mpo" else ".png")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from shiftnet_tf.errors import InputError, ShiftNetError
+from shiftnet_tf.runtime import forking
 from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.runtime.engines import CLOSED
 from shiftnet_tf.system.machine import available_memory
@@ -76,7 +77,8 @@ class GroupedBackend:
     """A `Backend` for many threads at a time: calls that wait while another batch runs are run together.
 
     If the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by picture:
-    that is as fast there, and the answer is byte for byte that of a picture alone.
+    that is as fast there, and the answer is byte for byte that of a picture alone. It works after a fork as its backend
+    does: an application may be made before a server forks its workers.
 
     Args:
         backend: what runs them; `close` leaves it open.
@@ -89,17 +91,29 @@ class GroupedBackend:
         self._backend = backend
         self._most = most
         self._watch = watch or (lambda size: None)
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._closed = False
         self.name, self.provider = backend.name, backend.provider
         self.outputs, self.batch_sizes = backend.outputs, backend.batch_sizes
+        self._start()
+        forking.watch(self)
+
+    def _start(self) -> None:
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # of starting the thread
         self._thread = threading.Thread(target=self._work, name="shiftnet-batches", daemon=True)
-        self._thread.start()
+
+    def after_fork(self) -> None:
+        """See `forking.Forked`."""
+        self._start()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-        if not self._thread.is_alive():
-            raise ShiftNetError(CLOSED)
-        call = _Call(image, mask)
-        self._calls.put(call)
+        with self._lock:
+            if self._closed:
+                raise ShiftNetError(CLOSED)
+            if self._thread.ident is None:  # the first call in this process
+                self._thread.start()
+            call = _Call(image, mask)
+            self._calls.put(call)
         call.done.wait()
         if call.error is not None:
             raise call.error
@@ -107,8 +121,11 @@ class GroupedBackend:
 
     def close(self) -> None:
         """End the thread after the calls that wait."""
-        self._calls.put(None)
-        self._thread.join()
+        with self._lock:
+            self._closed = True
+            self._calls.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _groups(self) -> Iterator[list[_Call]]:
         """Yield the calls that wait, as many at a time as fit; end after those before `close`."""

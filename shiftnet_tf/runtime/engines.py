@@ -1,4 +1,8 @@
-"""ONNX Runtime, LiteRT and TensorFlow, each as a `backends.Backend`. Each is imported on use."""
+"""ONNX Runtime, LiteRT and TensorFlow, each as a `backends.Backend`. Each is imported on use.
+
+In a process that was forked from the one that opened it, a model on the CPU is opened again before its next batch; one
+on a GPU or in TensorFlow, which do not work after a fork, is refused.
+"""
 
 import contextlib
 import os
@@ -8,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from shiftnet_tf.errors import InputError, MissingGpuError, ShiftNetError, first_line
-from shiftnet_tf.runtime import providers
+from shiftnet_tf.runtime import forking, providers
+from shiftnet_tf.system.machine import usable_cores
 from shiftnet_tf.system.packages import import_optional
 
 CLOSED = "the model is closed: load it again"
@@ -19,7 +24,7 @@ class OnnxRuntimeBackend:
 
     Args:
         path: an .onnx file.
-        threads: None for one a core.
+        threads: None for one a core that the process may use (`machine.usable_cores`).
         provider: see `providers.open_session`.
         require_gpu: whether the CPU is an error.
         image_size: S in pixels, for the shapes of TensorRT; None leaves them to it.
@@ -35,17 +40,38 @@ class OnnxRuntimeBackend:
         require_gpu: bool = False,
         image_size: int | None = None,
     ) -> None:
-        onnxruntime = import_optional("onnxruntime", "onnxruntime", "running an ONNX model")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        self._session = providers.open_session(onnxruntime, path, options, provider, require_gpu, image_size)
+        self._path, self._threads, self._image_size = path, threads, image_size
+        self._session = self._open(provider, require_gpu)
         self.provider: str = self._session.get_providers()[0]
-        on_gpu = self.provider.removesuffix(providers.SUFFIX).lower() in providers.GPU
+        self._short_name = self.provider.removesuffix(providers.SUFFIX).lower()
+        on_gpu = self._short_name in providers.GPU
         self.batch_sizes: tuple[int, ...] = providers.BATCH_SIZES if on_gpu else ()
         self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
+        self._forked = False
+        self._lock = threading.Lock()  # of opening it again
+        forking.watch(self)
+
+    def _open(self, provider: str, require_gpu: bool = False) -> Any:
+        onnxruntime = import_optional("onnxruntime", "onnxruntime", "running an ONNX model")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads or _fewer_threads()
+        options.log_severity_level = 3
+        return providers.open_session(onnxruntime, self._path, options, provider, require_gpu, self._image_size)
+
+    def after_fork(self) -> None:
+        """See `forking.Forked`."""
+        if self._session is not None:
+            forking.abandon(self._session)
+            self._session, self._forked = None, True
+        self._lock = threading.Lock()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        if self._forked:
+            if self._short_name in providers.GPU:
+                raise _after_fork(f"ONNX Runtime on {self.provider}")
+            with self._lock:
+                self._session = self._session or self._open(self._short_name)
+                self._forked = False
         if self._session is None:
             raise ShiftNetError(CLOSED)
         try:
@@ -55,7 +81,7 @@ class OnnxRuntimeBackend:
 
     def close(self) -> None:
         """Release the session."""
-        self._session = None
+        self._session, self._forked = None, False
 
 
 class LiteRTBackend:
@@ -63,7 +89,7 @@ class LiteRTBackend:
 
     Args:
         path: a .tflite file.
-        threads: None for one a core, at most 4.
+        threads: None for one a core that the process may use, at most 4.
         provider: `"auto"` or `"cpu"`, which are the same.
         require_gpu: refused if True.
         image_size: not used.
@@ -81,19 +107,37 @@ class LiteRTBackend:
         require_gpu: bool = False,
         image_size: int | None = None,
     ) -> None:
-        litert = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", "running a TFLite model")
+        self._litert = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", "running a TFLite model")
         providers.check(provider, ["cpu"], require_gpu, "litert")
+        self._path, self._threads = path, threads
+        self._open()
+        self.outputs: list[str] = list(self._runner.get_output_details())
+        self._forked = False
+        self._lock = threading.Lock()  # an interpreter has one set of tensors
+        forking.watch(self)
+
+    def _open(self) -> None:
+        threads = self._threads or min(4, usable_cores())
         try:
-            self._interpreter = litert.Interpreter(str(path), num_threads=threads or min(4, os.cpu_count() or 1))
+            self._interpreter = self._litert.Interpreter(str(self._path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"LiteRT cannot load {path}: {first_line(error)}") from error
+            raise InputError(f"LiteRT cannot load {self._path}: {first_line(error)}") from error
         self._runner = self._interpreter.get_signature_runner("serving_default")
-        self.outputs: list[str] = list(self._runner.get_output_details())
-        self._lock = threading.Lock()  # an interpreter has one set of tensors
+
+    def after_fork(self) -> None:
+        """See `forking.Forked`."""
+        if self._interpreter is not None:
+            forking.abandon(self._runner)
+            forking.abandon(self._interpreter)
+            self._interpreter, self._runner, self._forked = None, None, True
+        self._lock = threading.Lock()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         with self._lock:
+            if self._forked:
+                self._open()
+                self._forked = False
             if self._runner is None:
                 raise ShiftNetError(CLOSED)
             try:
@@ -105,7 +149,7 @@ class LiteRTBackend:
     def close(self) -> None:
         """Release the interpreter, after a batch that another thread runs."""
         with self._lock:
-            self._interpreter = self._runner = None
+            self._interpreter, self._runner, self._forked = None, None, False
 
 
 class SavedModelBackend:
@@ -135,6 +179,7 @@ class SavedModelBackend:
         has_gpu = bool(tensorflow.config.list_logical_devices("GPU"))
         if not has_gpu and (require_gpu or provider == "gpu"):
             raise MissingGpuError("TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why)")
+        self._process = os.getpid()
         self._on_cpu = provider == "cpu"
         self._tensorflow = tensorflow
         try:
@@ -152,6 +197,8 @@ class SavedModelBackend:
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         if self._signature is None:
             raise ShiftNetError(CLOSED)
+        if os.getpid() != self._process:
+            raise _after_fork("TensorFlow")
         constant = self._tensorflow.constant
         try:
             with self._place():
@@ -163,6 +210,22 @@ class SavedModelBackend:
     def close(self) -> None:
         """Release the model."""
         self._model = self._signature = None
+
+
+def _fewer_threads() -> int:
+    """Return the threads to name where affinity or a quota leaves fewer cores than the machine has; else 0.
+
+    With 0 ONNX Runtime takes one thread a physical core of the machine.
+    """
+    cores = usable_cores()
+    return cores if cores < (os.cpu_count() or 1) else 0
+
+
+def _after_fork(runtime: str) -> ShiftNetError:
+    return ShiftNetError(
+        f"{runtime} does not work after a fork: load the model in the child process, or start that one with the "
+        'method "spawn"'
+    )
 
 
 def _failure(runtime: str, image: np.ndarray, error: Exception) -> ShiftNetError:

@@ -14,7 +14,7 @@ from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.runtime.strategies import Plan
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.atomic import real, write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
@@ -124,11 +124,11 @@ def inpaint_file(
     photo, out = Path(photo), Path(out)
     masks = [Path(mask)] if isinstance(mask, str | Path) else [Path(path) for path in mask]
     out_format = image_files.check_output(out)
-    if out.resolve() in (path.resolve() for path in masks):
+    if real(out) in map(real, masks):
         raise InputError(f"the result would replace the mask: {out}")
     if shift_map is not None:
         image_files.check_output(Path(shift_map))
-        if Path(shift_map).resolve() in (path.resolve() for path in (photo, *masks, out)):
+        if real(shift_map) in map(real, (photo, *masks, out)):
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
     filled = inpaint_photo(
         inpainter,

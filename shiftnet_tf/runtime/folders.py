@@ -3,6 +3,7 @@
 import json
 import time
 import traceback
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,6 +16,7 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
+from shiftnet_tf.system.atomic import link_target, real
 
 Item = tuple[tuple[Path, Path | None], Path]  # a photo of `pair` and its mask, and the file to write
 
@@ -56,8 +58,9 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
     """List the photos of a folder, each with its mask.
 
     Args:
-        photos: the folder; folders in it are looked through too.
+        photos: the folder; folders in it are looked through too, see `image_files.find_files`.
         masks: one mask file for all photos, or a folder, in which the mask has the photo's path but for its suffix.
+            Accented letters match whether a name has them composed (as Linux and Windows) or not (as macOS).
         out: the folder of the results, or None; what lies in it or in `masks` is no photo.
 
     Returns:
@@ -72,17 +75,22 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
     if not masks.exists():
         raise InputError(f"the mask does not exist: {masks}")
     found = image_files.find_photos(photos, image_files.readable_suffixes())
-    others = [folder.resolve() for folder in (masks, out) if folder is not None]
-    found = [path for path in found if not any(path.resolve().is_relative_to(other) for other in others)]
+    others = [real(folder) for folder in (masks, out) if folder is not None]
+    found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
         raise InputError(f"no photo below the folder {photos}")
     relative = [path.relative_to(photos) for path in found]
     if masks.is_file():
         return [(path, masks) for path in relative]
-    by_name: dict[Path, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in image_files.find_photos(masks, (*image_files.readable_suffixes(), ".json")):
-        by_name.setdefault(path.relative_to(masks).with_suffix(""), path)
-    return [(path, by_name.get(path.with_suffix(""))) for path in relative]
+        by_name.setdefault(str(path.relative_to(masks).with_suffix("")), path)
+    composed: dict[str, Path] = {}
+    for name, path in by_name.items():
+        composed.setdefault(unicodedata.normalize("NFC", name), path)
+    names = [str(path.with_suffix("")) for path in relative]
+    found_masks = [by_name.get(name) or composed.get(unicodedata.normalize("NFC", name)) for name in names]
+    return list(zip(relative, found_masks))
 
 
 def inpaint_folder(
@@ -102,9 +110,10 @@ def inpaint_folder(
     Args:
         inpainter: what fills them; all workers share it.
         photos, masks: see `pair`.
-        out: the folder to write to; it and those in it are made. A result has its photo's path.
+        out: the folder to write to; it and those in it are made. A result has its photo's path; that of a GIF is a
+            PNG, that of an MPO a JPEG.
         options, max_pixels: see `files.inpaint_file`.
-        suffix: such as `".png"`, of the results; None keeps each photo's own.
+        suffix: such as `".png"` or `"png"`, of the results; None keeps each photo's own.
         workers: photos at a time: while one is computed, others are read and written.
         skip_existing: whether to leave alone what is there already.
 
@@ -112,21 +121,24 @@ def inpaint_folder(
         The number of photos, and a generator of what became of each, in the order in which they are done.
 
     Raises:
-        InputError: see `pair`; or `out` cannot be written to.
+        InputError: see `pair`; or `out` cannot be written to, such as a link to nowhere.
     """
     check("workers", workers, type(workers) is int and 1 <= workers <= 64, "a whole number from 1 to 64")
     photos, out = Path(photos), Path(out)
-    if out.resolve() in (photos.resolve(), Path(masks).resolve()):
+    if real(out) in (real(photos), real(masks)):
         raise InputError(f"the results must go to a folder of their own. Received: {out}")
     pairs = pair(photos, masks, out)
     if out.exists() and not out.is_dir():
         raise InputError(f"the results of a folder must go to a folder. Received: {out}")
-    targets = [out / (path.with_suffix(suffix) if suffix else path) for path, _ in pairs]
+    link_target(out)
     if suffix:
-        image_files.check_output(Path(f"photo{suffix}"))
+        suffix = "." + suffix.removeprefix(".")
+        image_files.check_suffix(f"photo{suffix}")
+    targets = [out / (path.with_suffix(suffix) if suffix else image_files.result_name(path)) for path, _ in pairs]
     doubled = [target for target, count in Counter(targets).items() if count > 1]
     if doubled:
-        raise InputError(f"two photos would be written to {min(doubled)}: leave the suffix as it is")
+        cure = "leave --suffix out" if suffix else "rename one of them"
+        raise InputError(f"two photos would be written to {min(doubled)}: {cure}")
 
     def fill(item: Item) -> Outcome:
         (path, mask), target = item

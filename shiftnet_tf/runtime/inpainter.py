@@ -100,7 +100,7 @@ class Inpainter:
             runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None: the first of them that is installed and for
                 which the folder has a file.
             precision: such as `"float32"`; None: that of the most precise file.
-            threads: from 1 to 256; None leaves it to the runtime.
+            threads: from 1 to 256; None: one for each core that the process may use, of LiteRT at most 4.
             provider: what to run on: `"auto"` takes a GPU where the runtime can load it, and says so (by `logging`)
                 where it cannot and runs on the CPU; ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"` and what
                 else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.

@@ -158,16 +158,23 @@ def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int |
     if name != "tensorrt" or image_size is None or isinstance(model, bytes):
         return {}
     # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT itself looks at).
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
-    folder /= f"{onnxruntime.__version__}-{model_folder.sha256(model)[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    cache: dict[str, Any] = {}
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
+        folder /= f"{onnxruntime.__version__}-{model_folder.sha256(model)[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
+    except (OSError, RuntimeError) as error:  # read-only, or a user without a home folder
+        logger.warning(
+            "TensorRT builds its engine again at each start: no folder to keep it in (%s)", first_line(error)
+        )
     shapes = {
         f"trt_profile_{which}_shapes": ",".join(
             f"{tensor}:{batch}x{image_size}x{image_size}x{channels}" for tensor, channels in (("image", 3), ("mask", 1))
         )
         for which, batch in (("min", BATCH_SIZES[0]), ("opt", 1), ("max", BATCH_SIZES[-1]))
     }
-    return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder), **shapes}
+    return {**cache, **shapes}
 
 
 def _missing_library(onnxruntime: ModuleType, name: str) -> str:

@@ -1,9 +1,9 @@
 """What a server accepts."""
 
-import os
 from dataclasses import dataclass
 
 from shiftnet_tf.errors import check
+from shiftnet_tf.system.machine import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,4 +37,4 @@ class Limits:
     @property
     def workers(self) -> int:
         """Photos that are read, filled and written at a time."""
-        return min(self.in_flight, 2 * (os.cpu_count() or 1))
+        return min(self.in_flight, 2 * usable_cores())

@@ -3,13 +3,14 @@
 import base64
 import dataclasses
 import json
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import unquote, unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema, create_model
 from python_multipart.exceptions import FormParserError
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from shiftnet_tf.errors import InputError, first_line
@@ -227,18 +228,17 @@ def _sentence(error: ValidationError) -> str:
 async def _read_form(request: Request, body: bytes) -> dict[str, Any]:
     """Read a multipart form; a photo or mask may be a part with a file's name, with `filename*=` alone, or without."""
     # Starlette decodes the parts without a plain `filename=`: in Latin-1, of which every byte can be had back.
-    scope = dict(request.scope)
-    kind = request.headers["content-type"] + "; charset=latin-1"
-    scope["headers"] = [*(pair for pair in scope["headers"] if pair[0] != b"content-type")]
-    scope["headers"].append((b"content-type", kind.encode("latin-1")))
+    headers = Headers({"content-type": request.headers["content-type"] + "; charset=latin-1"})
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
 
+    parser = MultiPartParser(headers, stream(), max_part_size=len(body) + 1)
+    parser.spool_max_size = len(body) + 1  # no temporary files: the body is in memory, and a container may have no /tmp
     try:
-        form = await Request(scope, receive).form(max_part_size=len(body) + 1)
-    except (HTTPException, MultiPartException, FormParserError, ValueError, KeyError) as error:
-        raise RequestError(422, f"malformed multipart form: {getattr(error, 'detail', first_line(error))}") from error
+        form = await parser.parse()
+    except (MultiPartException, FormParserError, ValueError, KeyError) as error:
+        raise RequestError(422, f"malformed multipart form: {first_line(error)}") from error
     values: dict[str, Any] = {}
     try:
         for encoded, value in form.multi_items():

@@ -1,14 +1,28 @@
-"""Files that are whole or not there at all, and folders in which one process works at a time."""
+"""Files that are whole or not there at all, and folders in which one process works at a time.
+
+Unfinished files are named `.shiftnet-<process table>-<process id>-<random>.<suffix>`, so that a later process can tell
+whether the one that writes them still runs.
+"""
 
 import contextlib
+import functools
+import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
+
+_TEMPORARY = re.compile(r"\.shiftnet-(?P<table>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}(\..*)?")
+_FORMER = re.compile(r"\.(room|[0-9a-f]{8}(\..*)?)")
+_UNKNOWN = 8 * "0"
+_DAY = 86_400  # seconds
+_tidied: set[str] = set()  # folders in which this process has removed leftovers: once, for a folder may be large
 
 
 @contextlib.contextmanager
@@ -35,23 +49,56 @@ def locked(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+def real(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path without symbolic links; one that loops stays (`Path.resolve` raises on it)."""
+    return Path(os.path.realpath(path))
+
+
+def link_target(path: str | os.PathLike[str]) -> Path:
+    """Return the file that writing to a path replaces: of a symbolic link its target, as `cp` writes through it.
+
+    Raises:
+        InputError: the link dangles (`cp` does not write through one either) or loops.
+    """
+    path = Path(path)
+    if not path.is_symlink():
+        return path
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"cannot write {path}: it is a symbolic link to {os.readlink(path)}, which does not exist; remove the link "
+            "or name another file"
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    return real(path)
+
+
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path in the same folder and rename the result to `path`.
+
+    A file that is replaced hands its mode on; a symbolic link stays, and its target is replaced. The first write to a
+    folder also removes what killed processes left there.
 
     Args:
         path: the file to write or replace.
         write: called with the temporary path.
 
     Raises:
-        InputError: the folder does not exist or cannot be written, or the disk is full.
+        InputError: the folder does not exist or cannot be written, the disk is full, or see `link_target`.
     """
     path = Path(path)
-    part = path.with_name(f".{secrets.token_hex(4)}{''.join(path.suffixes[-2:])}")
+    target = link_target(path)
+    if (folder := os.path.abspath(target.parent)) not in _tidied:
+        _tidied.add(folder)
+        remove_leftovers(target.parent)
+    part = temporary_path(target.parent, "".join(path.suffixes[-2:]))
     try:
         write(part)
         with contextlib.suppress(OSError):
-            os.chmod(part, stat.S_IMODE(path.stat().st_mode))  # who may read what is replaced
-        os.replace(part, path)
+            os.chmod(part, stat.S_IMODE(target.stat().st_mode))  # who may read what is replaced
+        os.replace(part, target)
     except ShiftNetError:
         raise
     except (OSError, ValueError) as error:
@@ -67,9 +114,67 @@ def existing_parent(path: str | os.PathLike[str]) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
+def temporary_path(folder: Path, suffix: str = "") -> Path:
+    """Return the path of a file or folder that is not there yet, for unfinished work.
+
+    Args:
+        folder: where the finished file will be, so that it can be renamed.
+        suffix: of the finished file, by which some libraries choose its format.
+    """
+    return folder / f".shiftnet-{_process_table()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+
+
 def is_leftover(path: Path) -> bool:
-    """Tell whether a file is a temporary one that `write_atomically` or `check_room` left when it was killed."""
-    return bool(re.fullmatch(r"\.(room|[0-9a-f]{8}(\..*)?)", path.name)) and path.is_file()
+    """Tell whether a file has the name of unfinished work, also of that of versions up to 0.1.0.
+
+    Its process may still be writing it: only the one that holds the lock of a folder knows that none is.
+    """
+    return bool(_TEMPORARY.fullmatch(path.name) or _FORMER.fullmatch(path.name)) and path.is_file()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the unfinished files that processes left in a folder when they were killed.
+
+    Surely left is what a process of this machine (and container) wrote that has ended, and what is older than a day.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.name.startswith(".shiftnet-")]
+    except OSError:
+        return
+    for path in found:
+        with contextlib.suppress(OSError):  # another process removes it too, or it belongs to somebody else
+            name = _TEMPORARY.fullmatch(path.name)
+            old = time.time() - path.lstat().st_mtime > _DAY
+            if name and (old or (name["table"] == _process_table() != _UNKNOWN and not _runs(int(name["process"])))):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+@functools.cache
+def _process_table() -> str:
+    """Return a name for the table that process ids are numbered in: of one machine or container, since its start.
+
+    Several machines or containers may write to one folder, and the id of a process that runs in one of them may be
+    free in another. _UNKNOWN where the system does not tell.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
+        table = f"{boot} {os.readlink('/proc/self/ns/pid')} {os.uname().nodename}"
+        return hashlib.sha256(table.encode()).hexdigest()[: len(_UNKNOWN)]
+    except OSError:
+        return _UNKNOWN
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def check_room(folder: Path, size: int, what: str) -> None:
@@ -83,7 +188,7 @@ def check_room(folder: Path, size: int, what: str) -> None:
     Raises:
         ShiftNetError: the disk or the quota is full.
     """
-    path = folder / ".room"
+    path = temporary_path(folder, ".room")
     try:
         with open(path, "wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)

@@ -4,9 +4,12 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Protocol
 
 from shiftnet_tf.errors import InputError, ShiftNetError
@@ -20,11 +23,22 @@ class Command(Protocol):
     def __call__(self, arguments: Sequence[str] | None = None) -> int: ...
 
 
+class Terminated(KeyboardInterrupt):
+    """A signal that asks the process to end: what cleans up after Ctrl-C cleans up after it too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number  # as a shell says it of a process that the signal ended
+
+
 def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
-    """Make a script's `main` end with one sentence on stderr and the error's exit code, 130 on Ctrl-C.
+    """Make a script's `main` end with one sentence on stderr and the error's exit code.
 
     Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other
     error is a bug: it ends with a traceback and exit code 70. Warnings that shiftnet_tf logs are printed as notes.
+
+    Ctrl-C, SIGTERM and SIGHUP end it once temporary files are removed, with the exit codes 130, 143 and 129. A standard
+    stream that is closed or absent is replaced by the null device.
 
     Args:
         main: takes the argument list and returns an exit code; None counts as 0.
@@ -32,11 +46,12 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
 
     @functools.wraps(main)
     def run(arguments: Sequence[str] | None = None) -> int:
+        _open_streams()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
         try:
-            with _notes():
+            with _ending_signals(), _notes():
                 return main(arguments) or 0
         except ShiftNetError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -50,14 +65,52 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
         except MemoryError:
             print("error: there is not enough memory", file=sys.stderr)
             return ShiftNetError.exit_code
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("stopped", file=sys.stderr)
-            return 130
+            return error.exit_code if isinstance(error, Terminated) else 130
         except Exception:
             traceback.print_exc()
             return BUG
 
     return run
+
+
+def _open_streams() -> None:
+    """Open the null device in the place of standard streams that are closed (`2>&-`) or None (pythonw, services).
+
+    Otherwise print and tqdm fail, and the next file that is opened gets the number 1 or 2, so that what a library
+    writes to the terminal would go into a photo.
+    """
+    with contextlib.suppress(OSError):
+        for number in (0, 1, 2):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number: this one
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Raise Terminated on SIGTERM and SIGHUP, where nobody else takes or ignores them (nohup ignores SIGHUP)."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():  # only there can a signal be taken
+        known = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            if signal.getsignal(number) is end:
+                signal.signal(number, signal.SIG_DFL)
 
 
 class _NoteHandler(logging.Handler):

@@ -1,6 +1,8 @@
 """The machine that a process runs on: its processor, its memory, and how the process takes memory from it."""
 
 import ctypes
+import functools
+import math
 import os
 import platform
 from pathlib import Path
@@ -19,6 +21,60 @@ def cpu_name() -> str:
     except (OSError, StopIteration):
         pass
     return name
+
+
+def affinity_cores() -> int:
+    """Return the number of cores that this process may be scheduled on (taskset, `docker --cpuset-cpus`)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores(cgroup: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
+    """Return the number of cores that this process can keep busy: by its affinity and by the quota of its cgroups.
+
+    A quota (`docker --cpus`, a CPU limit of Kubernetes, CPUQuota= of systemd) is a share of time, not of cores: more
+    threads than it pays for are stopped in turns. A part of a core counts as one, as in Go and in the JVM.
+
+    Args:
+        cgroup, membership: the folder and the file in which Linux reports quotas and the cgroups of the process.
+    """
+    cores, quota = affinity_cores(), _quota(cgroup, membership)
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+@functools.cache  # asked before each use of threads
+def _quota(cgroup: str, membership: str) -> float | None:
+    """Return the smallest quota of the cgroups of the process and of those above them, in cores; None without one."""
+    try:
+        lines = [line.split(":", 2) for line in Path(membership).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        lines = []
+    # A container sees its own cgroup as the root, whatever the path says: absent folders are passed over.
+    places = {Path(cgroup) / "cpu": "/", Path(cgroup) / "cpu,cpuacct": "/", Path(cgroup): "/"}
+    for fields in lines:
+        if len(fields) == 3 and not fields[1]:  # version 2
+            places[Path(cgroup)] = fields[2]
+        elif len(fields) == 3 and "cpu" in fields[1].split(","):
+            places |= {Path(cgroup) / "cpu": fields[2], Path(cgroup) / "cpu,cpuacct": fields[2]}
+    found = []
+    for root, path in places.items():
+        own = root / path.lstrip("/")
+        for folder in (own, *own.parents):
+            found += [quota for quota in (_quota_of(folder),) if quota is not None]
+            if folder == root:
+                break
+    return min(found, default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Return the quota of one cgroup in cores; None without one."""
+    try:
+        if (folder / "cpu.max").exists():  # version 2: "max 100000" without one
+            quota, period = map(float, (folder / "cpu.max").read_text().split())
+        else:  # version 1: -1 without one
+            quota, period = (float((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+    except (OSError, ValueError):
+        return None
+    return quota / period if quota > 0 and period > 0 else None
 
 
 def available_memory(meminfo: str = "/proc/meminfo", cgroup: str = "/sys/fs/cgroup") -> int | None:

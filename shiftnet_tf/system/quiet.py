@@ -12,20 +12,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import BinaryIO
 
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.system.command import command
+from shiftnet_tf.system.machine import affinity_cores, usable_cores
 from shiftnet_tf.system.packages import import_optional
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hold back output to file descriptor 2, that of C++ code too; show it if the block raises an unexpected error."""
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+    unnamed = None if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" else _unnamed_file()
+    if unnamed is None:
         yield
         return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    _flush_stderr()
+    with unnamed as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -37,9 +40,28 @@ def quiet_stderr() -> Iterator[None]:
             os.write(stderr, held.read())
             raise
         finally:
-            sys.stderr.flush()
+            _flush_stderr()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _unnamed_file() -> BinaryIO | None:
+    """Open a file to hold stderr back in; None where there is no stderr, or no room for the file.
+
+    It is in memory where the system has such files: a container may have no folder for temporary ones.
+    """
+    try:
+        os.fstat(2)
+        if hasattr(os, "memfd_create"):
+            return open(os.memfd_create("stderr"), "w+b")
+        return tempfile.TemporaryFile()
+    except OSError:
+        return None
+
+
+def _flush_stderr() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -67,6 +89,9 @@ def import_tensorflow() -> ModuleType:
     def imported(arguments: Sequence[str] | None) -> int:
         with quiet_stderr():
             tensorflow = import_optional("tensorflow", "tensorflow", "this")
+            if (cores := usable_cores()) < affinity_cores():  # it knows the affinity, not the quota of a container
+                tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
+                tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
             tensorflow.config.list_physical_devices()
         if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
             tensorflow.get_logger().setLevel("ERROR")  # it goes on at length about tracing and damaged checkpoints

@@ -33,7 +33,7 @@ class Progress(keras.callbacks.Callback):
         self.epochs = epochs
         self.log = log
         self.done = 0
-        self.watched = sys.stdout.isatty()
+        self.watched = sys.stdout is not None and sys.stdout.isatty()
         self.bar = keras.utils.Progbar(steps, interval=1, stateful_metrics=["loss"]) if self.watched else None
 
     def on_train_batch_end(self, batch, logs=None):

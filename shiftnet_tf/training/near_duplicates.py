@@ -16,7 +16,6 @@ to no photo.
 docs/train.md gives the measurements behind `THRESHOLD`, with the commands. Light: without TensorFlow.
 """
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -193,7 +192,7 @@ def survey(
         One finding at most for a photo, and the short side in pixels of each readable photo to train on.
     """
     places = [(folder, path) for folder, paths in (validation | folders).items() for path in paths]
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # Pillow decodes without the interpreter's lock
+    with ThreadPoolExecutor(min(4, usable_cores())) as pool:  # Pillow decodes without the interpreter's lock
         photos = list(tqdm(pool.map(_read, places), total=len(places), desc="reading", unit="photo"))
     findings = [Finding("broken", photo.folder, photo.path, photo.error) for photo in photos if photo.error]
     photos = [photo for photo in photos if not photo.error]

@@ -1,12 +1,13 @@
 """Array helpers of the shift map: cell means, blur, erosion, patches."""
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shiftnet_tf.system.machine import usable_cores
 
 Floats = NDArray[np.float32]
 Slices = tuple[slice, slice]
@@ -113,7 +114,7 @@ def in_threads(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.n
     Returns:
         What `function(*arrays)` returns.
     """
-    threads = max(1, min(_THREADS, os.cpu_count() or 1, len(arrays[0])))
+    threads = max(1, min(_THREADS, usable_cores(), len(arrays[0])))
     parts = zip(*(np.array_split(array, threads) for array in arrays))
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(lambda part: function(*part), parts)))
