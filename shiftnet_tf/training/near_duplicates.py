@@ -30,6 +30,7 @@ from tqdm import tqdm
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.machine import usable_cores
 from shiftnet_tf.training.photo_folder import check_distinct
 
 THRESHOLD = 0.9  # similarity of near-duplicates
