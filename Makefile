@@ -11,6 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
 .PHONY: demo test test-quick test-long lint wheel docs benchmark
@@ -31,10 +32,10 @@ demo: $(INSTALLED)
 		--mask training/sample_masks/gc_farm_sheep.png --out $(RUN)/demo.png
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
 
 test-quick: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not long and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long and not slow"
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench,long-tests]"

@@ -84,6 +84,7 @@ setup(
             *SERVE,
             "pillow-heif>=0.20",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "httpx>=0.27",
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
             "pdoc>=15",

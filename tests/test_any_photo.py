@@ -69,7 +69,7 @@ def sizes_at_random(number):
 
 @pytest.mark.slow
 def test_known_pixels_are_kept_at_some_sizes(tmp_path):
-    check_sizes(tmp_path, [size for size in sizes_at_random(14) if size != (3000, 4000)])
+    check_sizes(tmp_path, [size for size in sizes_at_random(9) if size != (3000, 4000)])
 
 
 @pytest.mark.long
@@ -174,13 +174,13 @@ def fuzz(tmp_path, number):
         runner.wait()
         assert server.stop() == 0
     assert not [line for line in server.log if "Traceback" in line]
-    assert len(seen) > 5 and 0.1 * number < filled[0] < 0.9 * number  # it met what it was to meet
+    assert len(seen) > 3 and 0.1 * number < filled[0] < 0.9 * number  # it met what it was to meet
     return filled
 
 
 @pytest.mark.slow
 def test_fuzz_some(tmp_path):
-    fuzz(tmp_path, 60)
+    fuzz(tmp_path, 24)
 
 
 @pytest.mark.long

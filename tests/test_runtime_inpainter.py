@@ -261,12 +261,14 @@ def test_threads_out_of_range(small_model, threads):
 
 
 def test_many_threads_make_and_use_inpainters(small_model, photo):
-    expected = Inpainter.load(small_model, runtime="litert")(*photo)
-    shared = Inpainter.load(small_model, runtime="litert")
+    shared, network = Inpainter.load(small_model, runtime="litert"), FillOptions(detail="model")
+    expected = shared(*photo, network)
+
+    def fill(i):
+        return (shared if i % 2 else Inpainter.load(small_model, runtime="litert"))(*photo, network)
+
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
-            pool.map(lambda i: (shared if i % 2 else Inpainter.load(small_model, runtime="litert"))(*photo), range(24))
-        )
+        answers = list(pool.map(fill, range(24)))
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 
