@@ -7,7 +7,7 @@ rim best. Source: the pyramid is that of Pritch et al., ICCV 2009, section 3.1; 
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import BESIDE, column, edge, positions
+from shiftnet_tf.runtime.refine.arrays import BESIDE, column, edge, in_threads, positions
 from shiftnet_tf.runtime.refine.energy import RIM_UNKNOWN, SEAM_UNKNOWN, Source, difference
 
 _STEPS = np.array(sorted(np.ndindex(3, 3), key=lambda step: step != (1, 1)), np.int32).T - 1  # staying wins a tie
@@ -34,8 +34,7 @@ def aligned(
     moved = table.copy()
     for half in (0, 1):  # one half of the offsets moves while the other stays
         moving = np.arange(number) % 2 == half
-        costs = [_cost(moved, step, moving, seams, rim, image) for step in _STEPS.T]
-        moved += np.where(moving, _STEPS[:, np.argmin(costs, axis=0)], 0)
+        moved += np.where(moving, _STEPS[:, _costs(moved, moving, seams, rim, image).argmin(0)], 0)
     places, labels = positions(hole) + column(corner), label[hole]
     stays = ~image.usable_at(places, moved[:, labels]) & image.usable_at(places, table[:, labels])
     labels = labels + number * stays
@@ -75,26 +74,30 @@ def _rim(label: np.ndarray, image: Source, corner: tuple[int, int]) -> tuple[np.
     return tuple(np.concatenate(parts, -1) for parts in zip(*found))
 
 
-def _cost(
+def _costs(
     table: np.ndarray,
-    step: np.ndarray,
     moving: np.ndarray,
     seams: tuple[np.ndarray, ...],
     rim: tuple[np.ndarray, ...],
     image: Source,
 ) -> np.ndarray:
-    """Return what seams and rim of each moving label cost with a step: float [labels]."""
-    first, second, own, other = seams
-    moved = table + step[:, np.newaxis] * moving
-    costs = np.zeros(len(moving))
-    for mine, theirs in ((own, other), (other, own)):
-        at = np.flatnonzero(moving[mine])
-        for places in (first[:, at], second[:, at]):
-            (a, usable), (b, also) = (image.at(places, moved[:, labels[at]]) for labels in (mine, theirs))
-            lack = np.where(usable & also, difference(a, b), SEAM_UNKNOWN)
-            costs += np.bincount(mine[at], lack, len(costs))
-    places, colours, labels = rim
-    at = np.flatnonzero(moving[labels])
-    found, usable = image.at(places[:, at], moved[:, labels[at]])
-    lack = np.where(usable, difference(found, colours[:, at]), RIM_UNKNOWN)
-    return costs + 2 * np.bincount(labels[at], lack, len(costs))
+    """Return what seams and rim of each moving label cost with each step: float [steps, labels]."""
+    costs = np.zeros((_STEPS.shape[1], len(moving)))
+
+    def fill(part: slice) -> None:
+        (cost,), moved = costs[part], table + _STEPS[:, part] * moving
+        first, second, own, other = seams
+        for mine, theirs in ((own, other), (other, own)):
+            at = np.flatnonzero(moving[mine])
+            for ends in (first[:, at], second[:, at]):
+                (a, usable), (b, also) = (image.at(ends, moved[:, labels[at]]) for labels in (mine, theirs))
+                lack = np.where(usable & also, difference(a, b), SEAM_UNKNOWN)
+                cost += np.bincount(mine[at], lack, len(cost))
+        places, colours, labels = rim
+        at = np.flatnonzero(moving[labels])
+        found, usable = image.at(places[:, at], moved[:, labels[at]])
+        lack = np.where(usable, difference(found, colours[:, at]), RIM_UNKNOWN)
+        cost += 2 * np.bincount(labels[at], lack, len(cost))
+
+    in_threads(fill, len(costs), 1)
+    return costs
