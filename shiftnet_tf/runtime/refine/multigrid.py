@@ -93,7 +93,7 @@ class Grid:
         )
 
 
-def solve(grid: Grid, right: Floats, tolerance: float = 0.1, rounds: int = 20, progress: Progress = silent) -> Floats:
+def solve(grid: Grid, right: Floats, tolerance: float = 0.25, rounds: int = 20, progress: Progress = silent) -> Floats:
     """Return x.
 
     Args:
