@@ -53,17 +53,27 @@ def test_cells_blur_erosion_and_patches():
     full = np.ones((5, 7), bool)
     assert np.argwhere(arrays.eroded(full, 2)).tolist() == [[2, 2], [2, 3], [2, 4]]
     assert arrays.depths(full)[2].tolist() == [1, 2, 3, 3, 3, 2, 1] and not arrays.depths(~full).any()
-    places, vectors = arrays.patches(picture, np.ones((6, 8), bool), 3)
-    at = places.tolist().index([2, 5])
-    assert len(places) == 4 * 6 and sorted(vectors[at]) == sorted(picture[1:4, 4:7].ravel())
+    windows = arrays.patches(picture, 3)
+    assert windows.shape == (6, 8, 3, 3, 3) and np.array_equal(windows[2, 5, 1], picture[1:4, 4:7, 1])
+    assert np.array_equal(windows[0, 0, 1], picture[[0, 0, 1]][:, [0, 0, 1], 1])  # beyond the borders what lies there
+    assert arrays.positions(mask).tolist() == [[1], [3]]
 
 
-def test_work_in_threads_keeps_its_order():
-    rows = np.arange(23)
-    assert np.array_equal(arrays.in_threads(lambda a, b: a * 10 + b, rows, rows[::-1]), rows * 10 + rows[::-1])
-    assert arrays.in_threads(lambda a: a, rows[:1]).tolist() == [0] and not len(
-        arrays.in_threads(lambda a: a, rows[:0])
-    )
+@pytest.mark.parametrize("length", [0, 1, 5, 23])
+def test_threads_share_the_parts_of_a_range(length):
+    times = np.zeros(length, int)
+
+    def count(part):
+        assert 0 < len(times[part]) <= 5
+        times[part] += 1
+
+    arrays.in_threads(count, length, 5)
+    assert (times == 1).all()
+
+
+def test_an_error_in_a_thread_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        arrays.in_threads(lambda part: 1 // (part.start - 5), 23, 5)
 
 
 # -- candidates --------------------------------------------------------------------------------------------------------
@@ -103,8 +113,9 @@ def usable(source, place):
 def test_data_costs_are_those_of_a_slow_loop(scene):
     image, picture, source = scene
     nodes, guide = np.argwhere(~source), np.random.default_rng(2).uniform(0, 255, picture.shape).astype(np.float32)
-    offsets = np.array([(-4, 0), (0, 5), (1, 1), (-9, -9), (6, -3)])
-    found = energy.data_costs(image, image, guide, nodes, offsets)
+    offsets = np.array([(-4, 0), (0, 5), (1, 1), (-9, -9), (6, -3), (40, 0)], np.int32)
+    smooth = energy.Source(np.where(source[..., np.newaxis], picture, guide), source)
+    found = energy.data_costs(image, smooth, ~source, offsets).T
     reach = range(-energy.RIM_REACH, energy.RIM_REACH + 1)
     for i, p in enumerate(map(tuple, nodes)):
         for j, o in enumerate(map(tuple, offsets)):
@@ -127,10 +138,11 @@ def test_data_costs_are_those_of_a_slow_loop(scene):
 
 def test_seam_costs_are_those_of_a_slow_loop(scene):
     image, picture, source = scene
-    first, second = np.array([(4, 5), (5, 6)]), np.array([(4, 6), (6, 6)])
-    own = np.array([[(-4, 0), (0, 5), (0, 1)], [(-4, 0), (5, 0), (-3, 3)]])
-    other = np.array([[(-4, 0), (3, 3), (0, -5)], [(2, 2), (5, 0), (0, -4)]])
-    found = energy.seam_costs(image, first, second, own, other)
+    first, second = np.array([(4, 5), (5, 6)], np.int32), np.array([(4, 6), (6, 6)], np.int32)
+    own = np.array([[(-4, 0), (0, 5), (0, 1)], [(-4, 0), (5, 0), (-3, 3)]], np.int32)
+    other = np.array([[(-4, 0), (3, 3), (0, -5)], [(2, 2), (5, 0), (0, -4)]], np.int32)
+    lines = (first.T[:, np.newaxis], second.T[:, np.newaxis], own.T[:, np.newaxis], other.T[:, np.newaxis])
+    found = np.moveaxis(energy.seam_costs(image, *lines)[0], -1, 0)
     for i, a, b in itertools.product(range(2), range(3), range(3)):
         cost = 0 if (own[i, a] == other[i, b]).all() else energy.CHANGE
         for p in (first[i], second[i]) if cost else ():
@@ -159,7 +171,8 @@ def test_the_solver_finds_the_least_cost(shape):
     data = rng.uniform(0, 1, (*shape, number)).astype(np.float32)
     across = rng.uniform(0, 1, (height, width - 1, number, number)).astype(np.float32)
     down = rng.uniform(0, 1, (height - 1, width, number, number)).astype(np.float32)
-    found = solver.solve(data, across, down, 8)
+    lines = data.transpose(0, 2, 1), across.transpose(1, 2, 3, 0), down.transpose(0, 2, 3, 1)
+    found = solver.solve(*map(np.ascontiguousarray, lines), 8)
     every = (np.reshape(labels, shape) for labels in itertools.product(range(number), repeat=height * width))
     least = min(cost_of(labels, data, across, down) for labels in every)
     assert cost_of(found, data, across, down) == pytest.approx(least, rel=1e-6)
@@ -172,11 +185,14 @@ def test_an_offset_that_is_one_position_off_is_aligned():
     picture = tiles((40, 48), (10, 12)).astype(np.float32)
     hole = box_mask((40, 48), 14, 16, 8, 9)
     label, table = alignment.aligned(
-        np.zeros((8, 9), int), np.array([(11, 1)]), energy.Source(picture, ~hole), hole[14:22, 16:25], (14, 16)
+        np.zeros((8, 9), int),
+        np.array([[11], [1]], np.int32),
+        energy.Source(picture, ~hole),
+        hole[14:22, 16:25],
+        (14, 16),
     )
-    assert table[label[hole[14:22, 16:25]]].reshape(-1, 2).tolist() == [[10, 0]] * 72 or (
-        (table[label] % (10, 12) == 0).all(-1).mean() > 0.9  # what would leave the known part keeps its offset
-    )
+    offsets = table.T[label]
+    assert (offsets % (10, 12) == 0).all(-1).mean() > 0.9  # what would leave the known part keeps its offset
 
 
 # -- blend -------------------------------------------------------------------------------------------------------------
@@ -196,7 +212,9 @@ def test_multigrid_solves_what_a_dense_solver_does(shape):
     right = (rng.normal(0, 30, (3, *shape)) * unknown).astype(np.float32)
     found = multigrid.solve(grid, right, tolerance=1e-3, rounds=60)
     size = shape[0] * shape[1]
-    matrix = np.stack([grid.apply(row.reshape(1, *shape))[0].ravel() for row in np.eye(size, dtype=np.float32)])
+    matrix = np.stack(
+        [grid.apply(row.reshape(1, *shape), slice(0, shape[0]))[0].ravel() for row in np.eye(size, dtype=np.float32)]
+    )
     at = np.flatnonzero(unknown)
     exact = np.linalg.solve(matrix[np.ix_(at, at)].astype(float), right.reshape(3, -1)[:, at].T).T
     assert np.abs(found.reshape(3, -1)[:, at] - exact).max() < 0.02
@@ -208,9 +226,9 @@ def test_a_copy_from_a_brighter_place_takes_the_brightness_of_its_surroundings()
     ramp = np.repeat((rows + 2 * columns)[..., np.newaxis], 3, -1).astype(np.uint8)
     hole = box_mask((40, 60), 10, 10, 12, 14)
     part = Window(9, 9, 14, 16)
-    offsets = np.zeros((14, 16, 2), int)
-    offsets[1:-1, 1:-1] = (3, 25)
-    offsets[1:-1, 8:-1] = (-8, 20)
+    offsets = np.zeros((2, 14, 16), np.int32)
+    offsets[:, 1:-1, 1:-1] = [[[3]], [[25]]]
+    offsets[:, 1:-1, 8:-1] = [[[-8]], [[20]]]
     pixels = np.where(hole[..., np.newaxis], np.uint8(0), ramp)
     out = blend.blended(energy.Source(pixels, ~hole), *(x[part.slices] for x in (pixels, hole, ~hole)), offsets, (9, 9))
     assert np.abs(out.astype(int) - ramp[part.slices]).max() <= 1
@@ -223,7 +241,8 @@ def test_two_kinds_of_matter_that_meet_leave_no_haze(monkeypatch):
     photo = np.broadcast_to(photo[np.newaxis, :, np.newaxis], (40, 60, 3))
     hole = box_mask((40, 60), 10, 20, 12, 14)
     part = Window(9, 19, 14, 16)
-    offsets = np.full((14, 16, 2), (0, -16))
+    offsets = np.zeros((2, 14, 16), np.int32)
+    offsets[1] = -16
     haze = []
     for tolerated in (blend._TOLERATED, np.float32(1e6)):  # the second: equal weights
         monkeypatch.setattr(blend, "_TOLERATED", tolerated)
@@ -352,12 +371,11 @@ def broken_tiles():
     """A photo that repeats itself, its hole filled by a right offset, but for a strip with a wrong one."""
     image = tiles((60, 90), (12, 15), 3).astype(np.float32)
     hole = box_mask((60, 90), 20, 40, 14, 20)
-    offsets = np.zeros((60, 90, 2), int)
-    offsets[hole] = (0, -30)
-    offsets[:, 50:53][hole[:, 50:53]] = (5, 28)
+    offsets = np.zeros((2, 60, 90), np.int32)
+    offsets[1, hole] = -30
+    offsets[:, 20:34, 50:53] = [[[5]], [[28]]]
     filled = image.copy()
-    places = np.argwhere(hole)
-    filled[hole] = image[tuple((places + offsets[hole]).T)]
+    filled[hole] = image[tuple(np.nonzero(hole) + offsets[:, hole])]
     return image, hole, offsets, filled
 
 
@@ -365,9 +383,9 @@ def test_a_wrong_strip_is_healed():
     image, hole, offsets, filled = broken_tiles()
     assert (filled[hole] != image[hole]).any(-1).mean() > 0.1
     found = healing.heal(np.where(hole[..., np.newaxis], 77, image), filled, hole, ~hole, offsets)
-    sources = np.argwhere(hole) + found[hole]
-    assert (~hole)[tuple(sources.T)].all()
-    assert np.array_equal(image[tuple(sources.T)], image[hole])  # each pixel from where it repeats
+    sources = tuple(np.nonzero(hole) + found[:, hole])
+    assert (~hole)[sources].all()
+    assert np.array_equal(image[sources], image[hole])  # each pixel from where it repeats
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (46, 70), (20, 40)])  # at the photo's edges too
@@ -377,23 +395,36 @@ def test_distances_and_votes_are_those_of_slow_loops(corner, monkeypatch):
     image = rng.uniform(0, 255, (60, 90, 3)).astype(np.float32)
     hole = box_mask((60, 90), *corner, 14, 20)
     filled = rng.uniform(0, 255, image.shape).astype(np.float32)
-    search = healing._Search(hole, *arrays.patches(image, ~hole, 7))
-    offsets = search.first(np.zeros((60, 90, 2), int))
+    search = healing._Search(image, hole, arrays.eroded(~hole, 3))
+    places = search.first(np.zeros((2, 60, 90), np.int32))
     padded, known = np.pad(filled, ((3, 3), (3, 3), (0, 0)), mode="edge"), image
-    patches = search.project(healing._patches_at(filled, search.targets))
-    found = search.distances(patches, np.arange(len(offsets)), offsets)
-    for i in range(0, len(offsets), 37):
-        (row, column), (to_row, to_column) = search.targets[i], search.targets[i] + offsets[i]
+    monkeypatch.setattr(healing, "_GAIN", 0)  # no search: the distances of what it begins with
+    _, found = search.improve(search.project(filled, search.targets), places)
+    targets, sources = (np.stack(np.unravel_index(at, (60, 90)), 1) for at in (search.targets, places))
+    for i in range(0, len(places), 37):
+        (row, column), (to_row, to_column) = targets[i], sources[i]
         own = padded[row : row + 7, column : column + 7]
         other = known[to_row - 3 : to_row + 4, to_column - 3 : to_column + 4]
         assert found[i] == pytest.approx(((own - other) ** 2).sum(), rel=1e-3)
-    votes = search.vote(image, hole, offsets, found)
+    votes = search.vote(image, hole, places, found)
     softness = 0.1 * np.median(found) + 1e-3
     for i, p in enumerate(np.argwhere(hole)[::61]):
-        near = (np.abs(search.targets - p) <= 3).all(1)
+        near = (np.abs(targets - p) <= 3).all(1)
         weights = 1 / (found[near] + softness) ** 2
-        expected = np.average(image[tuple((p + offsets[near]).T)], axis=0, weights=weights)
+        expected = np.average(image[tuple((p + sources[near] - targets[near]).T)], axis=0, weights=weights)
         assert votes[61 * i] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_search_finds_what_is_nearer():
+    """Each position that replaces another has at most a fifth of its distance, which is that of all components."""
+    image, hole, offsets, filled = broken_tiles()
+    search = healing._Search(image, hole, arrays.eroded(~hole, 3))
+    own, places = search.project(filled, search.targets), search.first(offsets)
+    found, distances = search.improve(own, places)
+    before, after = (arrays.squares(own - search.project(image, at)) for at in (places, found))
+    moved = found != places
+    assert moved.any() and (after[moved] < 0.2 * before[moved] + 1e-3).all()
+    assert np.allclose(distances, after, rtol=1e-4, atol=1e-2)
 
 
 def test_where_no_whole_patch_is_known_the_offsets_stay():

@@ -7,10 +7,10 @@ rim best. Source: the pyramid is that of Pritch et al., ICCV 2009, section 3.1; 
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import BESIDE, edge
+from shiftnet_tf.runtime.refine.arrays import BESIDE, column, edge, in_threads, positions
 from shiftnet_tf.runtime.refine.energy import RIM_UNKNOWN, SEAM_UNKNOWN, Source, difference
 
-_STEPS = np.array([(0, 0), *((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j)])  # staying wins a tie
+_STEPS = np.array(sorted(np.ndindex(3, 3), key=lambda step: step != (1, 1)), np.int32).T - 1  # staying wins a tie
 
 
 def aligned(
@@ -19,28 +19,28 @@ def aligned(
     """Move each offset by up to one position each way so that seams and rim fit better.
 
     Args:
-        label: int [h, w], the row of `table` of each position; ignored outside the hole.
-        table: int [n, 2], offsets.
+        label: int [h, w], the column of `table` of each position; ignored outside the hole.
+        table: int32 [2, n], offsets.
         image: the photo on this grid.
         hole: bool [h, w].
         corner: row and column in `image` of the first position.
 
     Returns:
-        Label, int [h, w], and table, int [m, 2], both new; a position that would leave the known part keeps its offset.
+        Label, int [h, w], and table, int32 [2, m], both new; a position that would leave the known part keeps its
+        offset.
     """
-    label = np.where(hole, label, -1)
+    label, number = np.where(hole, label, -1), table.shape[1]
     seams, rim = _seams(label, corner), _rim(label, image, corner)
     moved = table.copy()
     for half in (0, 1):  # one half of the offsets moves while the other stays
-        moving = np.arange(len(table)) % 2 == half
-        costs = [_cost(moved, step, moving, seams, rim, image) for step in _STEPS]
-        moved[moving] += _STEPS[np.argmin(costs, axis=0)][moving]
-    places, labels = np.argwhere(hole) + corner, label[hole]
-    stays = ~image.at(places, moved[labels])[1] & image.at(places, table[labels])[1]
-    labels = labels + len(table) * stays
-    used, labels = _compressed(labels, 2 * len(table))
+        moving = np.arange(number) % 2 == half
+        moved += np.where(moving, _STEPS[:, _costs(moved, moving, seams, rim, image).argmin(0)], 0)
+    places, labels = positions(hole) + column(corner), label[hole]
+    stays = ~image.usable_at(places, moved[:, labels]) & image.usable_at(places, table[:, labels])
+    labels = labels + number * stays
+    used, labels = _compressed(labels, 2 * number)
     label[hole] = labels
-    return label, np.concatenate([moved, table])[used]
+    return label, np.concatenate([moved, table], 1)[:, used]
 
 
 def _compressed(labels: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,47 +52,52 @@ def _compressed(labels: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _seams(label: np.ndarray, corner: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Return the ends of each edge between two offsets, and their labels: int [n, 2], int [n, 2], int [n], int [n]."""
+    """Return the ends of each edge between two offsets, and their labels: int [2, n], int [2, n], int [n], int [n]."""
     found = []
     for step in BESIDE[:2]:
         first, second = edge(label.shape, step)
-        at = np.argwhere((label[first] != label[second]) & (label[first] >= 0) & (label[second] >= 0))
-        found.append((at + corner, at + step + corner, label[first][tuple(at.T)], label[second][tuple(at.T)]))
-    return tuple(np.concatenate(parts) for parts in zip(*found))
+        at = positions((label[first] != label[second]) & (label[first] >= 0) & (label[second] >= 0))
+        ends = at + column(corner), at + column(corner) + column(step)
+        found.append((*ends, label[first][tuple(at)], label[second][tuple(at)]))
+    return tuple(np.concatenate(parts, -1) for parts in zip(*found))
 
 
 def _rim(label: np.ndarray, image: Source, corner: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Return known positions beside the hole, their colours, labels there: int [n, 2], float32 [n, 3], int [n]."""
-    places = np.argwhere(label >= 0)
+    """Return known positions beside the hole, their colours, labels there: int [2, n], float32 [3, n], int [n]."""
+    inside = np.pad(label >= 0, 1)
     found = []
     for step in BESIDE:
-        beside = places + step
-        colours, known = image.at(beside + corner)
-        found.append((beside[known] + corner, colours[known], label[tuple(places[known].T)]))
-    return tuple(np.concatenate(parts) for parts in zip(*found))
+        places = positions(inside & ~np.roll(inside, (-step[0], -step[1]), (0, 1))) - 1
+        beside = places + column(step) + column(corner)
+        colours, known = image.at(beside)
+        found.append((beside[:, known], colours[:, known], label[tuple(places[:, known])]))
+    return tuple(np.concatenate(parts, -1) for parts in zip(*found))
 
 
-def _cost(
+def _costs(
     table: np.ndarray,
-    step: np.ndarray,
     moving: np.ndarray,
     seams: tuple[np.ndarray, ...],
     rim: tuple[np.ndarray, ...],
     image: Source,
 ) -> np.ndarray:
-    """Return what seams and rim of each moving label cost with a step: float [labels]."""
-    first, second, own, other = seams
-    moved = table + step * moving[:, np.newaxis]
-    costs = np.zeros(len(table))
-    for mine, theirs in ((own, other), (other, own)):
-        at = moving[mine]
-        for places in (first[at], second[at]):
-            (a, usable), (b, also) = (image.at(places, moved[labels[at]]) for labels in (mine, theirs))
-            lack = np.where(usable & also, difference(a, b), SEAM_UNKNOWN)
-            costs += np.bincount(mine[at], lack, len(table))
-    places, colours, labels = rim
-    at = moving[labels]
-    found, usable = image.at(places[at], moved[labels[at]])
-    return costs + 2 * np.bincount(
-        labels[at], np.where(usable, difference(found, colours[at]), RIM_UNKNOWN), len(table)
-    )
+    """Return what seams and rim of each moving label cost with each step: float [steps, labels]."""
+    costs = np.zeros((_STEPS.shape[1], len(moving)))
+
+    def fill(part: slice) -> None:
+        (cost,), moved = costs[part], table + _STEPS[:, part] * moving
+        first, second, own, other = seams
+        for mine, theirs in ((own, other), (other, own)):
+            at = np.flatnonzero(moving[mine])
+            for ends in (first[:, at], second[:, at]):
+                (a, usable), (b, also) = (image.at(ends, moved[:, labels[at]]) for labels in (mine, theirs))
+                lack = np.where(usable & also, difference(a, b), SEAM_UNKNOWN)
+                cost += np.bincount(mine[at], lack, len(cost))
+        places, colours, labels = rim
+        at = np.flatnonzero(moving[labels])
+        found, usable = image.at(places[:, at], moved[:, labels[at]])
+        lack = np.where(usable, difference(found, colours[:, at]), RIM_UNKNOWN)
+        cost += 2 * np.bincount(labels[at], lack, len(cost))
+
+    in_threads(fill, len(costs), 1)
+    return costs

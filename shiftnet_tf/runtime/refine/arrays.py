@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shiftnet_tf.system.machine import usable_cores
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
 Slices = tuple[slice, slice]
 _THREADS = 4
 BESIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))  # steps (rows, columns) to the four neighbours
@@ -69,23 +70,32 @@ def depths(mask: np.ndarray) -> np.ndarray:
     return total
 
 
-def patches(picture: np.ndarray, where: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the square patches that lie within a mask.
+def positions(mask: np.ndarray) -> Ints:
+    """Return the rows and columns of what is True, row by row: int32 [2, n]."""
+    return np.stack(np.nonzero(mask)).astype(np.int32)
+
+
+def column(place: tuple[int, int]) -> Ints:
+    """Return a place or a step so that it can be added to many: int32 [2, 1]."""
+    return np.array(place, np.int32)[:, np.newaxis]
+
+
+def patches(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return the square patches around all positions, with replicated borders: a view, [h, w, C, side, side].
 
     Args:
-        picture: float32 [h, w, C].
-        where: bool [h, w].
+        picture: [h, w, C].
         side: pixels, odd.
-
-    Returns:
-        Rows and columns of the centres, int [n, 2], and the patches, float32 [n, side * side * C]; n may be 0.
     """
-    rows, columns = np.nonzero(eroded(where, side // 2))
-    if not len(rows):
-        return np.zeros((0, 2), int), np.zeros((0, side * side * picture.shape[-1]), np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), axis=(0, 1))
-    found = windows[rows - side // 2, columns - side // 2]
-    return np.stack([rows, columns], 1), found.reshape(len(rows), -1)
+    reach = side // 2
+    padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))
+
+
+def squares(vectors: np.ndarray) -> Floats:
+    """Return the squared lengths of vectors: float32 [n, d] -> [n]."""
+    found: Floats = np.einsum("ij,ij->i", vectors, vectors)
+    return found
 
 
 def principal_axes(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,20 +114,26 @@ def principal_axes(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
     return mean, axes[:, : -count - 1 : -1]
 
 
-def in_threads(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
-    """Apply a function to parts of arrays, one thread for each, and join the results.
+def in_threads(function: Callable[[slice], None], length: int, size: int) -> None:
+    """Call a function with each part of a range; several threads share the parts.
 
     Args:
-        function: takes rows of each array and returns an array with as many rows, each from its own row alone.
-        arrays: [n, ...] each.
-
-    Returns:
-        What `function(*arrays)` returns.
+        function: takes a part and writes the part of the results that depends on it.
+        length: of the range.
+        size: of a part: small enough that what is worked on stays in the cache.
     """
-    threads = max(1, min(_THREADS, usable_cores(), len(arrays[0])))
-    parts = zip(*(np.array_split(array, threads) for array in arrays))
+    parts = [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    threads = max(1, min(_THREADS, usable_cores(), len(parts)))
+
+    def work(first: int) -> None:
+        for part in parts[first::threads]:
+            function(part)
+
+    if threads < 2:
+        work(0)
+        return
     with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(lambda part: function(*part), parts)))
+        list(pool.map(work, range(threads)))
 
 
 def edge(shape: tuple[int, ...], step: tuple[int, int]) -> tuple[Slices, Slices]:

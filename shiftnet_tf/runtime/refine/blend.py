@@ -15,7 +15,7 @@ Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equati
 import numpy as np
 
 from shiftnet_tf.runtime.refine import multigrid
-from shiftnet_tf.runtime.refine.arrays import Slices, edge
+from shiftnet_tf.runtime.refine.arrays import Slices, column, edge, positions
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.system.progress import Progress, silent
 
@@ -39,17 +39,16 @@ def blended(
             where an offset leads to no known pixel.
         hole: bool [H, W], the pixels that are filled.
         known: bool [H, W], the pixels that may be copied.
-        offsets: int [H, W, 2].
+        offsets: int32 [2, H, W].
         corner: row and column in `image` of the first pixel.
         progress: called before each step, see `shiftnet_tf.system.progress`.
 
     Returns:
         uint8 [H, W, 3]; known pixels are those of `pixels`.
     """
-    copy = pixels.astype(np.float32)
-    places = np.argwhere(hole) + corner
-    found, usable = image.at(places, offsets[hole])
-    copy[hole] = np.where(usable[:, np.newaxis], found, copy[hole])
+    copy = np.moveaxis(pixels, -1, 0).astype(np.float32)
+    found, usable = image.at(positions(hole) + column(corner), offsets[:, hole])
+    copy[:, hole] = np.where(usable, found, copy[:, hole])
     right, fixed = np.zeros_like(copy), np.zeros(hole.shape, np.float32)
     weights = []  # of the edges to the right and down
     for step in ((0, 1), (1, 0)):
@@ -59,16 +58,15 @@ def blended(
         _add_seams(image, copy, offsets, both, step, corner, right, weights[-1])
         for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
             _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
-    right = np.ascontiguousarray(np.moveaxis(right, -1, 0))
     across, down = weights
-    correction = multigrid.solve(multigrid.Grid(across, down, fixed), right, progress=progress)
-    levels = np.clip(np.round(copy + np.moveaxis(correction, 0, -1)), 0, 255).astype(np.uint8)
+    copy += multigrid.solve(multigrid.Grid(across, down, fixed), right, progress=progress)
+    levels = np.moveaxis(np.clip(np.round(copy), 0, 255).astype(np.uint8), 0, -1)
     return np.where(hole[..., np.newaxis], levels, pixels)
 
 
 def _robust(lack: np.ndarray) -> np.ndarray:
-    """Return the weight of edges, from what they lack: float32 [n, C] -> float32 [n, 1]."""
-    weight: np.ndarray = 1 / (1 + (np.abs(lack).max(1, keepdims=True) / _TOLERATED) ** 2)
+    """Return the weight of edges, from what they lack: float32 [C, n] -> float32 [n]."""
+    weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / _TOLERATED) ** 2)
     return weight
 
 
@@ -83,23 +81,21 @@ def _add_seams(
     weights: np.ndarray,
 ) -> None:
     """Add the right side of the equations of edges between two sources, c_p - c_q = g_pq - (copy_p - copy_q)."""
-    first, second = edge(copy.shape, step)
-    at = np.argwhere(both & (offsets[first] != offsets[second]).any(-1))
-    ends = at + corner, at + step + corner
-    p, q = tuple(at.T), tuple((at + step).T)
-    total, count = np.zeros((len(at), 3), np.float32), np.zeros((len(at), 1), np.float32)
-    for own in (offsets[p], offsets[q]):
+    first, second = edge(offsets.shape[1:], step)
+    at = positions(both & (offsets[:, *first] != offsets[:, *second]).any(0))
+    ends = at + column(corner), at + column(step) + column(corner)
+    p, q = tuple(at), tuple(at + column(step))
+    total, count = np.zeros((3, len(p[0])), np.float32), np.zeros(len(p[0]), np.float32)
+    for own in (offsets[:, *p], offsets[:, *q]):
         (a, usable), (b, also) = (image.at(end, own) for end in ends)
-        valid = (usable & also)[:, np.newaxis]
-        total += np.where(valid, a - b, 0)
-        count += valid
-    copied = copy[p] - copy[q]
+        total += np.where(usable & also, a - b, 0)
+        count += usable & also
+    copied = copy[:, *p] - copy[:, *q]
     lack = np.where(count > 0, total / np.maximum(count, 1) - copied, 0)
-    weight = _robust(lack)
-    weights[p] = weight[:, 0]
-    lack *= weight
-    right[p] += lack  # each position has one edge in this direction: no index comes twice
-    right[q] -= lack
+    weights[p] = _robust(lack)
+    lack *= weights[p]
+    right[:, *p] += lack  # each position has one edge in this direction: no index comes twice
+    right[:, *q] -= lack
 
 
 def _add_rim(
@@ -114,11 +110,11 @@ def _add_rim(
     fixed: np.ndarray,
 ) -> None:
     """Add the edges between hole and known pixels, c_p = I_q - I(q + o_p)."""
-    start = np.array([part.start or 0 for part in inner])
-    at = np.argwhere(where) + start
-    p, q = tuple(at.T), tuple((at + step).T)
-    found, usable = image.at(at + step + corner, offsets[p])
-    lack = np.where(usable[:, np.newaxis], copy[q] - found, 0)
+    at = positions(where) + column((inner[0].start or 0, inner[1].start or 0))
+    beside = at + column(step)
+    p, q = tuple(at), tuple(beside)
+    found, usable = image.at(beside + column(corner), offsets[:, *p])
+    lack = np.where(usable, copy[:, *q] - found, 0)
     weight = _robust(lack)
-    fixed[p] += weight[:, 0]
-    right[p] += weight * lack
+    fixed[p] += weight
+    right[:, *p] += weight * lack

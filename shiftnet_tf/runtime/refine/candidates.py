@@ -9,7 +9,16 @@ Source: He and Sun, "Statistics of Patch Offsets for Image Completion", ECCV 201
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, patches, principal_axes
+from shiftnet_tf.runtime.refine.arrays import (
+    any_in_cells,
+    blurred,
+    cell_means,
+    eroded,
+    in_threads,
+    patches,
+    positions,
+    principal_axes,
+)
 
 _COUNT = 80  # dominant offsets
 _GRID = 9  # offsets of the grid along each axis
@@ -57,23 +66,28 @@ def dominant_offsets(picture: np.ndarray, source: np.ndarray, count: int = _COUN
         He and Sun, ECCV 2012, section 3.1, with an exhaustive search in place of a k-d tree.
     """
     shape = np.array(source.shape)
-    places, vectors = patches(picture, source, _PATCH)
+    places = positions(eroded(source, _PATCH // 2)).T
     if not len(places):
         return places
     rng = np.random.default_rng(0)
     if len(places) > _KEYS:
-        kept = rng.choice(len(places), _KEYS, replace=False)
-        places, vectors = places[kept], vectors[kept]
+        places = places[rng.choice(len(places), _KEYS, replace=False)]
+    vectors = patches(picture, _PATCH)[tuple(places.T)].reshape(len(places), -1)
     mean, axes = principal_axes(vectors, _COMPONENTS)
     vectors = (vectors - mean) @ axes
     queries = rng.choice(len(places), min(_QUERIES, len(places)), replace=False)
     distances = (vectors**2).sum(1) - 2 * vectors[queries] @ vectors.T  # squared, less what is equal in a row
-    small = places.astype(np.int16)  # four times faster here
-    rows, columns = (np.abs(small[queries, axis, np.newaxis] - small[:, axis]) < _NEAR for axis in (0, 1))
-    distances[rows & columns] = np.inf
-    nearest = distances.argmin(1)
-    found = np.isfinite(distances[np.arange(len(queries)), nearest])
-    offsets = (places[nearest] - places[queries])[found]
+    nearest, (rows, columns) = np.full(len(queries), -1), places.T.astype(np.int16)  # four times faster than int64
+
+    def search(part: slice) -> None:
+        near = np.abs(rows[queries[part], np.newaxis] - rows) < _NEAR
+        near &= np.abs(columns[queries[part], np.newaxis] - columns) < _NEAR
+        distances[part][near] = np.inf
+        nearest[part] = np.where(near.all(1), -1, distances[part].argmin(1))
+
+    in_threads(search, len(queries), 50)
+    found = nearest >= 0
+    offsets = places[nearest[found]] - places[queries[found]]
     votes = np.zeros(2 * shape + 1, np.float32)
     for signed in (offsets, -offsets):  # what fits one way fits the other way too
         np.add.at(votes, tuple((signed + shape).T), 1)

@@ -8,7 +8,7 @@ import numpy as np
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime.filling import Canvas
-from shiftnet_tf.runtime.refine.arrays import depths
+from shiftnet_tf.runtime.refine.arrays import column, depths, positions
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.runtime.refine.shift_map import choose_offsets, grid_factor
@@ -134,8 +134,8 @@ def _fill(
     image = Source(picture, source)
     if offsets is not None:
         rim = inner.grown(1, 1, Window(0, 0, around.height, around.width))
-        bordered = np.zeros((rim.height, rim.width, 2), int)
-        bordered[inner.within(rim).slices] = offsets
+        bordered = np.zeros((2, rim.height, rim.width), np.int32)
+        bordered[:, *inner.within(rim).slices] = offsets
         inside, filled, known = (array[rim.slices] for array in (picture, hole, source))
         pixels = blended(image, inside, filled, known, bordered, (rim.top, rim.left), part(progress, 0.7, 1))
         target = Window(around.top + rim.top, around.left + rim.left, rim.height, rim.width)
@@ -158,9 +158,10 @@ def _sources(around: Window, image: Source, hole: np.ndarray, inner: Window, off
     """Return the shift map in the form of the model's own: int32 [h, w]."""
     out = np.full((around.height, around.width), -1, np.int32)
     if offsets is not None:
-        places = np.argwhere(hole[inner.slices])
-        moved = offsets[tuple(places.T)]
-        places += (inner.top, inner.left)
-        copied = image.at(places, moved)[1]
-        out[tuple(places[copied].T)] = (places + moved)[copied] @ (around.width, 1)
+        inside = hole[inner.slices]
+        places = positions(inside) + column((inner.top, inner.left))
+        moved = offsets[:, inside]
+        copied = image.usable_at(places, moved)
+        rows, columns = (places + moved)[:, copied]
+        out[tuple(places[:, copied])] = rows * around.width + columns
     return out

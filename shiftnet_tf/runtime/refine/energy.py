@@ -13,9 +13,11 @@ Source: Pritch, Kav-Venaki and Peleg, "Shift-Map Image Editing", ICCV 2009, equa
 the wider rim and the price of a change are ours; docs/strategies.md says how they were chosen.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import Floats
+from shiftnet_tf.runtime.refine.arrays import Floats, Ints, column, in_threads, positions
 
 FORBIDDEN = np.float32(1e7)
 GUIDE, GUIDE_CAP = np.float32(0.08), np.float32(45)
@@ -25,8 +27,7 @@ RIM_REACH = 3  # positions from p to k, rows plus columns
 CONVEX = 20  # grey levels, summed over channels, at which a difference counts twice
 CHANGE, SEAM_UNKNOWN = np.float32(4), np.float32(60)  # SEAM_UNKNOWN: where p + b or q + a is unknown
 
-
-_STAY = np.zeros(2, int)
+_STAY = np.zeros(2, np.int32)
 
 
 class Source:
@@ -35,26 +36,40 @@ class Source:
     Args:
         picture: uint8 or float32 [h, w, 3], grey levels.
         usable: bool [h, w], positions that may be copied.
+
+    Attributes:
+        planes: as `picture`, [3, h, w].
+        usable: as given.
     """
 
     def __init__(self, picture: np.ndarray, usable: np.ndarray) -> None:
-        self.shape = usable.shape
-        self._picture, self._usable = picture.reshape(-1, picture.shape[-1]), usable.ravel()
+        self.planes, self.usable = np.ascontiguousarray(np.moveaxis(picture, -1, 0)), usable
 
     def at(self, places: np.ndarray, offsets: np.ndarray = _STAY) -> tuple[np.ndarray, np.ndarray]:
         """Look up positions, which may lie outside.
 
         Args:
-            places: int [..., 2], rows and columns.
-            offsets: int [..., 2], added to the places.
+            places: int32 [2, ...], rows and columns.
+            offsets: int32 [2, ...], added to the places.
 
         Returns:
-            The colours, float32 [..., 3], and whether they may be copied, bool [...].
+            The colours, float32 [3, ...], and whether they may be copied, bool [...].
         """
-        rows, columns = places[..., 0] + offsets[..., 0], places[..., 1] + offsets[..., 1]
-        inside = (rows >= 0) & (rows < self.shape[0]) & (columns >= 0) & (columns < self.shape[1])
-        index = np.where(inside, rows * self.shape[1] + columns, 0)
-        return self._picture[index].astype(np.float32, copy=False), inside & self._usable[index]
+        index, usable = self._find(places, offsets)
+        colours = self.planes.reshape(len(self.planes), -1).take(index, axis=1, mode="clip")
+        return colours.astype(np.float32, copy=False), usable
+
+    def usable_at(self, places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return whether positions may be copied, bool [...]; see `at`."""
+        return self._find(places, offsets)[1]
+
+    def _find(self, places: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of positions in a plane, of any value outside, and whether they may be copied."""
+        height, width = self.usable.shape
+        rows, columns = places[0] + offsets[0], places[1] + offsets[1]
+        inside = (rows.view(np.uint32) < height) & (columns.view(np.uint32) < width)  # less than 0 is large there
+        index = (rows * width + columns).astype(np.intp)
+        return index, inside & self.usable.ravel().take(index, mode="clip")
 
 
 def convex(lack: Floats) -> Floats:
@@ -63,60 +78,99 @@ def convex(lack: Floats) -> Floats:
 
 
 def difference(a: Floats, b: Floats) -> Floats:
-    """Return the sum of absolute differences over channels: float32 [...]."""
-    total: Floats = np.abs(a - b).sum(-1)
+    """Return the sum of absolute differences over channels: float32 [3, ...] -> [...]."""
+    lack = a - b
+    total: Floats = np.abs(lack, out=lack).sum(0)
     return total
 
 
 def data_costs(
     image: Source,
     smooth: Source,
-    guide: np.ndarray,
-    nodes: np.ndarray,
+    hole: np.ndarray,
     offsets: np.ndarray,
     weight: np.float32 = GUIDE,
-) -> np.ndarray:
+) -> Floats:
     """Return D_p(o) of each position for each offset.
 
     Args:
-        image, smooth: I and B.
-        guide: float32 [h, w, 3], G.
-        nodes: int [n, 2], the hole's positions.
-        offsets: int [k, 2].
+        image, smooth: I and B; in the hole B is G.
+        hole: bool [h, w].
+        offsets: int32 [k, 2].
         weight: that of the guide.
 
     Returns:
-        float32 [n, k]; FORBIDDEN where an offset leads out of the known part.
+        float32 [k, n], positions row by row; FORBIDDEN where an offset leads out of the known part.
     """
-    colours, usable = smooth.at(nodes[:, np.newaxis], offsets)
-    costs = weight * np.minimum(difference(colours, guide[tuple(nodes.T)][:, np.newaxis]), GUIDE_CAP)
+    nodes = positions(hole)
+    guide, rim = smooth.at(nodes)[0], _rim(image, hole)
+    beside = image.at(rim.places)[0]
+    costs = np.empty((len(offsets), nodes.shape[1]), np.float32)
+
+    def fill(part: slice) -> None:
+        for cost, offset in zip(costs[part], offsets[part, :, np.newaxis]):
+            found, usable = smooth.at(nodes, offset)
+            cost[:] = weight * np.minimum(difference(found, guide), GUIDE_CAP)
+            found, also = image.at(rim.places, offset)
+            lack = RIM * np.where(also, convex(difference(found, beside)), RIM_UNKNOWN)
+            cost += np.bincount(rim.nodes, lack[rim.which], len(cost)).astype(np.float32)
+            cost[~usable] = FORBIDDEN
+
+    in_threads(fill, len(offsets), 8)
+    return costs
+
+
+class _Rim(NamedTuple):
+    """The known positions near a hole.
+
+    Attributes:
+        places: int32 [2, n], each once.
+        nodes, which: int [m] each, the pairs of a position of the hole, numbered row by row, and one of `places`.
+    """
+
+    places: Ints
+    nodes: np.ndarray
+    which: np.ndarray
+
+
+def _rim(image: Source, hole: np.ndarray) -> _Rim:
+    """Return the known positions within RIM_REACH of the positions of a hole."""
+    width, places = hole.shape[1], positions(hole)
     reach = range(-RIM_REACH, RIM_REACH + 1)
+    nodes, near = [], []
     for step in ((i, j) for i in reach for j in reach if 0 < abs(i) + abs(j) <= RIM_REACH):
-        colours, known = image.at(nodes + step)
-        index = np.flatnonzero(known)
-        if len(index):
-            found, also = image.at((nodes[index] + step)[:, np.newaxis], offsets)
-            costs[index] += RIM * np.where(also, convex(difference(found, colours[index, np.newaxis])), RIM_UNKNOWN)
-    return np.where(usable, costs, FORBIDDEN)
+        known = np.flatnonzero(image.usable_at(places, column(step)))
+        nodes.append(known)
+        near.append((places[0, known] + step[0]) * width + places[1, known] + step[1])
+    found, which = np.unique(np.concatenate(near), return_inverse=True)
+    return _Rim(np.stack(np.divmod(found, width)).astype(np.int32), np.concatenate(nodes), which)
 
 
-def seam_costs(image: Source, first: np.ndarray, second: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
+def seam_costs(image: Source, first: np.ndarray, second: np.ndarray, own: np.ndarray, other: np.ndarray) -> Floats:
     """Return V_pq(a, b) of pairs of neighbours for each pair of their offsets.
 
     Args:
         image: I.
-        first, second: int [n, 2], p and q.
-        own, other: int [n, m, 2], the offsets of p and of q.
+        first, second: int32 [2, l, n], p and q: n pairs in each of l lines.
+        own, other: int32 [2, l, m, n], the offsets of p and of q.
 
     Returns:
-        float32 [n, m, m].
+        float32 [l, m, m, n].
     """
-    costs = np.full((len(first), own.shape[1], other.shape[1]), CHANGE)
+    lines, number, pairs = own.shape[1:]
+    costs = np.full((lines, number, number, pairs), CHANGE)
     for places in (first, second):
-        (a, usable), (b, also) = (image.at(places[:, np.newaxis], offsets) for offsets in (own, other))
+        (a, usable), (b, also) = (image.at(places[:, :, np.newaxis], offsets) for offsets in (own, other))
         lack = np.zeros_like(costs)
-        for channel in range(a.shape[-1]):  # one at a time: three times less memory
-            lack += np.abs(a[:, :, np.newaxis, channel] - b[:, np.newaxis, :, channel])
-        costs += np.where(usable[:, :, np.newaxis] & also[:, np.newaxis], convex(lack), SEAM_UNKNOWN)
-    costs[(own[:, :, np.newaxis] == other[:, np.newaxis]).all(-1)] = 0
+        for x, y in zip(a, b):  # one channel at a time: three times less memory
+            apart = x[:, :, np.newaxis] - y[:, np.newaxis]
+            lack += np.abs(apart, out=apart)
+        lack = convex(lack)
+        line, label, pair = np.nonzero(~usable)  # few, so that this is faster than np.where
+        lack[line, label, :, pair] = SEAM_UNKNOWN
+        line, label, pair = np.nonzero(~also)
+        lack[line, :, label, pair] = SEAM_UNKNOWN
+        costs += lack
+    same = (own[0, :, :, np.newaxis] == other[0, :, np.newaxis]) & (own[1, :, :, np.newaxis] == other[1, :, np.newaxis])
+    costs.ravel()[np.flatnonzero(same)] = 0
     return costs

@@ -12,13 +12,18 @@ Source: Wexler, Shechtman and Irani, "Space-Time Completion of Video", PAMI 2007
 Barnes et al., "PatchMatch", SIGGRAPH 2009, section 3, with offsets of neighbours 1, 2 and 4 positions away.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import BESIDE, eroded, in_threads, patches, principal_axes
+from shiftnet_tf.runtime.refine.arrays import BESIDE, eroded, in_threads, patches, principal_axes, squares
 from shiftnet_tf.system.progress import Progress, silent
 
 _PATCH = 7  # side of the patches, in positions
+_REACH = _PATCH // 2
 _COMPONENTS = 24  # principal components that are kept of a patch
+_PRODUCT = 64  # patches that are projected at a time: so few that the matrix product starts no threads of its own
+_FIRST = 4  # of them, by which most patches are found to be too far
 _ROUNDS = 3
 _JUMPS = (4, 2, 1)  # positions to the neighbours whose offsets are tried
 _GAIN = np.float32(0.2)  # of its squared distance, at most, has what replaces an offset: what fits stays in one piece
@@ -40,133 +45,140 @@ def heal(
         filled: float32 [h, w, 3], the picture with its hole filled by the offsets.
         hole: bool [h, w], positions to fill.
         source: bool [h, w], positions that may be copied.
-        offsets: int [h, w, 2], of the hole's positions.
+        offsets: int [2, h, w], of the hole's positions.
         progress: called before each step, see `system.progress`.
 
     Returns:
-        int [h, w, 2], offsets of the hole's positions, each of which leads to a position that may be copied; as they
+        int [2, h, w], offsets of the hole's positions, each of which leads to a position that may be copied; as they
         came where no whole patch is known.
     """
-    sources, known = patches(picture, source, _PATCH)
-    if not len(sources):
+    centres = eroded(source, _PATCH // 2)
+    if not centres.any():
         return offsets
-    search = _Search(hole, sources, known)
-    nearest, filled = search.first(offsets), filled.copy()
+    search = _Search(picture, hole, centres)
+    places, filled = search.first(offsets), filled.copy()
     for number in range(_ROUNDS):
         progress(number / _ROUNDS)
-        own = search.project(_patches_at(filled, search.targets))
-        nearest, distances = search.improve(own, nearest)
+        places, distances = search.improve(search.project(filled, search.targets), places)
         if number < _ROUNDS - 1:
-            filled[hole] = search.vote(picture, hole, nearest, distances)
+            filled[hole] = search.vote(picture, hole, places, distances)
     healed = offsets.copy()
-    inside = hole[tuple(search.targets.T)]
-    healed[hole] = nearest[inside]
+    copied = places[hole.ravel()[search.targets]]
+    healed[:, hole] = np.stack(np.divmod(copied, hole.shape[1])) - np.stack(np.nonzero(hole))
     return healed
 
 
-def _patches_at(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The patches around places, with replicated borders: float32 [n, side * side * C]."""
-    reach = _PATCH // 2
-    padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), axis=(0, 1))
-    found: np.ndarray = windows[tuple(places.T)].reshape(len(places), -1)
-    return found
-
-
 class _Search:
-    """The search for the most similar known patch of each target.
+    """The search for the most similar known patch of each target. Positions are indices of the flattened picture.
 
     Args:
-        hole: see `heal`.
-        sources, known: centres and patches of the known part, as `arrays.patches` gives them.
+        picture, hole: see `heal`.
+        centres: bool [h, w], centres of the known patches.
 
     Attributes:
-        targets: int [n, 2], centres of the patches that touch the hole, row by row.
+        targets: int [n], centres of the patches that touch the hole, row by row.
     """
 
-    def __init__(self, hole: np.ndarray, sources: np.ndarray, known: np.ndarray) -> None:
-        self.shape, self._sources = hole.shape, sources
-        self._centres = np.zeros(hole.size, bool)
-        self._centres[sources @ (hole.shape[1], 1)] = True
-        reach = _PATCH // 2
-        touched = ~eroded(np.pad(~hole, reach, constant_values=True), reach)[reach:-reach, reach:-reach]
-        self.targets = np.argwhere(touched)
-        self._index = np.full(hole.shape, -1)
-        self._index[touched] = np.arange(len(self.targets))
-        self._mean, self._axes = principal_axes(known, _COMPONENTS)
-        self._known = np.zeros((hole.size, self._axes.shape[1]), np.float32)
-        self._known[self._centres] = self.project(known)
+    def __init__(self, picture: np.ndarray, hole: np.ndarray, centres: np.ndarray) -> None:
+        self.shape, self._sources = hole.shape, np.flatnonzero(centres)
+        touched = ~eroded(np.pad(~hole, _REACH, constant_values=True), _REACH)[_REACH:-_REACH, _REACH:-_REACH]
+        self.targets = np.flatnonzero(touched)
+        some = np.unravel_index(self._sources[:: -(-len(self._sources) // 2000)], self.shape)
+        _, self._axes = principal_axes(patches(picture, _PATCH)[some].reshape(len(some[0]), -1), _COMPONENTS)
+        known = np.full((hole.size, _COMPONENTS), np.float32(np.inf))  # infinitely far from all: no centre
+        known[self._sources] = self.project(picture, self._sources)
+        self._known = np.ascontiguousarray(known[:, :_FIRST]), known
+        self._near = list(self._neighbours(touched))
         self._rng = np.random.default_rng(0)
 
-    def project(self, patches: np.ndarray) -> np.ndarray:
-        """The principal components of patches: float32 [n, _COMPONENTS]."""
-        return in_threads(lambda some: (some - self._mean) @ self._axes, patches)
+    def _neighbours(self, touched: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Targets that have a neighbour at some step, that neighbour, both indices of `targets`, and the step."""
+        border, (rows, columns) = max(_JUMPS), np.unravel_index(self.targets, self.shape)
+        index = np.full(self.shape, -1)
+        index[touched] = np.arange(len(self.targets))
+        padded = np.pad(index, border, constant_values=-1)
+        for jump in _JUMPS:
+            for down, right in BESIDE:
+                near = padded[rows + border + jump * down, columns + border + jump * right]
+                which = np.flatnonzero(near >= 0)
+                yield which, near[which], jump * (down * self.shape[1] + right)
+
+    def project(self, picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The principal components of the patches around places: float32 [n, _COMPONENTS]."""
+        windows, (rows, columns) = patches(picture, _PATCH), np.unravel_index(places, self.shape)
+        found = np.empty((len(places), _COMPONENTS), np.float32)
+
+        def fill(part: slice) -> None:
+            found[part] = windows[rows[part], columns[part]].reshape(-1, len(self._axes)) @ self._axes
+
+        in_threads(fill, len(places), _PRODUCT)
+        return found
 
     def first(self, offsets: np.ndarray) -> np.ndarray:
-        """Offsets to begin with, of all targets: those of the hole, beside it those of the nearest in the hole."""
+        """Positions to begin with, of all targets: those of the hole, beside it those of the nearest in the hole."""
         height, width = self.shape
-        spread, has = offsets.copy(), (offsets != 0).any(-1)
+        spread = offsets.copy()
+        has = (spread != 0).any(0)
         for _ in range(_PATCH):
-            for rows, columns in BESIDE:
-                near = np.roll(has, (rows, columns), (0, 1)) & ~has
-                spread[near] = np.roll(spread, (rows, columns), (0, 1))[near]
-                has |= near
-        nearest = spread[tuple(self.targets.T)]
-        places = np.clip(self.targets + nearest, 0, (height - 1, width - 1))
-        lost = ~self._centres[places @ (width, 1)]
-        places[lost] = self._sources[self._rng.integers(len(self._sources), size=lost.sum())]
-        first: np.ndarray = places - self.targets
-        return first
-
-    def distances(self, patches: np.ndarray, which: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Squared distances of the targets `which` from the patches at their offsets: float32 [n], inf where none."""
-        height, width = self.shape
-        places = self.targets[which] + offsets
-        inside = (places >= 0).all(1) & (places < (height, width)).all(1)
-        index = np.where(inside, places @ (width, 1), 0)
-        lack = patches[which] - self._known[index]
-        found: np.ndarray = np.einsum("ij,ij->i", lack, lack)
-        return np.where(inside & self._centres[index], found, np.float32(np.inf))
-
-    def improve(self, patches: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One pass of the search: (int [n, 2], offsets; float32 [n], their squared distances)."""
-        every, nearest = np.arange(len(self.targets)), nearest.copy()
-        best = self.distances(patches, every, nearest)
-
-        def attempt(which: np.ndarray, offsets: np.ndarray) -> None:
-            found = self.distances(patches, which, offsets)
-            better = found < _GAIN * best[which]
-            nearest[which[better]], best[which[better]] = offsets[better], found[better]
-
-        border = max(_JUMPS)
-        padded = np.pad(self._index, border, constant_values=-1)
-        for jump in _JUMPS:
             for step in BESIDE:
-                near = padded[tuple((self.targets + border + jump * np.array(step)).T)]
-                which = every[(near >= 0) & (nearest[near] != nearest).any(1)]
-                attempt(which, nearest[near[which]])
+                near = np.roll(has, step, (0, 1)) & ~has
+                spread[:, near] = np.roll(spread, step, (1, 2))[:, near]
+                has |= near
+        rows, columns = np.stack(np.unravel_index(self.targets, self.shape)) + spread.reshape(2, -1)[:, self.targets]
+        places: np.ndarray = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
+        lost = np.isinf(self._known[0][places, 0])
+        places[lost] = self._sources[self._rng.integers(len(self._sources), size=lost.sum())]
+        return places
+
+    def improve(self, patches: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One pass of the search: (int [n], positions; float32 [n], the squared distances of their patches)."""
+        (height, width), every, places = self.shape, np.arange(len(places)), places.copy()
+        best = squares(patches - self._known[1][places])
+        stages = tuple(zip((np.ascontiguousarray(patches[:, :_FIRST]), patches), self._known))
+
+        def attempt(which: np.ndarray, candidates: np.ndarray) -> None:
+            for own, known in stages:  # most are too far by their first components
+                found = squares(own.take(which, 0) - known.take(candidates, 0, mode="clip"))
+                better = np.flatnonzero(found < _GAIN * best[which])
+                which, candidates, found = which[better], candidates[better], found[better]
+            places[which], best[which] = candidates, found
+
+        for targets, near, step in self._near:
+            moved = places[near] - step  # a step out of the picture leads to its edge, where no whole patch is
+            differ = np.flatnonzero(moved != places[targets])
+            attempt(targets[differ], moved[differ])
         radius: float = max(self.shape) / 2
         while radius >= 1:
-            attempt(every, nearest + np.round(self._rng.uniform(-radius, radius, nearest.shape)).astype(int))
+            jumps = np.round(self._rng.uniform(-radius, radius, (len(places), 2))).astype(int)
+            rows, columns = np.divmod(places, width)
+            rows, columns = np.clip(rows + jumps[:, 0], 0, height - 1), np.clip(columns + jumps[:, 1], 0, width - 1)
+            attempt(every, rows * width + columns)
             radius /= _SHRINK
-        return nearest, best
+        return places, best
 
-    def vote(self, picture: np.ndarray, hole: np.ndarray, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    def vote(self, picture: np.ndarray, hole: np.ndarray, places: np.ndarray, distances: np.ndarray) -> np.ndarray:
         """The mean of what the patches say of each position of the hole: float32 [n, 3]."""
-        reach, width = _PATCH // 2, self.shape[1]
+        height, width = self.shape
         softness = np.float32(0.1) * np.median(distances) + np.float32(1e-3)
-        weights = (distances.min() + softness) ** 2 / (distances + softness) ** 2
-        padded, colours = np.pad(self._index, reach, constant_values=-1), picture.reshape(-1, picture.shape[-1])
+        wide = width + 2 * _REACH  # with a border, on which no patch has its centre
+        weights, shifts = (np.zeros((height + 2 * _REACH) * wide, kind) for kind in (np.float32, int))
+        rows, columns = np.divmod(self.targets, width)
+        padded = (rows + _REACH) * wide + columns + _REACH
+        weights[padded] = (distances.min() + softness) ** 2 / (distances + softness) ** 2
+        shifts[padded] = places - self.targets
+        planes, wanted = np.moveaxis(picture, -1, 0).reshape(picture.shape[-1], -1), np.flatnonzero(hole)
+        corners = wanted // width * wide + wanted % width
+        means = np.empty((picture.shape[-1], len(wanted)), np.float32)
 
-        def mean(places: np.ndarray) -> np.ndarray:
-            total, weight = np.zeros((len(places), picture.shape[-1]), np.float32), np.zeros((len(places), 1))
+        def fill(part: slice) -> None:
+            total, weight = np.zeros_like(means[:, part]), np.zeros(len(wanted[part]), np.float32)
             for row in range(_PATCH):
                 for column in range(_PATCH):
-                    patch = padded[places[:, 0] + row, places[:, 1] + column]
-                    there = patch >= 0  # its centre is no place outside the picture
-                    share = np.where(there, weights[patch], np.float32(0))[:, np.newaxis]
-                    total += share * colours[np.where(there, (places + nearest[patch]) @ (width, 1), 0)]
+                    patch = corners[part] + (row * wide + column)
+                    share = weights.take(patch)  # 0 where there is none
+                    total += share * planes.take(wanted[part] + shifts.take(patch), axis=1)
                     weight += share
-            return total / weight.astype(np.float32)
+            means[:, part] = total / weight
 
-        return in_threads(mean, np.argwhere(hole))
+        in_threads(fill, len(wanted), 4096)
+        return means.T

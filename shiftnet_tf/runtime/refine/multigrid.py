@@ -7,17 +7,19 @@ of its edges to known ones. Conjugate gradients, with one V-cycle of a multigrid
 Source: Trottenberg, Oosterlee and Schueller, "Multigrid", 2001, sections 2.4 and 7.8.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from shiftnet_tf.runtime.refine.arrays import Floats
+from shiftnet_tf.runtime.refine.arrays import Floats, in_threads
 from shiftnet_tf.system.progress import Progress, silent
 
-_DAMPING = np.float32(0.8)  # of the Jacobi steps that smooth
+_DAMPING = np.float32(1.39), np.float32(0.56)  # of two Jacobi steps: Chebyshev's for eigenvalues from 0.5 to 2
 _SMALLEST = 4  # positions along a side of the coarsest grid
-_LAST_STEPS = 20  # smoothing steps on the coarsest grid
+_BAND = 8192  # positions of a band of rows
+_LAST_STEPS = 10  # pairs of smoothing steps on the coarsest grid
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,37 @@ class Grid:
         return diagonal
 
     @cached_property
-    def step(self) -> Floats:
-        """The damped inverse of the diagonal; 0 at known positions."""
-        return np.where(self.diagonal > 0, _DAMPING / np.maximum(self.diagonal, np.float32(1e-12)), np.float32(0))
+    def inverse(self) -> Floats:
+        """The inverse of the diagonal; 0 at known positions."""
+        return np.where(self.diagonal > 0, 1 / np.maximum(self.diagonal, np.float32(1e-12)), np.float32(0))
 
-    def apply(self, x: Floats) -> Floats:
-        """Return the equation's left side: float32 [C, H, W]."""
-        out = self.diagonal * x
-        out[:, :, :-1] -= self.across * x[:, :, 1:]
-        out[:, :, 1:] -= self.across * x[:, :, :-1]
-        out[:, :-1] -= self.down * x[:, 1:]
-        out[:, 1:] -= self.down * x[:, :-1]
+    def in_bands(self, function: Callable[[slice], None]) -> None:
+        """Call a function with bands of rows of even height, which fit into the cache, several at a time."""
+        height, width = self.fixed.shape
+        in_threads(function, height, height if height * width <= 2 * _BAND else 2 * max(1, _BAND // (2 * width)))
+
+    def apply(self, x: Floats, rows: slice) -> Floats:
+        """Return some rows of the equation's left side: float32 [C, h, W]."""
+        top, bottom = rows.start, rows.stop
+        first, last = max(top, 1), min(bottom, len(self.down))  # rows that have one above, and one below
+        out = self.diagonal[rows] * x[:, rows]
+        out[:, :, :-1] -= self.across[rows] * x[:, rows, 1:]
+        out[:, :, 1:] -= self.across[rows] * x[:, rows, :-1]
+        out[:, : last - top] -= self.down[top:last] * x[:, top + 1 : last + 1]
+        out[:, first - top :] -= self.down[first - 1 : bottom - 1] * x[:, first - 1 : bottom - 1]
+        return out
+
+    def smoothed(self, x: Floats, right: Floats, damping: np.float32) -> Floats:
+        """Return x after a damped Jacobi step."""
+        out = np.empty_like(x)
+
+        def fill(rows: slice) -> None:
+            lack = self.apply(x, rows)
+            np.subtract(right[:, rows], lack, out=lack)
+            lack *= damping * self.inverse[rows]
+            np.add(x[:, rows], lack, out=out[:, rows])
+
+        self.in_bands(fill)
         return out
 
     def coarser(self) -> "Grid":
@@ -71,7 +93,7 @@ class Grid:
         )
 
 
-def solve(grid: Grid, right: Floats, tolerance: float = 0.1, rounds: int = 20, progress: Progress = silent) -> Floats:
+def solve(grid: Grid, right: Floats, tolerance: float = 0.25, rounds: int = 20, progress: Progress = silent) -> Floats:
     """Return x.
 
     Args:
@@ -88,26 +110,45 @@ def solve(grid: Grid, right: Floats, tolerance: float = 0.1, rounds: int = 20, p
     while min(grids[-1].fixed.shape) > _SMALLEST:
         grids.append(grids[-1].coarser())
     x, residual = np.zeros_like(right), right.copy()
-    direction, before = np.zeros_like(right), np.ones((1, 1, 1), np.float32)
+    direction, image, before = np.zeros_like(right), np.empty_like(right), np.ones((1, 1, 1), np.float32)
     for done in range(rounds):
         if np.abs(residual).max(initial=0) <= tolerance:
             break
         progress(done / rounds)
         wanted = _cycle(grids, residual)
-        product = _products(residual, wanted)
-        direction = wanted + product / before * direction
-        image = grid.apply(direction)
-        length = product / _nonzero(_products(direction, image))
-        x += length * direction
-        residual -= length * image
+        product = _products(grid, residual, wanted)
+        share = product / before
+
+        def turn(rows: slice, wanted: Floats = wanted, share: Floats = share) -> None:
+            direction[:, rows] *= share
+            direction[:, rows] += wanted[:, rows]
+
+        def apply(rows: slice) -> None:
+            image[:, rows] = grid.apply(direction, rows)
+
+        grid.in_bands(turn)
+        grid.in_bands(apply)
+        length = product / _nonzero(_products(grid, direction, image))
+
+        def go(rows: slice, length: Floats = length) -> None:
+            x[:, rows] += length * direction[:, rows]
+            residual[:, rows] -= length * image[:, rows]
+
+        grid.in_bands(go)
         before = _nonzero(product)
     return x
 
 
-def _products(a: Floats, b: Floats) -> Floats:
+def _products(grid: Grid, a: Floats, b: Floats) -> Floats:
     """Return the scalar product of each channel: float32 [C, 1, 1]."""
-    sums: np.ndarray = (a * b).sum((1, 2), dtype=np.float64, keepdims=True)
-    return sums.astype(np.float32)
+    sums = np.zeros((a.shape[1], len(a), 1, 1))  # of a band, at its first row
+
+    def fill(rows: slice) -> None:
+        sums[rows.start] = (a[:, rows] * b[:, rows]).sum((1, 2), dtype=np.float64, keepdims=True)
+
+    grid.in_bands(fill)
+    total: np.ndarray = sums.sum(0).astype(np.float32)
+    return total
 
 
 def _nonzero(values: Floats) -> Floats:
@@ -117,17 +158,27 @@ def _nonzero(values: Floats) -> Floats:
 def _cycle(grids: list[Grid], residual: Floats) -> Floats:
     """Run one V-cycle from zero, with as many smoothing steps before as after, which keeps it symmetric."""
     grid = grids[0]
-    x = grid.step * residual
-    x += grid.step * (residual - grid.apply(x))
+    first, second = _DAMPING
+    x = grid.smoothed(first * grid.inverse * residual, residual, second)
     if len(grids) == 1:
         for _ in range(_LAST_STEPS):
-            x += grid.step * (residual - grid.apply(x))
+            x = grid.smoothed(grid.smoothed(x, residual, first), residual, second)
         return x
-    coarse = _cycle(grids[1:], _cell_sums(residual - grid.apply(x)))
-    x += _repeated(coarse, grid.fixed.shape) * (grid.diagonal > 0)
-    for _ in range(2):
-        x += grid.step * (residual - grid.apply(x))
-    return x
+    width = grid.fixed.shape[1]
+    sums = np.empty((len(x), *grids[1].fixed.shape), np.float32)
+
+    def restrict(rows: slice) -> None:
+        sums[:, rows.start // 2 : -(-rows.stop // 2)] = _cell_sums(residual[:, rows] - grid.apply(x, rows))
+
+    grid.in_bands(restrict)
+    coarse = _cycle(grids[1:], sums)
+
+    def correct(rows: slice) -> None:
+        repeated = np.repeat(np.repeat(coarse[:, rows.start // 2 : -(-rows.stop // 2)], 2, 1), 2, 2)
+        x[:, rows] += repeated[:, : rows.stop - rows.start, :width] * (grid.diagonal[rows] > 0)
+
+    grid.in_bands(correct)
+    return grid.smoothed(grid.smoothed(x, residual, second), residual, first)
 
 
 def _cell_sums(x: Floats) -> Floats:
@@ -135,7 +186,3 @@ def _cell_sums(x: Floats) -> Floats:
     x = np.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2)))
     rows = x[:, ::2] + x[:, 1::2]
     return rows[:, :, ::2] + rows[:, :, 1::2]
-
-
-def _repeated(x: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.repeat(np.repeat(x, 2, 1), 2, 2)[:, : shape[0], : shape[1]]

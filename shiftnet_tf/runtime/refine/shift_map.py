@@ -1,11 +1,9 @@
 """Shift maps: for each position of a hole the offset to the known position that takes its place."""
 
-import functools
-
 import numpy as np
 
 from shiftnet_tf.runtime.refine import alignment, solver
-from shiftnet_tf.runtime.refine.arrays import any_in_cells, blurred, cell_means, edge, in_threads
+from shiftnet_tf.runtime.refine.arrays import Floats, any_in_cells, blurred, cell_means, in_threads
 from shiftnet_tf.runtime.refine.blend import blended
 from shiftnet_tf.runtime.refine.candidates import candidates
 from shiftnet_tf.runtime.refine.energy import FORBIDDEN, GUIDE, GUIDE_BLUR, Source, data_costs, seam_costs
@@ -16,6 +14,7 @@ _LABELS = 16  # offsets that a position chooses from
 _BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
 _ROUNDS = 3  # of belief propagation
 _NODES = 16384  # positions of the hole on the coarsest grid, at most
+_EDGES = 300  # pairs of neighbours whose costs are found at a time
 _BOX = 65536  # positions of its bounding box, at most
 
 
@@ -44,7 +43,7 @@ def choose_offsets(
         guided: whether the guide counts.
 
     Returns:
-        int [h, w, 2], rows and columns, of the hole's bounding box; None if no pixel can be copied.
+        int [2, h, w], rows and columns, of the hole's bounding box; None if no pixel can be copied.
     """
     levels = []
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
@@ -55,15 +54,15 @@ def choose_offsets(
     if not source.any():
         return None
     box = tuple(slice(at[0], at[-1] + 1) for at in (np.flatnonzero(hole.any(axis)) for axis in (1, 0)))
-    label, table = _coarsest(picture.astype(np.float32), hole, source, part(progress, 0, 0.4), guided)
-    label, table = _healed(picture, hole, source, box, table[label], part(progress, 0.4, 0.6))
+    label, table = _coarsest(picture.astype(np.float32), hole, source, box, part(progress, 0, 0.4), guided)
+    label, table = _healed(picture, hole, source, box, table[:, label], part(progress, 0.4, 0.6))
     for done, (picture, hole, source) in enumerate(reversed(levels), start=1):
         progress(0.6 + 0.4 * done / (len(levels) + 1))
         box = tuple(slice(2 * side.start, 2 * side.stop) for side in box)
         corner = box[0].start, box[1].start
         label, table = alignment.aligned(doubled(label), 2 * table, Source(picture, source), hole[box], corner)
     top, left = rows[0] - box[0].start, columns[0] - box[1].start
-    offsets: np.ndarray = table[label[top : top + np.ptp(rows) + 1, left : left + np.ptp(columns) + 1]]
+    offsets: np.ndarray = table[:, label[top : top + np.ptp(rows) + 1, left : left + np.ptp(columns) + 1]]
     return offsets
 
 
@@ -73,25 +72,31 @@ def doubled(label: np.ndarray) -> np.ndarray:
 
 
 def _coarsest(
-    picture: np.ndarray, hole: np.ndarray, source: np.ndarray, progress: Progress, guided: bool
+    picture: np.ndarray,
+    hole: np.ndarray,
+    source: np.ndarray,
+    box: tuple[slice, ...],
+    progress: Progress,
+    guided: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels on the coarsest grid, int [h, w], of the hole's box, and the offsets they name, int [n, 2]."""
+    """Return labels on the coarsest grid, int [h, w], of the hole's box, and the offsets they name, int [2, n]."""
     progress(0)
     guide = blurred(picture, GUIDE_BLUR)
     image, smooth = Source(picture, source), Source(guide, source)
-    offsets, nodes = candidates(picture, source), np.argwhere(hole)
+    offsets = candidates(picture, source).astype(np.int32)
     progress(0.2)
-    weight = GUIDE if guided else np.float32(0)
-    costs = in_threads(lambda some: data_costs(image, smooth, guide, some, offsets, weight), nodes)
+    costs = data_costs(image, smooth, hole, offsets, GUIDE if guided else np.float32(0))
     progress(0.4)
-    labels = in_threads(_labels, costs)
-    problem = _problem(image, hole, nodes, offsets[labels], np.take_along_axis(costs, labels, 1))
+    chosen = _labels(costs)
+    inside, places = hole[box], np.indices(hole.shape, np.int32)[:, *box]
+    labels, data = (np.zeros((len(chosen), *inside.shape), kind) for kind in (int, np.float32))
+    labels[:, inside], data[:, inside] = chosen, np.take_along_axis(costs, chosen, 0)
+    named = offsets.T[:, labels]
+    down = _seams(image, inside, places, named.transpose(0, 2, 1, 3))
+    across = _seams(image, inside.T, places.transpose(0, 2, 1), named.transpose(0, 3, 1, 2))
     progress(0.6)
-    best = solver.solve(*problem, _ROUNDS, part(progress, 0.6, 1))
-    at = tuple((nodes - nodes.min(0)).T)
-    label = np.zeros(best.shape, int)
-    label[at] = labels[np.arange(len(nodes)), best[at]]
-    return label, offsets
+    best = solver.solve(np.ascontiguousarray(data.swapaxes(0, 1)), across, down, _ROUNDS, part(progress, 0.6, 1))
+    return np.take_along_axis(labels, best[np.newaxis], 0)[0], offsets.T
 
 
 def _healed(
@@ -102,55 +107,61 @@ def _healed(
     offsets: np.ndarray,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the offsets of a hole's box, int [h, w, 2], healed: labels, int [h, w], and what they name, int [n, 2]."""
-    whole = np.zeros((*hole.shape, 2), int)
-    whole[box] = offsets
+    """Return the offsets of a hole's box, int [2, h, w], healed: labels, int [h, w], and what they name, int [2, n]."""
+    whole = np.zeros((2, *hole.shape), np.int32)
+    whole[:, *box] = offsets
     picture = picture.astype(np.float32)
     rim = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
     filled, corner = picture.copy(), (rim[0].start, rim[1].start)
-    filled[rim] = blended(Source(picture, source), picture[rim], hole[rim], source[rim], whole[rim], corner)
-    offsets = heal(picture, filled, hole, source, whole, progress)[box]
-    table, label = np.unique(offsets.reshape(-1, 2), axis=0, return_inverse=True)
-    return label.reshape(offsets.shape[:2]), table
+    filled[rim] = blended(Source(picture, source), picture[rim], hole[rim], source[rim], whole[:, *rim], corner)
+    rows, columns = heal(picture, filled, hole, source, whole, progress)[:, *box]
+    span = 2 * hole.shape[1]  # more than two columns differ by
+    codes, label = np.unique(rows * span + columns + hole.shape[1], return_inverse=True)
+    table = np.stack(np.divmod(codes, span)) - [[0], [hole.shape[1]]]
+    return label.reshape(rows.shape), table.astype(np.int32)
 
 
 def _labels(costs: np.ndarray) -> np.ndarray:
-    """Return the candidates that each position chooses from: int [n, m]."""
-    number = costs.shape[1]
+    """Return the candidates that each position chooses from: float32 [k, n] -> int [m, n]."""
+    number, length = costs.shape
     if number <= _LABELS:
-        return np.broadcast_to(np.arange(number), costs.shape)
-    cheap = np.argpartition(costs, _BY_COST, 1)[:, :_BY_COST]
-    rank = np.where(costs < FORBIDDEN, np.arange(number, dtype=np.float32), np.float32(number))
-    np.put_along_axis(rank, cheap, np.float32(2 * number), 1)
-    frequent = np.argpartition(rank, _LABELS - _BY_COST, 1)[:, : _LABELS - _BY_COST]
-    return np.concatenate([cheap, frequent], 1)
+        return np.repeat(np.arange(number)[:, np.newaxis], length, 1)
+    labels = np.empty((_LABELS, length), int)
+
+    def fill(part: slice) -> None:
+        some = np.ascontiguousarray(costs[:, part].T)
+        last, each = (some >= FORBIDDEN).astype(np.uint8), np.arange(len(some))
+        for i in range(_BY_COST):
+            labels[i, part] = cheapest = some.argmin(1)
+            some[each, cheapest], last[each, cheapest] = np.inf, 2
+        labels[_BY_COST:, part] = last.argsort(1, kind="stable")[:, : _LABELS - _BY_COST].T
+
+    in_threads(fill, length, 1024)
+    return labels
 
 
-def _problem(
-    image: Source, hole: np.ndarray, nodes: np.ndarray, offsets: np.ndarray, costs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arrays that `solver.solve` takes, of the hole's bounding box.
+def _seams(image: Source, inside: np.ndarray, places: np.ndarray, offsets: np.ndarray) -> Floats:
+    """Return the costs of seams between each line and the next one, as `solver.solve` takes them.
 
     Args:
         image: the photo.
-        hole: bool [h, w].
-        nodes: int [n, 2], the hole's positions.
-        offsets: int [n, m, 2], what each chooses from.
-        costs: float32 [n, m].
+        inside: bool [l, n], the positions in the hole, by lines.
+        places: int32 [2, l, n].
+        offsets: int32 [2, l, m, n], what each chooses from.
+
+    Returns:
+        float32 [l - 1, m, m, n]; 0 where either is not in the hole.
     """
-    (top, left), (bottom, right) = nodes.min(0), nodes.max(0) + 1
-    box, number = hole[top:bottom, left:right], costs.shape[1]
-    index = np.full(box.shape, -1)
-    index[box] = np.arange(len(nodes))
-    data = np.zeros((*box.shape, number), np.float32)
-    data[box] = costs
-    found = []
-    for step in ((0, 1), (1, 0)):
-        first, second = edge(box.shape, step)
-        both = box[first] & box[second]
-        p, q = index[first][both], index[second][both]
-        seams = np.zeros((*both.shape, number, number), np.float32)
-        seams[both] = in_threads(functools.partial(seam_costs, image), nodes[p], nodes[q], offsets[p], offsets[q])
-        found.append(seams)
-    across, down = found
-    return data, across, down
+    lines, number, length = offsets.shape[1:]
+    places, offsets = np.ascontiguousarray(places), np.ascontiguousarray(offsets)
+    seams = np.empty((lines - 1, number, number, length), np.float32)
+
+    def fill(part: slice) -> None:
+        after = slice(part.start + 1, part.stop + 1)
+        seams[part] = seam_costs(image, places[:, part], places[:, after], offsets[:, part], offsets[:, after])
+        both = inside[part] & inside[after]
+        if not both.all():
+            seams[part] *= both[:, np.newaxis, np.newaxis]
+
+    in_threads(fill, lines - 1, max(1, _EDGES // length))
+    return seams

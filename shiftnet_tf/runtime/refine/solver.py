@@ -10,49 +10,47 @@ accelerated schedule).
 
 import numpy as np
 
+from shiftnet_tf.runtime.refine.arrays import Floats
 from shiftnet_tf.system.progress import Progress, silent
 
 
-def solve(
-    data: np.ndarray, across: np.ndarray, down: np.ndarray, rounds: int, progress: Progress = silent
-) -> np.ndarray:
+def solve(data: Floats, across: Floats, down: Floats, rounds: int, progress: Progress = silent) -> np.ndarray:
     """Return the label of the lowest cost of each position.
 
+    A line, whose positions send their messages at the same time, comes last in each array: numpy is fast along it.
+
     Args:
-        data: float32 [H, W, M], D; 0 outside the hole.
-        across: float32 [H, W - 1, M, M], V of each position and its right neighbour; 0 where either is not in the hole.
-        down: float32 [H - 1, W, M, M], V of each position and the one below it, likewise.
+        data: float32 [H, M, W], D; 0 outside the hole.
+        across: float32 [W - 1, M, M, H], V of each position and its right neighbour; 0 where either is not in the hole.
+        down: float32 [H - 1, M, M, W], V of each position and the one below it, likewise.
         rounds: number of rounds.
         progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:
         int [H, W].
     """
-    right, left, below, above = (np.zeros_like(data) for _ in range(4))  # the messages from that neighbour
+    below, above = np.zeros_like(data), np.zeros_like(data)  # the messages from that neighbour, lines are rows
+    right, left = (np.zeros(data.shape[::-1], np.float32) for _ in range(2))  # lines are columns
     for done in range(rounds):
         progress(done / rounds)
-        vertical = data + below + above
-        _sweep(_columns(vertical), _columns(left), _columns(across), forward=True)
-        _sweep(_columns(vertical), _columns(right), _columns(across), forward=False)
-        horizontal = data + left + right
+        vertical = np.ascontiguousarray((data + below + above).T)
+        _sweep(vertical, left, across, forward=True)
+        _sweep(vertical, right, across, forward=False)
+        horizontal = data + left.T + right.T
         _sweep(horizontal, above, down, forward=True)
         _sweep(horizontal, below, down, forward=False)
-    best: np.ndarray = (data + left + right + above + below).argmin(-1)
+    best: np.ndarray = (data + left.T + right.T + above + below).argmin(1)
     return best
 
 
-def _columns(array: np.ndarray) -> np.ndarray:
-    return array.swapaxes(0, 1)
-
-
-def _sweep(own: np.ndarray, messages: np.ndarray, costs: np.ndarray, forward: bool) -> None:
+def _sweep(own: Floats, messages: Floats, costs: Floats, forward: bool) -> None:
     """Pass messages from each line to the next one; changes `messages`."""
     lines = range(1, len(own)) if forward else range(len(own) - 2, -1, -1)
     for i in lines:
         before = i - 1 if forward else i + 1
         sent = own[before] + messages[before]
         if forward:
-            message = (sent[:, :, np.newaxis] + costs[before]).min(1)
+            message = (sent[:, np.newaxis] + costs[before]).min(0)
         else:
-            message = (sent[:, np.newaxis] + costs[i]).min(2)
-        messages[i] = message - message.min(1, keepdims=True)
+            message = (sent + costs[i]).min(1)
+        np.subtract(message, message.min(0), out=messages[i])
