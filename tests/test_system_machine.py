@@ -94,7 +94,6 @@ def test_threads_are_chosen_by_the_cores_that_can_be_used(monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
     import ai_edge_litert.interpreter
-    import numpy as np
     import onnxruntime
 
     from shiftnet_tf import Inpainter
@@ -127,7 +126,7 @@ def test_threads_are_chosen_by_the_cores_that_can_be_used(monkeypatch):
     for runtime in ("onnxruntime", "litert"):
         with pytest.raises(InputError):
             Inpainter.load(runtime=runtime)
-    arrays.in_threads(lambda rows: rows, np.zeros(10))
+    arrays.in_threads(lambda part: None, 10, 1)
     assert seen == {"litert": 3, "onnxruntime": 3, "refine": 3} and limits.Limits().workers == 6
     monkeypatch.setattr(engines, "usable_cores", lambda: 64)
     with pytest.raises(InputError):

@@ -195,10 +195,10 @@ class SavedModelBackend:
         return self._tensorflow.device("/CPU:0") if self._on_cpu else contextlib.nullcontext()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-        if self._signature is None:
-            raise ShiftNetError(CLOSED)
         if os.getpid() != self._process:
             raise _after_fork("TensorFlow")
+        if self._signature is None:
+            raise ShiftNetError(CLOSED)
         constant = self._tensorflow.constant
         try:
             with self._place():
