@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,25 @@ def with_settings(arguments, settings=SMALL):
     return arguments + [word for setting in settings for word in ("--set", setting)]
 
 
+def untrained_run(path, **model):
+    """Make a run folder of a generator with random weights: what needs no training is not trained."""
+    import dataclasses
+
+    import keras
+
+    from shiftnet_tf.config.model import ModelConfig
+    from shiftnet_tf.config.run import Config
+    from shiftnet_tf.networks import Generator
+    from shiftnet_tf.run_folder import Run
+
+    keras.utils.set_random_seed(0)
+    run = Run.create(path, Config(model=ModelConfig(**model)))
+    generator = Generator(**dataclasses.asdict(run.config.model))
+    generator.build()
+    generator.save_weights(run.generator_weights)
+    return run
+
+
 def says(capsys, code, message, result):
     """A command ended with that exit code and one sentence on stderr."""
     error = capsys.readouterr().err
@@ -81,6 +101,15 @@ def small_model(small_run, tmp_path_factory):
         main = load_script(f"export/{script}").main
         assert main([str(small_run), "--out", str(out), "--shift-map"]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def few_photos(tmp_path_factory):
+    """A folder of 6 sample photos, two for each kind of hole: enough where the test is not about parity itself."""
+    folder = tmp_path_factory.mktemp("few_photos")
+    for path in sorted((PHOTOS / "train").iterdir())[:6]:
+        shutil.copy(path, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

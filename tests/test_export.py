@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import onnx
 import pytest
-from conftest import PHOTOS, SMALL, load_script, says, with_settings
+from conftest import PHOTOS, load_script, says, untrained_run
 
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, InputError
-from shiftnet_tf.export import export_onnx, export_tflite, graph, parity, to_saved_model
+from shiftnet_tf.export import export_onnx, export_tflite, exporter, graph, parity, to_saved_model
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, backends
@@ -22,17 +23,31 @@ def generator(small_run):
 
 
 @pytest.fixture(scope="module")
-def wide_run(train, tmp_path_factory):
+def wide_run(tmp_path_factory):
     """A run whose weights are most of its exported file, with patches and a seamless prediction."""
     path = tmp_path_factory.mktemp("runs") / "wide"
-    settings = ["model.filters=16", "model.seamless=true", "model.patches=true", "training.epochs=1"]
-    assert train(with_settings(["--run-dir", str(path)], [*SMALL, *settings])) == 0
-    return path
+    return untrained_run(path, image_size=64, depth=6, filters=16, seamless=True, patches=True).path
+
+
+@pytest.fixture(scope="module")
+def wide_model(wide_run, few_photos, tmp_path_factory):
+    """A model folder with that run in float32, as ONNX and TFLite."""
+    out = tmp_path_factory.mktemp("models") / "wide"
+    for script in ("export_onnx", "export_tflite"):
+        arguments = [str(wide_run), "--out", str(out), "--photos", str(few_photos), "--shift-map"]
+        assert load_script(f"export/{script}").main(arguments) == 0
+    return out
 
 
 @pytest.fixture(scope="module")
 def pairs():
     return parity.sample_pairs(PHOTOS / "train", 64)
+
+
+@pytest.fixture(scope="module")
+def few_pairs(pairs):
+    """Two of each kind of hole."""
+    return pairs[0][:6], pairs[1][:6]
 
 
 def test_all_formats_agree_with_keras(small_model):
@@ -124,19 +139,22 @@ def test_the_graph_takes_any_nonzero_mask_value_and_any_image(generator, name, p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["export_onnx", "export_tflite", "export_saved_model"])
-def test_another_image_size_and_no_shift_map(small_run, tmp_path, script):
+def test_another_image_size_and_no_shift_map(small_run, few_photos, tmp_path, script):
     main = load_script(f"export/{script}").main
-    assert main([str(small_run), "--out", str(tmp_path), "--image-size", "128"]) == 0
+    arguments = [str(small_run), "--out", str(tmp_path), "--image-size", "128", "--photos", str(few_photos)]
+    assert main(arguments) == 0
     ((name, entry),) = model_folder.ModelSpec.read(tmp_path).files.items()
     assert "-128" in name and entry.image_size == 128 and entry.outputs == ["inpainted_image"]
     assert entry.parity["equal_shifts"] is None
 
 
-def test_from_python(small_run, tmp_path):
+def test_from_python(small_run, few_photos, tmp_path):
     lines = []
-    path = export_tflite(small_run, tmp_path / "model", precision="float16", photos=PHOTOS / "train", log=lines.append)
+    path = export_tflite(small_run, tmp_path / "model", precision="float16", photos=few_photos, log=lines.append)
     assert path == tmp_path / "model" / "model-float16.tflite" and len(lines) == 3
-    assert Inpainter.load(path).model.entry.precision == "float16"
+    entry = Inpainter.load(path).model.entry
+    assert entry.precision == "float16" and entry.outputs == ["inpainted_image"]
+    assert entry.parity["equal_shifts"] is not None  # by a twin with a shift map
     with pytest.raises(InputError, match="`precision` must be one of float32, float16, int8. Received: 'float8'"):
         export_onnx(small_run, precision="float8")
 
@@ -163,7 +181,7 @@ def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
 
 
-def test_a_file_that_computes_something_else_is_not_kept(small_run, tmp_path, capsys, monkeypatch):
+def test_a_file_that_computes_something_else_is_not_kept(small_run, few_photos, tmp_path, capsys, monkeypatch):
     main = load_script("export/export_saved_model").main
 
     def spoiled(generator, path, job):
@@ -172,7 +190,8 @@ def test_a_file_that_computes_something_else_is_not_kept(small_run, tmp_path, ca
         generator.decoder_ups[0].bias.assign(generator.decoder_ups[0].bias - 0.1)
 
     monkeypatch.setattr(to_saved_model, "FORMAT", dataclasses.replace(to_saved_model.FORMAT, convert=spoiled))
-    says(capsys, 1, "does not compute what Keras computes", main([str(small_run), "--out", str(tmp_path)]))
+    result = main([str(small_run), "--out", str(tmp_path), "--photos", str(few_photos)])
+    says(capsys, 1, "does not compute what Keras computes", result)
     assert not list(tmp_path.iterdir())
 
 
@@ -204,26 +223,26 @@ def another_source(answer, mask):
     answer["inpainted_image"][mask[..., 0] != 0] ^= 64
 
 
-def test_what_parity_measures(generator, pairs):
-    same = parity.measure(generator, Answers(generator, lambda answer, mask: None), pairs)
+def test_what_parity_measures(generator, few_pairs):
+    same = parity.measure(generator, Answers(generator, lambda answer, mask: None), few_pairs)
     assert same == {
-        "pairs": 20,
+        "pairs": 6,
         "equal_shifts": 1.0,
-        "compared_pairs": 20,
+        "compared_pairs": 6,
         "mean_difference": 0.0,
         "max_difference": 0,
         "pixels_off": 0.0,
     }
-    tied = parity.measure(generator, Answers(generator, another_source), pairs)
-    assert tied["compared_pairs"] < 20 and tied["equal_shifts"] < 1 and tied["max_difference"] == 0
+    tied = parity.measure(generator, Answers(generator, another_source), few_pairs)
+    assert tied["compared_pairs"] < 6 and tied["equal_shifts"] < 1 and tied["max_difference"] == 0
 
 
-def test_without_a_shift_map_a_twin_tells_near_ties_from_errors(generator, pairs):
+def test_without_a_shift_map_a_twin_tells_near_ties_from_errors(generator, few_pairs):
     blind = Answers(generator, another_source, outputs=("inpainted_image",))
-    alone = parity.measure(generator, blind, pairs)
+    alone = parity.measure(generator, blind, few_pairs)
     assert alone["equal_shifts"] is None and alone["max_difference"] == 64
-    helped = parity.measure(generator, blind, pairs, twin=Answers(generator, another_source))
-    assert helped["equal_shifts"] < 1 and helped["compared_pairs"] < 20
+    helped = parity.measure(generator, blind, few_pairs, twin=Answers(generator, another_source))
+    assert helped["equal_shifts"] < 1 and helped["compared_pairs"] < 6
 
 
 def test_the_shift_map_is_that_of_the_connection_nearest_the_output(pairs):
@@ -238,12 +257,9 @@ def test_any_batch(small_model, pairs, name):
 
 
 @pytest.mark.slow
-def test_a_network_of_real_size_with_weights_that_matter(train, tmp_path, monkeypatch):
+def test_a_network_of_real_size_with_weights_that_matter(tmp_path):
     """At 256x256 and 32x32 positions, where near ties occur: weights far from their small beginnings."""
-    arguments = ["--run-dir", str(tmp_path / "run")]
-    settings = ["model.filters=8", "discriminator.filters=4", "training.epochs=1", "training.steps_per_epoch=1"]
-    assert train(with_settings(arguments, settings)) == 0
-    run = Run.open(tmp_path / "run")
+    run = untrained_run(tmp_path / "run", filters=8)
     network, rng = run.load_generator(), np.random.default_rng(0)
     network.set_weights([w + 0.05 * rng.normal(size=w.shape) for w in network.get_weights()])
     network.save_weights(run.generator_weights)
@@ -279,12 +295,16 @@ def test_a_file_that_changes_known_pixels_is_refused(generator, pairs):
         ("export_tflite", "model-int8.tflite", "int8", 0.5),
     ],
 )
-def test_lower_precisions(wide_run, hundred_photos, tmp_path, script, name, precision, share):
+def test_lower_precisions(
+    wide_run, wide_model, few_photos, hundred_photos, tmp_path, monkeypatch, script, name, precision, share
+):
     """Smaller files that lose little, each beside the others in one spec; the most precise is taken unless asked."""
-    main = load_script(f"export/{script}").main
-    for wanted in ("float32", precision):
-        arguments = [str(wide_run), "--out", str(tmp_path), "--precision", wanted]
-        assert main(arguments + ["--calibration-photos", str(hundred_photos)] * (wanted == "int8")) == 0
+    shutil.copytree(wide_model, tmp_path, dirs_exist_ok=True)
+    if name == "model-int8.tflite":  # its calibration is slow; that of ONNX takes all the photos
+        monkeypatch.setattr(exporter, "CALIBRATION_PHOTOS", (20, 20))
+    arguments = [str(wide_run), "--out", str(tmp_path), "--photos", str(few_photos), "--shift-map"]
+    arguments += ["--precision", precision] + ["--calibration-photos", str(hundred_photos)] * (precision == "int8")
+    assert load_script(f"export/{script}").main(arguments) == 0
     spec = model_folder.ModelSpec.read(tmp_path)
     entry, whole = spec.files[name], spec.files[f"model{tmp_path.joinpath(name).suffix}"]
     assert (entry.precision, whole.precision) == (precision, "float32")
@@ -299,24 +319,30 @@ def test_lower_precisions(wide_run, hundred_photos, tmp_path, script, name, prec
 
 
 @pytest.mark.slow
-def test_a_precision_that_loses_too_much_is_refused(wide_run, hundred_photos, tmp_path, capsys):
-    main = load_script("export/export_onnx").main
-    arguments = [str(wide_run), "--out", str(tmp_path / "out"), "--precision", "int8"]
-    arguments += ["--calibration-photos", str(hundred_photos), "--max-psnr-drop", "-5"]
-    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was not kept", main(arguments))
+def test_a_precision_that_loses_too_much_is_refused(small_run, few_photos, tmp_path, capsys):
+    arguments = [str(small_run), "--out", str(tmp_path / "out"), "--photos", str(few_photos), "--shift-map"]
+    arguments += ["--precision", "float16", "--max-psnr-drop", "-5"]
+    result = load_script("export/export_tflite").main(arguments)
+    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was not kept", result)
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_photos_for_int8_are_refused(small_run, tmp_path, capsys):
+    main = load_script("export/export_onnx").main
+    arguments = [str(small_run), "--out", str(tmp_path / "out"), "--precision", "int8"]
     says(capsys, 2, "no photo (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
     few = PHOTOS / "train"  # of them 20 are compared on
     says(capsys, 2, "at least 100 photos", main([*arguments, "--calibration-photos", str(few)]))
+    assert not (tmp_path / "out").exists()
 
 
-def test_what_a_lower_precision_loses_is_measured(generator, pairs):
+def test_what_a_lower_precision_loses_is_measured(generator, few_pairs):
     def darker(answer, mask):
         hole = mask[..., 0] != 0
         answer["inpainted_image"][hole] = np.maximum(answer["inpainted_image"][hole], 40) - 40
 
-    same = parity.measure_loss(generator, Answers(generator, lambda answer, mask: None), pairs)
+    same = parity.measure_loss(generator, Answers(generator, lambda answer, mask: None), few_pairs)
     assert same["psnr_drop"] == 0 and same["psnr_to_keras"] > 75 and same["mean_difference"] == 0
-    worse = parity.measure_loss(generator, Answers(generator, darker), pairs)
+    worse = parity.measure_loss(generator, Answers(generator, darker), few_pairs)
     assert worse["max_difference"] == 40 and 15 < worse["psnr_to_keras"] < 20 and worse["psnr_drop"] != 0
     assert worse["hole_psnr"] == pytest.approx(same["hole_psnr"] - worse["psnr_drop"])

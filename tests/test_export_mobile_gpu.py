@@ -1,8 +1,11 @@
 """Files for the GPUs of phones: their operations, and the same answers as the other graph's."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
-from conftest import PHOTOS, load_script, says, with_settings
+from conftest import PHOTOS, load_script, says, untrained_run
 
 from shiftnet_tf import Inpainter, model_folder
 from shiftnet_tf.export import mobile_gpu, parity
@@ -13,11 +16,23 @@ def export():
     return load_script("export/export_tflite").main
 
 
+@pytest.fixture(scope="module")
+def mobile_model(export, small_run, small_model, tmp_path_factory):
+    """A model folder that lists the file for GPUs before the default one."""
+    out = tmp_path_factory.mktemp("models") / "mobile"
+    assert export([str(small_run), "--out", str(out), "--shift-map", "--profile", "mobile-gpu"]) == 0
+    spec = model_folder.ModelSpec.read(small_model)
+    shutil.copy(small_model / "model.tflite", out)
+    dataclasses.replace(spec, files={"model.tflite": spec.files["model.tflite"]}).merge_into(out).write(out)
+    return out
+
+
 @pytest.mark.parametrize("precision, name", [("float32", "model-mobile-gpu"), ("float16", "model-mobile-gpu-float16")])
-def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp_path, precision, name):
-    arguments = [str(small_run), "--out", str(tmp_path), "--shift-map"]
-    assert export(arguments) == 0
-    assert export([*arguments, "--profile", "mobile-gpu", "--precision", precision]) == 0
+def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, mobile_model, tmp_path, precision, name):
+    shutil.copytree(mobile_model, tmp_path, dirs_exist_ok=True)
+    if precision != "float32":
+        arguments = [str(small_run), "--out", str(tmp_path), "--shift-map", "--profile", "mobile-gpu"]
+        assert export([*arguments, "--precision", precision]) == 0
     entry = model_folder.ModelSpec.read(tmp_path).files[f"{name}.tflite"]
     assert entry.profile == "mobile-gpu" and entry.parity["equal_shifts"] >= 0.99
     assert mobile_gpu.find_refused(tmp_path / f"{name}.tflite") == []
@@ -30,18 +45,14 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, tmp
         assert difference.max() <= (1 if precision == "float32" else 8)
 
 
-def test_a_folder_is_run_by_its_default_profile(export, small_run, tmp_path):
-    for more in (["--profile", "mobile-gpu"], []):
-        assert export([str(small_run), "--out", str(tmp_path), *more]) == 0
-    assert Inpainter.load(tmp_path).model.path.name == "model.tflite"
+def test_a_folder_is_run_by_its_default_profile(mobile_model):
+    assert list(model_folder.ModelSpec.read(mobile_model).files) == ["model-mobile-gpu.tflite", "model.tflite"]
+    assert Inpainter.load(mobile_model).model.path.name == "model.tflite"
 
 
-def test_a_network_that_a_gpu_cannot_run_is_refused(export, train, tmp_path, capsys):
-    settings = ["training.epochs=1", "training.steps_per_epoch=1", "model.image_size=64", "model.depth=6"]
-    settings += ["model.filters=4", "discriminator.filters=4", "data.short_side=96", "model.patches=true"]
+def test_a_network_that_a_gpu_cannot_run_is_refused(export, tmp_path, capsys):
     run = tmp_path / "run"
-    assert train(with_settings(["--run-dir", str(run)], settings)) == 0
-    capsys.readouterr()
+    untrained_run(run, image_size=64, depth=6, filters=4, patches=True)
     result = export([str(run), "--profile", "mobile-gpu"])
     says(capsys, 1, "the GPU of a phone would leave this network to the CPU in part: ", result)
     assert not (run / "export").exists()

@@ -25,7 +25,7 @@ def state_dict(reference):
     return {key.removeprefix("weights/"): array for key, array in values.items() if key.startswith("weights/")}
 
 
-def check_the_recorded_picture(run, models, reference):
+def check_the_recorded_picture(run, models, reference, photos):
     """The chain from the authors' recorded output to the files of both runtimes.
 
     The recorded image is no picture of whole grey levels, and rounding it alone changes 3 % of the shifts of these
@@ -40,7 +40,7 @@ def check_the_recorded_picture(run, models, reference):
     expected = graph.inpaint(generator, picture[np.newaxis], hole[np.newaxis, ..., np.newaxis])
     expected = expected["inpainted_image"].numpy()[0].astype(int)
     for name, runtime in (("export_onnx", "onnxruntime"), ("export_tflite", "litert")):
-        assert load_script(f"export/{name}").main([str(run), "--out", str(models)]) == 0
+        assert load_script(f"export/{name}").main([str(run), "--out", str(models), "--photos", str(photos)]) == 0
         off = (
             np.abs(Inpainter.load(models, runtime=runtime)(picture, hole, FillOptions(detail="model")) - expected).max(
                 axis=-1
@@ -51,17 +51,17 @@ def check_the_recorded_picture(run, models, reference):
 
 
 @pytest.mark.slow
-def test_the_recorded_picture(script, state_dict, reference, tmp_path, monkeypatch):
+def test_the_recorded_picture(script, state_dict, reference, few_photos, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "read_state_dict", lambda path: state_dict)
     assert script.main(["any.pth", "--out", str(tmp_path / "run")]) == 0
     model = Run.open(tmp_path / "run").config.model
     assert (model.filters, model.depth, model.shift_layers, model.feature_mask) == (4, 8, (3,), "nearest")
-    check_the_recorded_picture(tmp_path / "run", tmp_path / "models", reference)
+    check_the_recorded_picture(tmp_path / "run", tmp_path / "models", reference, few_photos)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["generator_face_first_pass", "generator_unet_no_shift"])
-def test_the_other_networks_become_runs_and_files(script, reference, tmp_path, monkeypatch, name, capsys):
+def test_the_other_networks_become_runs_and_files(script, reference, few_photos, tmp_path, monkeypatch, name, capsys):
     values = reference(name)
     tensors = {key.removeprefix("weights/"): array for key, array in values.items() if key.startswith("weights/")}
     monkeypatch.setattr(script, "read_state_dict", lambda path: tensors)
@@ -74,14 +74,14 @@ def test_the_other_networks_become_runs_and_files(script, reference, tmp_path, m
     expected = from_torch.generator_from_torch(tensors)(inputs)
     np.testing.assert_array_equal(generator(inputs), expected)
     for script_name in ("export_onnx", "export_tflite"):
-        assert load_script(f"export/{script_name}").main([str(run)]) == 0
+        assert load_script(f"export/{script_name}").main([str(run), "--photos", str(few_photos)]) == 0
 
 
 @pytest.mark.long
-def test_the_recorded_picture_from_the_checkpoint_file(script, reference, tmp_path):
+def test_the_recorded_picture_from_the_checkpoint_file(script, reference, few_photos, tmp_path):
     checkpoint = ROOT / "tests" / "data" / "generator_center.pth"
     assert script.main([str(checkpoint), "--out", str(tmp_path / "run")]) == 0
-    check_the_recorded_picture(tmp_path / "run", tmp_path / "models", reference)
+    check_the_recorded_picture(tmp_path / "run", tmp_path / "models", reference, few_photos)
 
 
 @pytest.mark.long

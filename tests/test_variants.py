@@ -24,6 +24,10 @@ SETTINGS = [
     "training.epochs=3",
     "training.steps_per_epoch=10",
 ]
+# Of the sample: at a quarter of the pixels and one layer less.
+SAMPLE_SETTINGS = ["model.image_size=64", "model.depth=6", "data.short_side=96"]
+# All photos in each epoch, with one kind of hole: else which ones it draws moves the loss more than training does.
+EVEN_EPOCHS = ["masks.rectangle=0", "masks.freeform=0", "training.steps_per_epoch=32"]
 GENERATORS = {
     "soft": ["model.shift=soft"],
     "soft_fused": ["model.shift=soft_fused"],
@@ -39,11 +43,19 @@ GENERATORS = {
     "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
     "blended patches": ["model.patches=true", "model.blend_patches=true", "model.seamless=true"],
     "smooth": ["model.smooth_upsampling=true"],
+    "smooth, blended patches": [
+        "model.smooth_upsampling=true",
+        "model.patches=true",
+        "model.blend_patches=true",
+        "model.seamless=true",
+        *SAMPLE_SETTINGS,
+        *EVEN_EPOCHS,
+    ],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
 }
 TRAININGS = {
     **{f"gan {gan}": [f"losses.gan={gan}"] for gan in GAN_LOSSES},
-    "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch"],
+    "wgan_gp, batch norm": ["losses.gan=wgan_gp", "discriminator.normalization=batch", *SAMPLE_SETTINGS],
     "spectral norm on the hole's window": ["discriminator.spectral_norm=true", "discriminator.window=hole"],
     "random window": [
         "discriminator.window=random",
@@ -53,17 +65,15 @@ TRAININGS = {
     "feature matching and R1": ["losses.feature_matching=5", "losses.r1=0.1", "losses.r1_every=2"],
     "discount": ["losses.discount=0.9"],
     "total variation": ["losses.total_variation=1"],
-    # All photos in each epoch, with one kind of hole: else which ones it draws moves the loss more than training does.
     "texture": [
         "losses.texture=20",
         "model.seamless=true",
-        "masks.rectangle=0",
-        "masks.freeform=0",
-        "training.steps_per_epoch=32",
+        *SAMPLE_SETTINGS,
+        *EVEN_EPOCHS,
     ],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("wgan_gp, batch norm", "blended patches", "texture", "smooth")
+SAMPLE = ("wgan_gp, batch norm", "smooth, blended patches", "texture")
 
 
 def long_but_for_the_sample(variants):
