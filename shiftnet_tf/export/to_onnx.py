@@ -52,7 +52,7 @@ def convert(generator, path, job):
 
 @contextlib.contextmanager
 def _without_copies():
-    """Stop tf2onnx copying its graph before each of some thirty optimizations: a third of the time, the same file.
+    """Stop tf2onnx copying its graph before each of some thirty optimizations: of 14 s 3, for the same graph.
 
     The copies let tf2onnx skip an optimization that raises; here its exception ends the conversion.
     """
