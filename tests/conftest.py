@@ -19,15 +19,24 @@ sys.path.append(str(ROOT / "benchmarks"))  # plain networks of the harness are r
 PHOTOS = ROOT / "training" / "sample_photos"
 MASK = ROOT / "training" / "sample_masks" / "gc_farm_sheep.png"  # around the sheep
 
-# Networks as small as they come, for tests in which only the way matters.
-SMALL = [
+# Small networks, for tests of the path and not of the picture. Most of the time of a training is TensorFlow tracing
+# its step, which grows with the number of layers.
+SMALL = [  # for what is exported
     "model.image_size=64",
-    "model.depth=6",
+    "model.depth=4",
     "model.filters=4",
     "discriminator.filters=4",
     "data.short_side=96",
     "training.epochs=2",
     "training.steps_per_epoch=4",
+]
+TINY = [  # for training alone: half the time of SMALL
+    *SMALL,
+    "model.image_size=32",
+    "model.depth=2",
+    "model.shift_layers=[1]",
+    "discriminator.depth=1",
+    "data.short_side=48",
 ]
 
 
@@ -69,6 +78,12 @@ def says(capsys, code, message, result):
     assert result == code and error.startswith("error: ") and message in error and error.count("\n") == 1, error
 
 
+def drop_checkpoint(run, number):
+    """Take a run folder back to before it wrote that checkpoint, as a kill leaves it: metrics.csv has more rows."""
+    for path in (run / "checkpoints").glob(f"ckpt-{number}.*"):
+        path.unlink()
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Recorded values of the authors' code: name of the file -> dict of arrays, images in NHWC."""
@@ -90,6 +105,14 @@ def small_run(train, tmp_path_factory):
     """A run folder of a very small network."""
     path = tmp_path_factory.mktemp("runs") / "small"
     assert train(with_settings(["--run-dir", str(path)])) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(train, tmp_path_factory):
+    """A run folder of TINY: 2 epochs of 4 steps, never stopped."""
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    assert train(with_settings(["--run-dir", str(path)], TINY)) == 0
     return path
 
 

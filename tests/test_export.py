@@ -162,7 +162,7 @@ def test_from_python(small_run, few_photos, tmp_path):
 def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, train):
     main = load_script("export/export_saved_model").main
     says(capsys, 2, "no run folder", main([str(tmp_path)]))
-    says(capsys, 2, "multiple of 64", main([str(small_run), "--out", str(tmp_path / "a"), "--image-size", "100"]))
+    says(capsys, 2, "multiple of 16", main([str(small_run), "--out", str(tmp_path / "a"), "--image-size", "100"]))
     (tmp_path / "file").touch()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", str(tmp_path / "file" / "a")]))
     (tmp_path / "none").mkdir()
@@ -170,7 +170,7 @@ def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, tra
     says(capsys, 2, "no photo", result)
     assert not (tmp_path / "a").exists()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", "/proc/nowhere"]))
-    says(capsys, 2, "multiple of 64", main([str(small_run), "--image-size", "0"]))
+    says(capsys, 2, "multiple of 16", main([str(small_run), "--image-size", "0"]))
 
 
 def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp_path, capsys):
@@ -246,7 +246,7 @@ def test_without_a_shift_map_a_twin_tells_near_ties_from_errors(generator, few_p
 
 
 def test_the_shift_map_is_that_of_the_connection_nearest_the_output(pairs):
-    two = Generator(image_size=64, filters=4, depth=6, shift_layers=(3, 2))
+    two = Generator(image_size=64, filters=4, depth=4, shift_layers=(3, 2))
     assert graph.inpaint(two, pairs[0][:1], pairs[1][:1], True)["shift_map"].shape == (1, 16, 16)
 
 

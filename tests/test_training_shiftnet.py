@@ -19,11 +19,14 @@ from shiftnet_tf.training.shiftnet import ShiftNet, resolve_by_device
 
 def settings_with(**sections):
     base = {
-        "model": {"image_size": 64, "depth": 6, "filters": 8},
-        "discriminator": {"filters": 8},
+        "model": {"image_size": 64, "depth": 4, "filters": 8},
+        "discriminator": {"filters": 8, "depth": 2},
         "data": {"short_side": 96},
     }
     return toml_file.from_dict({name: base.get(name, {}) | sections.get(name, {}) for name in {**base, **sections}})
+
+
+SHALLOW = {"depth": 2, "shift_layers": [1]}  # where a step is compiled: tracing it takes a second a layer
 
 
 def compiled(settings, jit_compile="off"):
@@ -54,15 +57,32 @@ def test_every_loss_is_a_logged_metric_and_the_loss_their_weighted_sum(batch):
 
 
 @pytest.mark.parametrize("jit_compile", ["off", "on"])
-def test_both_networks_learn(batch, jit_compile):
+def test_both_networks_learn_and_the_moving_average_follows(batch, jit_compile):
     tensorflow_config.disable_op_determinism()  # another test's train.py may have left it on, and Keras then drops XLA
-    model = compiled(settings_with(), jit_compile)
-    assert model.jit_compile is (jit_compile == "on")
+    model = compiled(settings_with(model=SHALLOW, training={"average": 0.5}), jit_compile)
+    assert model.jit_compile is (jit_compile == "on") and model.averaged_generator is not model.generator
+    repeated, losses_of_epochs = tf.data.Dataset.from_tensors(batch).repeat(), []
     before = model.generator.get_weights(), model.discriminator.get_weights()
-    history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0)
+
+    def fit(steps):
+        history = model.fit(repeated, steps_per_epoch=steps, verbose=0).history
+        losses_of_epochs.append(history["reconstruction_loss"][0])
+
+    expected = before[0]
+    for step in range(1, 6):
+        fit(1)
+        share = min(0.5, (1 + step) / (10 + step))
+        expected = [share * a + (1 - share) * w for a, w in zip(expected, model.generator.get_weights())]
+    for average, value in zip(model.averaged_generator.get_weights(), expected):
+        np.testing.assert_allclose(average, value, atol=1e-6)
+    fit(15)
     assert all(changed(before[0], model.generator)) and all(changed(before[1], model.discriminator))
-    values = history.history["reconstruction_loss"]
-    assert values[1] < 0.8 * values[0] and np.isfinite(values).all()
+    assert losses_of_epochs[-1] < 0.8 * losses_of_epochs[0] and np.isfinite(losses_of_epochs).all()
+    assert any(changed(model.generator.get_weights(), model.averaged_generator))
+    np.testing.assert_array_equal(model(batch), model.averaged_generator(batch))
+    inpainted_image = composite(model.averaged_generator(batch), batch["image"], batch["mask"])
+    expected = float(tf.reduce_mean(metrics.psnr(batch["image"], inpainted_image)))
+    assert float(model.test_step(batch)["psnr"]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_logged_losses_are_those_of_their_definitions(batch):
@@ -119,24 +139,6 @@ def test_mixed_precision_scales_neither_optimizer(batch, normalization, more):
         keras.mixed_precision.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize("jit_compile", ["off", "on"])
-def test_the_moving_average_of_the_weights(batch, jit_compile):
-    model = compiled(settings_with(training={"average": 0.5}), jit_compile)
-    assert model.averaged_generator is not model.generator
-    expected = model.generator.get_weights()
-    for step in range(1, 6):
-        model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
-        share = min(0.5, (1 + step) / (10 + step))
-        expected = [share * a + (1 - share) * w for a, w in zip(expected, model.generator.get_weights())]
-    for average, value in zip(model.averaged_generator.get_weights(), expected):
-        np.testing.assert_allclose(average, value, atol=1e-6)
-    assert any(changed(model.generator.get_weights(), model.averaged_generator))
-    np.testing.assert_array_equal(model(batch), model.averaged_generator(batch))
-    inpainted_image = composite(model.averaged_generator(batch), batch["image"], batch["mask"])
-    expected = float(tf.reduce_mean(metrics.psnr(batch["image"], inpainted_image)))
-    assert float(model.test_step(batch)["psnr"]) == pytest.approx(expected, abs=1e-3)
-
-
 def test_without_an_average_there_is_no_second_generator(batch):
     model = compiled(settings_with())
     assert model.averaged_generator is model.generator
@@ -162,7 +164,7 @@ def test_guidance_alone_reaches_what_lies_before_the_shift(batch):
     before = [layer.kernel.numpy() for layer in model.generator.decoder_ups]
     model.train_step(batch)
     moved = [not np.allclose(a, layer.kernel, atol=1e-8) for a, layer in zip(before, model.generator.decoder_ups)]
-    assert moved == [False, False, True, True, True, True]
+    assert moved == [False, False, True, True]
 
 
 def test_the_discriminator_may_see_the_inpainted_image(batch):
@@ -178,13 +180,17 @@ def test_the_discriminator_may_see_the_inpainted_image(batch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gan", gan_losses.GAN_LOSSES)
-@pytest.mark.parametrize("discriminator", [{"window": "hole"}, {"spectral_norm": True}])
-def test_every_gan_loss_trains(batch, gan, discriminator):
-    model = compiled(settings_with(losses={"gan": gan}, discriminator={"filters": 8, **discriminator}))
+def test_every_gan_loss_trains_with_a_window_and_spectral_norm(batch, gan):
+    section = {"window": "hole", "spectral_norm": True, "depth": 1}
+    model = compiled(settings_with(model=SHALLOW, losses={"gan": gan}, discriminator=section))
     history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0).history
     assert all(np.isfinite(values).all() for values in history.values())
     assert history["reconstruction_loss"][1] < history["reconstruction_loss"][0]
     assert history["discriminator_loss"][1] != history["discriminator_loss"][0]
+    for layer in model.discriminator.convolutions:
+        kernel = layer.layer.kernel.numpy()
+        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+        assert largest == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("normalization", ["batch", "switchable"])
@@ -195,7 +201,7 @@ def test_training_moves_the_averages_of_the_generator_and_validation_does_not(ba
     model.test_step(batch)
     assert all(np.array_equal(a, b) for a, b in zip(before, moving))
     model.train_step(batch)
-    assert len(moving) == 9 and not any(np.array_equal(a, b) for a, b in zip(before, moving))
+    assert len(moving) == 5 and not any(np.array_equal(a, b) for a, b in zip(before, moving))
 
 
 @pytest.mark.parametrize("normalization", typing.get_args(Normalization))
@@ -245,16 +251,6 @@ def test_further_losses_are_those_of_their_definitions(batch, monkeypatch):
     for name, value in expected.items():
         assert logs[name] == pytest.approx(float(value), rel=1e-4) and logs[name] > 0, name
     assert logs["loss"] == pytest.approx(sum(w * logs[name] for name, w in model.loss_weights.items()), rel=1e-5)
-
-
-def test_spectral_norm_bounds_the_discriminators_kernels(batch):
-    model = compiled(settings_with(discriminator={"filters": 8, "spectral_norm": True}))
-    for _ in range(30):
-        model.train_step(batch)
-    for layer in model.discriminator.convolutions:
-        kernel = layer.layer.kernel.numpy()
-        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
-        assert largest == pytest.approx(1.0, abs=0.1)
 
 
 def test_settings_are_resolved_by_device():
@@ -338,11 +334,14 @@ def test_the_recipes_losses_are_those_of_their_definitions(batch, random_feature
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["perceptual", "style", "feature_matching"])
-def test_each_new_loss_moves_in_thirty_steps(batch, random_features, name):
-    section = {**RECIPE["losses"], "perceptual": 0.0, "style": 0.0, "feature_matching": 0.0, name: 50.0}
-    model = compiled(settings_with(losses=section | {"reconstruction": 1.0}, discriminator=RECIPE["discriminator"]))
-    first = float(model.train_step(batch)[f"{name}_loss"])
+def test_each_new_loss_moves_in_thirty_steps(batch, random_features):
+    names = ["perceptual", "style", "feature_matching"]
+    section = {**RECIPE["losses"], **dict.fromkeys(names, 50.0), "reconstruction": 1.0}
+    model = compiled(
+        settings_with(model=SHALLOW, losses=section, discriminator={**RECIPE["discriminator"], "depth": 1})
+    )
+    before = {name: float(value) for name, value in model.train_step(batch).items()}
     repeated = tf.data.Dataset.from_tensors(batch).repeat(30)
-    last = [model.fit(repeated, verbose=0).history[f"{name}_loss"][0] for _ in range(2)][1]
-    assert np.isfinite(last) and last < (0.9 if name != "feature_matching" else 1.0) * first
+    history = model.fit(repeated, epochs=2, verbose=0).history
+    after = {name: history[f"{name}_loss"][1] / before[f"{name}_loss"] for name in names}
+    assert after["perceptual"] < 0.9 and after["style"] < 0.9 and after["feature_matching"] < 1.0
