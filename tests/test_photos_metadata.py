@@ -11,6 +11,8 @@ import logging
 import shutil
 import struct
 import subprocess
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,9 +20,9 @@ from conftest import PHOTOS
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from shiftnet_tf.errors import UnwritableError
-from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff
+from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff, xmp
 from shiftnet_tf.photos.photo import Photo
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import holds_picture, is_text
 from shiftnet_tf.photos.tiff import EXIF, GPS, Entry
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".avif": "AVIF", ".heic": "HEIF"}
@@ -214,6 +216,154 @@ def test_a_file_that_still_holds_a_picture_is_refused(picture, preview, tmp_path
     with pytest.raises(UnwritableError, match="still hold a picture"):
         Photo(tmp_path / "b.jpg").save(tmp_path / "never.jpg")
     assert not (tmp_path / "never.jpg").exists()
+
+
+def previews(picture, small=(48, 32)):
+    """The same preview as each kind of file, by its name."""
+    options = {
+        "JPEG": {},
+        "PNG": {},
+        "WEBP": {},
+        "TIFF": {},
+        "GIF": {},
+        "BMP": {},
+        "JPEG2000": {},
+        "HEIF": {},
+        "AVIF": {},
+    }
+    options["codestream"] = {"format": "JPEG2000", "no_jp2": True}
+    found = {}
+    for name, more in options.items():
+        file = io.BytesIO()
+        picture.resize(small).save(file, **{"format": name, **more})
+        found[name] = file.getvalue()
+    return found
+
+
+def test_previews_of_every_format_are_known(picture):
+    """Not JPEG, PNG and WebP alone; raw, and however base64 and hexadecimal are broken into lines."""
+    for name, content in previews(picture).items():
+        coded = base64.b64encode(content)
+        in_threes = b"\n".join(coded[i : i + 3] for i in range(0, len(coded), 3))
+        for form in (b"before" + content, coded, base64.encodebytes(content), in_threes):
+            assert holds_picture(form), (name, form[:40])
+    for content in (picture.tobytes(), picture.resize((64, 64)).tobytes()):  # raw pixels, or a picture behind a head
+        for form in (base64.b64encode(content), base64.encodebytes(content), content.hex().encode()):
+            assert holds_picture(b"before: " + form)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "It is a long description of a photo. " * 200,
+        "一张照片的很长的描述" * 300,
+        " ".join(["0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f"] * 100),  # identifiers of the documents that it came from
+        '{"prompt":"a/b","seed":123,"steps":[1,2,3]},' * 100,
+        "http://example.com/photos/a-b-c?x=1 " * 100,
+        "II* and MM*, GIF89a, ftyp, BM, RIFF and WEBP, /9j/ and TU0AK",
+    ],
+)
+def test_long_words_are_no_picture(words):
+    for encoding in ("utf-8", "utf-16-le"):
+        assert not holds_picture(words.encode(encoding))
+    assert is_text(words.encode()) and is_text(words.encode("utf-16-le"), ("utf-16-le",))
+
+
+def test_a_maker_note_that_is_a_tiff_stays(picture):
+    content, root = tiff.write_tree({0: [short(1, 2), text(2, "Nikon"), short(274, 1)]}, ">", 8)
+    assert not holds_picture(b"Nikon\0\2\x10\0\0MM\0*" + struct.pack(">I", root) + content)
+    for cut in range(8, 40):
+        holds_picture((b"MM\0*" + struct.pack(">I", root) + content)[:cut])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_what_may_be_pixels_is_not_taken_over(picture, tmp_path, caplog, suffix):
+    """Long values that are no words; further records of IPTC. Long words stay, in each way to write them."""
+    pixels = picture.resize((40, 30)).tobytes()
+    long = "Ein langer Text über ein Foto, 一张照片. " * 60
+    groups = {
+        0: [*NAMES, Entry(40092, tiff.BYTE, 2 * len(long), long.encode("utf-16-le")), raw(37510, pixels)],
+        EXIF: [raw(37510, b"UNICODE\0" + long.encode("utf-16-le")), raw(41730, pixels)],
+        GPS: [raw(27, b"ASCII\0\0\0" + pixels), raw(28, b"ASCII\0\0\0" + b"x y " * 400)],
+    }
+    extra = photoshop((0x0404, data_set(2, 120, long.encode()) + data_set(2, 5, pixels) + data_set(8, 10, b"object")))
+    picture.save(tmp_path / "a.jpg", exif=make_block(groups), comment=pixels, extra=extra)
+    said = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+    for name in ("CFAPattern", "GPSProcessingMethod", "UserComment", "IPTC 2:5", "IPTC 8:10", "the comment"):
+        assert f"{name}, which may hold a picture" in said
+    content = (tmp_path / f"out{suffix}").read_bytes()
+    assert pixels[600:640] not in content and b"x y x y x y" in content
+    assert content.count(long.encode("utf-16-le")) == 2
+    assert (long.encode() in content) == (suffix != ".png")
+
+
+def test_a_picture_in_several_nodes_of_xmp(picture, tmp_path):
+    """Split over the items of a list, in CDATA, with every letter as a reference, in a description inside another."""
+    content = previews(picture)["JPEG"]
+    coded = base64.b64encode(content).decode()
+    items = "".join(f"<rdf:li>{coded[i : i + 48]}</rdf:li>" for i in range(0, len(coded), 48))
+    letters = "".join(f"&#{ord(letter)};" for letter in coded)
+    for number, inner in enumerate(
+        (f"<rdf:Seq>{items}</rdf:Seq>", f"<![CDATA[{coded}]]>", letters, f'<rdf:Description dc:format="{coded}"/>')
+    ):
+        packet, left_out = xmp.take_over(make_xmp(f"<dc:source>{inner}</dc:source>"), None)
+        assert b"dc:source" not in packet and b"Some One" in packet, number
+        assert left_out == ["dc:source, which holds a picture"], number
+
+
+@pytest.mark.parametrize(
+    "packet, said",
+    [
+        (b"<a>" * 3000 + b"</a>" * 3000, "XMP of more than 64 levels"),
+        (make_xmp("<rdf:Description>" * 300 + "</rdf:Description>" * 300), "XMP of more than 64 levels"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"), "XMP with a document type"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16-be"), "XMP with a document type"),
+        (b"\xff\xfe<", "XMP, which is damaged"),
+    ],
+)
+def test_xmp_that_is_not_parsed(packet, said):
+    assert xmp.take_over(packet, None) == (b"", [said])
+
+
+def test_large_xmp_takes_seconds_not_minutes():
+    start = time.process_time()
+    attributes = " ".join(f'dc:a{i}="x"' for i in range(20000))
+    packet = make_xmp("<dc:b>" + "<rdf:Description>" * 50 + "x " * 200000 + "</rdf:Description>" * 50 + "</dc:b>")
+    assert xmp.take_over(make_xmp("", attributes), None)[0] and xmp.take_over(packet, None)[0]
+    assert time.process_time() - start < 10  # 5 minutes before
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_xmp_in_other_encodings(picture, tmp_path, caplog, encoding):
+    picture.save(tmp_path / "a.jpg", xmp=make_xmp("<dc:title>Größe</dc:title>").decode().encode(encoding))
+    for suffix in (".png", ".jpg"):
+        assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert "Größe".encode() in (tmp_path / f"out{suffix}").read_bytes()
+
+
+def test_a_directory_whose_entries_are_all_the_same_bytes(picture, tmp_path, caplog):
+    """Were each of 900 values of 1 MB read, the memory would grow by 900 MB; and not every name is a note's."""
+    Image.new("RGB", (600, 600)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    at = struct.unpack_from("<I", content, 4)[0]
+    number = struct.unpack_from("<H", content, at)[0]
+    own = content[at + 2 : at + 2 + 12 * number]
+    more = b"".join(struct.pack("<HHII", tag, tiff.UNDEFINED, 1_000_000, 8) for tag in range(0x8298, 0x8298 + 900))
+    struct.pack_into("<I", content, 4, len(content))
+    content += struct.pack("<H", number + 900) + own + more + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    tracemalloc.start()
+    said = save(tmp_path / "a.tif", tmp_path / "out.jpg", caplog)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    assert len(said) < 1500 and "; and 8" in said
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
+def test_a_big_tiff(picture, tmp_path, caplog, suffix):
+    picture.save(tmp_path / "a.tif", big_tiff=True)
+    said = save(tmp_path / "a.tif", tmp_path / f"out{suffix}", caplog)
+    assert "left out: EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)" in said
 
 
 # -- kind 2: orientation and colour ----------------------------------------------------------------------------------

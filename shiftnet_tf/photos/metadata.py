@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from shiftnet_tf.errors import UnwritableError
 from shiftnet_tf.photos import containers, exif, iptc, tiff, xmp
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import holds_picture, objection_to
 from shiftnet_tf.photos.tiff import Entry
 
 _EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")  # each holds XMP and an ICC profile too
@@ -119,9 +119,9 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         packet = packet.encode() if isinstance(packet, str) else packet
         kept.xmp, left_out = xmp.take_over(packet, kept.size if lying else None)
         kept.left_out += left_out
-    if holds_picture(kept.comment):
+    if objection := objection_to(kept.comment):
         kept.comment = b""
-        kept.left_out.append("the comment, which holds a picture")
+        kept.left_out.append(f"the comment, {objection}")
     return kept
 
 
@@ -206,10 +206,11 @@ def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
     """Return the EXIF block to write, with its prefix, and what is left out of it."""
     left_out: list[str] = []
     if kept.directories:
-        groups, order = kept.directories.groups, kept.directories.order
-        content, root = tiff.write_tree(groups, order, 8)
-        head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
-        block = head + content if groups else b""
+        groups, order, block = kept.directories.groups, kept.directories.order, b""
+        if groups:
+            content, root = tiff.write_tree(groups, order, 8)
+            head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
+            block = head + content
     elif kept.block:
         taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=file_format == "TIFF")
         block, left_out = taken.edited(kept.block), taken.left_out
@@ -269,8 +270,8 @@ def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Cont
     for key, value in getattr(raw, "text", {}).items():
         if key == _PACKET or key.startswith("Raw profile type "):
             continue  # XMP, EXIF and IPTC; ImageMagick writes the last two so
-        if holds_picture(str(value).encode()):
-            kept.left_out.append(f"the text {key!r}, which holds a picture")
+        if objection := objection_to(str(value).encode()):
+            kept.left_out.append(f"the text {key!r}, {objection}")
         else:
             kept.texts[key] = value
 

@@ -6,12 +6,13 @@ reader and writer guess types and lose what they do not know; here a value is ca
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 Read = Callable[[int, int], bytes]  # (position, number of bytes) -> at most so many bytes
 EXIF, GPS, INTEROP = 34665, 34853, 40965  # entries that hold the position of another directory
 BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7
+_MOST_BYTES = 2**25  # of all values of a directory
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # type -> bytes of a value, bytes that are swapped together
 _TYPES = {BYTE: (1, 1), ASCII: (1, 1), SHORT: (2, 2), LONG: (4, 4), 5: (8, 4), 6: (1, 1), UNDEFINED: (1, 1), 8: (2, 2)}
@@ -61,28 +62,36 @@ class Directory:
     damaged: tuple[int, ...]
 
 
-def read_directory(read: Read, at: int, order: str) -> Directory:
-    """Read the directory at a position.
+def read_directory(read: Read, at: int, order: str, wanted: Container[int] | None = None) -> Directory:
+    """Read the directory at a position; of a tag that occurs twice the first entry counts.
 
     Args:
         read: gives the bytes of the file.
         at: position of the directory.
         order: `"<"` or `">"`.
+        wanted: tags whose values are read, those of others are b""; None: all.
     """
     head = read(at, 2)
     stated = struct.unpack(f"{order}H", head)[0] if len(head) == 2 else 0
     table = read(at + 2, 12 * stated)
-    entries, damaged = [], []
+    entries, damaged = dict[int, Entry](), list[int]()
+    left = _MOST_BYTES  # values of a damaged file may all be the same bytes
     for i in range(len(table) // 12):
         tag, kind, count = struct.unpack_from(f"{order}HHI", table, 12 * i)
+        if tag in entries:
+            continue
         size = _TYPES[kind][0] * count if kind in _TYPES else 0
         where = at + 10 + 12 * i if size <= 4 else struct.unpack_from(f"{order}I", table, 12 * i + 8)[0]
-        value = read(where, size)
+        if wanted is not None and tag not in wanted:
+            entries[tag] = Entry(tag, kind, count, b"", where)
+            continue
+        value = read(where, size) if size <= left else b""
+        left -= len(value)
         if size and len(value) == size:
-            entries.append(Entry(tag, kind, count, value, where))
+            entries[tag] = Entry(tag, kind, count, value, where)
         else:
             damaged.append(tag)
-    return Directory(at, tuple(entries), tuple(damaged))
+    return Directory(at, tuple(entries.values()), tuple(damaged))
 
 
 def write_directory(entries: Iterable[Entry], order: str, at: int, next_directory: int = 0) -> bytes:
