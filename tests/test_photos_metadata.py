@@ -366,6 +366,23 @@ def test_a_big_tiff(picture, tmp_path, caplog, suffix):
     assert "left out: EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)" in said
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_colour_profile_is_nothing_else(picture, preview, tmp_path, caplog, suffix):
+    """It ends where it says, has its mark, and holds no picture; curves that look like a JPEG's beginning are none."""
+    curves = SRGB + struct.pack(">3H", 0xFFD0, 0xFFD8, 0xFFE0)
+    curves = struct.pack(">I", len(curves)) + curves[4:]
+    inside = SRGB + preview
+    inside = struct.pack(">I", len(inside)) + inside[4:]
+    cases = [(SRGB + picture.resize((9, 9)).tobytes(), SRGB, ""), (curves, curves, "")]
+    cases += [(inside, None, "which holds a picture"), (preview, None, "which is damaged")]
+    for given, kept, said in cases:
+        picture.save(tmp_path / "a.jpg", icc_profile=given)
+        text = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert (f"left out: the ICC profile, {said}" in text) if said else not text
+        with Image.open(tmp_path / f"out{suffix}") as out:
+            assert out.info.get("icc_profile") == kept
+
+
 # -- kind 2: orientation and colour ----------------------------------------------------------------------------------
 
 
@@ -528,6 +545,35 @@ def test_xmp_iptc_comment_and_texts_go_where_they_can(picture, tmp_path, caplog)
     with Image.open(tmp_path / "out.png") as out:
         assert out.info["xmp"] == make_xmp() and out.text["Comment"] == "Größe"
     assert "XMP; EXIF; IPTC; the comment" in save(tmp_path / "a.jpg", tmp_path / "out.bmp", caplog)
+
+
+def test_what_other_programs_write_into_a_png(picture, tmp_path, caplog):
+    """EXIF, IPTC and XMP as hexadecimal texts."""
+    iptc_block = photoshop((0x0404, data_set(2, 80, b"Some One")))[4:]
+    texts = PngImagePlugin.PngInfo()
+    for name, content in (("iptc", iptc_block), ("exif", make_block({0: NAMES})), ("xmp", make_xmp())):
+        texts.add_text(f"Raw profile type {name}", f"\n{name}\n{len(content):8}\n{content.hex()}\n", zip=True)
+    texts.add_text("Raw profile type 8bim", "\n8bim\n 2\nno hexadecimal")
+    picture.save(tmp_path / "a.png", pnginfo=texts)
+    assert not save(tmp_path / "a.png", tmp_path / "out.jpg", caplog)
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["photoshop"] == {0x0404: data_set(2, 80, b"Some One")} and out.info["xmp"] == make_xmp()
+        assert out.getexif()[315] == "Some One"
+    assert "left out: IPTC\n" in save(tmp_path / "a.png", tmp_path / "out.png", caplog)
+
+
+def test_what_cannot_be_read_is_named(picture, tmp_path, caplog):
+    picture.save(tmp_path / "a.jp2")
+    assert not save(tmp_path / "a.jp2", tmp_path / "out.webp", caplog)  # though OpenJPEG leaves a comment
+    with open(tmp_path / "a.jp2", "ab") as file:
+        file.write(struct.pack(">I", 24 + len(make_xmp())) + b"uuid" + bytes(16) + make_xmp())
+    assert "left out: EXIF and XMP of a JPEG 2000\n" in save(tmp_path / "a.jp2", tmp_path / "out.jpg", caplog)
+    picture.save(tmp_path / "a.gif")
+    content = (tmp_path / "a.gif").read_bytes()
+    start = 13 + 3 * 2 ** ((content[10] & 7) + 1)
+    extension = b"!\xff\x0bXMP DataXMP\x04 <x>\0"
+    (tmp_path / "a.gif").write_bytes(content[:start] + extension + content[start:])
+    assert "left out: XMP of a GIF\n" in save(tmp_path / "a.gif", tmp_path / "out.png", caplog)
 
 
 def test_words_in_other_letters_go_to_a_tiff_as_they_are(picture, tmp_path):

@@ -139,6 +139,11 @@ def _heif_pictures(content: Content) -> list[tuple[int, int]]:
     return found
 
 
+def names_of_boxes(content: Content) -> set[bytes]:
+    """Return the names of the outermost boxes of a file that is made of boxes."""
+    return {name for name, _, _ in _boxes(content, 0, len(content))}
+
+
 def _boxes(content: Content, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Give (name, begin, end) of the contents of the boxes in a range."""
     while begin + 8 <= end:

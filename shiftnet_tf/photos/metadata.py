@@ -80,7 +80,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
     """
     lying = orientation >= 5
     kept = Metadata(raw.format or "", raw.size[::-1] if lying else raw.size, orientation)
-    kept.icc = raw.info.get("icc_profile") or b""
+    _read_icc(kept, raw.info.get("icc_profile") or b"")
     comment = raw.info.get("comment") or b""
     kept.comment = comment.encode() if isinstance(comment, str) else bytes(comment)
     if raw.info.get("dpi"):
@@ -96,10 +96,17 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
                 kept.tables = _tables(raw, lying)
         elif raw.format == "PNG":
             _read_png(kept, raw, content)
+            photoshop = _raw_profile(raw, "iptc")
         elif raw.format == "WEBP":
             kept.lossless = any(name == b"VP8L" for name, _ in containers.riff_chunks(content))
         elif raw.format == "JPEG2000":
             kept.codestream = getattr(raw, "codec", "jp2") == "j2k"
+            if kept.comment.startswith(b"Created by OpenJPEG"):
+                kept.comment = b""
+            if containers.names_of_boxes(content) & {b"uuid", b"xml "}:  # which Pillow does not read
+                kept.left_out.append("EXIF and XMP of a JPEG 2000")
+        elif raw.format == "GIF" and content.find(b"XMP DataXMP") >= 0:
+            kept.left_out.append("XMP of a GIF")
         elif raw.format == "TIFF":
             if raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
                 kept.compression = raw.info["compression"]
@@ -114,7 +121,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         kept.left_out.append("the depth map or gain map")
     kept.iptc, left_out = iptc.take_over(own_iptc or iptc.resource(photoshop))
     kept.left_out += left_out
-    packet = raw.info.get("xmp") or b""
+    packet = raw.info.get("xmp") or _raw_profile(raw, "xmp")
     if packet:
         packet = packet.encode() if isinstance(packet, str) else packet
         kept.xmp, left_out = xmp.take_over(packet, kept.size if lying else None)
@@ -269,19 +276,35 @@ def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Cont
     kept.chunks = {name: data for name, data in containers.png_chunks(content) if name in names}
     for key, value in getattr(raw, "text", {}).items():
         if key == _PACKET or key.startswith("Raw profile type "):
-            continue  # XMP, EXIF and IPTC; ImageMagick writes the last two so
+            continue  # see `_raw_profile`
         if objection := objection_to(str(value).encode()):
             kept.left_out.append(f"the text {key!r}, {objection}")
         else:
             kept.texts[key] = value
 
 
+def _read_icc(kept: Metadata, icc: bytes) -> None:
+    """Read a colour profile, which says at its beginning how long it is."""
+    icc = icc[: int.from_bytes(icc[:4], "big")]
+    if icc[36:40] == b"acsp" and not holds_picture(icc, tables=True):
+        kept.icc = icc
+    elif icc:
+        reason = "which holds a picture" if icc[36:40] == b"acsp" else "which is damaged"
+        kept.left_out.append(f"the ICC profile, {reason}")
+
+
 def _block(raw: ImageFile.ImageFile) -> bytes:
-    block = raw.info.get("exif") or b""
-    if not block and "Raw profile type exif" in raw.info:
-        with contextlib.suppress(ValueError):
-            block = bytes.fromhex("".join(raw.info["Raw profile type exif"].split("\n")[3:]))
+    block = raw.info.get("exif") or _raw_profile(raw, "exif")
     return bytes(block).removeprefix(exif.PREFIX)
+
+
+def _raw_profile(raw: ImageFile.ImageFile, name: str) -> bytes:
+    """Return metadata that ImageMagick or exiftool wrote into a PNG as hexadecimal text, b"" if there are none."""
+    lines = str(raw.info.get(f"Raw profile type {name}", "")).split("\n")[3:]
+    try:
+        return bytes.fromhex("".join(lines))
+    except ValueError:
+        return b""
 
 
 def _resolution(dpi: tuple[Any, ...], lying: bool) -> tuple[float, float] | None:

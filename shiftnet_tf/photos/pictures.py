@@ -9,8 +9,9 @@ from collections.abc import Iterable
 LONGEST = 1024  # bytes of a value that may be anything; a longer one must be words, see `is_text`
 # First bytes: JPEG, and a JPEG's table of quantisation, by which a preview without its own first bytes is known; PNG;
 # WebP; GIF; BMP; JPEG 2000 with its boxes and without; JPEG XL; HEIC, AVIF and videos.
+_JPEG = re.compile(rb"\xff\xd8\xff")
 _RAW = re.compile(
-    rb"\xff\xd8\xff|\xff\xdb\0[\x43\x84\xc5]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|GIF8[79]a.[\0-\x1f].[\0-\x1f]"
+    rb"\xff\xdb\0[\x43\x84\xc5]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|GIF8[79]a.[\0-\x1f].[\0-\x1f]"
     rb"|BM.{4}\0{4}.{2}\0\0[\x28\x6c\x7c]\0{3}.{8}\x01\0|\0{3}\x0c(?:jP  |JXL )\r\n\x87\n|\xff\x4f\xff\x51\0"
     rb"|\0{3}.ftyp[0-9A-Za-z]{3}",
     re.DOTALL,
@@ -27,12 +28,19 @@ _BREAKS = re.compile(rb"\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);")
 _LINES = re.compile(rb"(?:[A-Za-z0-9+/_=-]{40,}(?:\s|\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);)*)+")
 
 
-def holds_picture(data: bytes) -> bool:
+def holds_picture(data: bytes, tables: bool = False) -> bool:
     """Tell whether bytes hold the beginning of a picture file, or more than 1024 letters of base64 or hexadecimal.
 
     A picture is known by its first bytes alone (three of a JPEG): other bytes may hold these by chance, one in sixteen
     million for each position. Of a picture without such a beginning nothing is known, unless it is coded in letters.
+
+    Args:
+        data: the bytes.
+        tables: whether they are tables of numbers, such as curves up to 65535, that hold a JPEG's first three bytes by
+            more than chance; then it is known by its table of quantisation alone.
     """
+    if not tables and _JPEG.search(data):
+        return True
     if _RAW.search(data) or any(_is_tiff_picture(data, found.start()) for found in _TIFF.finditer(data)):
         return True
     if _CODED.search(_BREAKS.sub(b"", data.translate(None, b"\0 \t\n\v\f\r"))):
