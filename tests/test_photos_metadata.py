@@ -366,6 +366,26 @@ def test_a_big_tiff(picture, tmp_path, caplog, suffix):
     assert "left out: EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)" in said
 
 
+@pytest.mark.parametrize("coded", [True, False])
+@pytest.mark.parametrize("skipped", [0, 300])
+def test_an_entry_that_reaches_into_the_thumbnail(picture, preview, tmp_path, caplog, skipped, coded):
+    """A damaged MakerNote, with or without the beginning of a thumbnail, which is a JPEG or bare pixels."""
+    content = preview if coded else picture.resize((24, 16)).tobytes()
+    block = bytearray(make_block({0: NAMES, EXIF: [raw(37500, b"Nikon\0" + bytes(99))]}, content))
+    if not coded:
+        for tag, strip in ((513, 273), (514, 279)):
+            at = block.index(struct.pack("<HHI", tag, tiff.LONG, 1))
+            block[at : at + 2] = struct.pack("<H", strip)
+    at, start = block.index(struct.pack("<HHI", 37500, 7, 105)), len(block) - len(content) - len(exif.PREFIX)
+    struct.pack_into("<II", block, at + 4, len(content) - skipped, start + skipped)
+    picture.save(tmp_path / "a.jpg", exif=bytes(block))
+    for suffix in (".jpg", ".png"):
+        said = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert "left out: MakerNote, which reaches into a picture" in said
+        out = (tmp_path / f"out{suffix}").read_bytes()
+        assert content[-50:] not in out and b"Camera" in out
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_colour_profile_is_nothing_else(picture, preview, tmp_path, caplog, suffix):
     """It ends where it says, has its mark, and holds no picture; curves that look like a JPEG's beginning are none."""

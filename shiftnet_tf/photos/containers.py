@@ -109,14 +109,10 @@ def _tiff_pictures(content: Content) -> list[tuple[int, int]]:
     """Find strips, tiles and the ICC profile of a TIFF file of one page."""
     order = tiff.ORDERS.get(bytes(content[:4]), "<")
     at = struct.unpack_from(f"{order}I", content, 4)[0]
-    wanted = (273, 279, 324, 325, 34675)
+    wanted = {*tiff.PLACES, 34675}
     directory = tiff.read_directory(lambda at, size: content[at : at + size], at, order, wanted)
-    numbers = {entry.tag: entry.numbers(order) for entry in directory.entries if entry.value}
-    found = [(0, 8)] + [(entry.at, entry.at + len(entry.value)) for entry in directory.entries if entry.tag == 34675]
-    for starts, sizes in ((273, 279), (324, 325)):
-        pairs = zip(numbers.get(starts, ()), numbers.get(sizes, ()))
-        found += [(start, start + size) for start, size in pairs]
-    return found
+    profile = [(entry.at, entry.at + len(entry.value)) for entry in directory.entries if entry.tag == 34675]
+    return [(0, 8), *profile, *directory.pictures(order)]
 
 
 def _heif_pictures(content: Content) -> list[tuple[int, int]]:

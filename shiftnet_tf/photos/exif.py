@@ -34,6 +34,7 @@ _STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675
 
 _TEXTS = {37510, 27, 28}  # UserComment and what GPS has like it: eight bytes name the letters, words follow
 _WIDE = range(40091, 40096)  # Windows' own words, in UTF-16
+_FEW = 64  # bytes that may lie anywhere, since the position of a thumbnail may be wrong
 _LONGEST_NOTE = 2**16  # bytes of a MakerNote; in a JPEG it cannot be longer
 
 Groups = dict[int, list[Entry]]  # 0, EXIF, GPS, INTEROP -> the entries of that directory
@@ -63,14 +64,26 @@ class Taken:
         self.left_out: list[str] = []
         self._read, self._orientation, self._size, self._moved = read, orientation, size, moved
         self._directories: dict[int, Directory] = {}
+        self._pictures: list[tuple[int, int]] = []
         head = read(0, 8)
         self.order = tiff.ORDERS.get(head[:4], "")
         if self.order and len(head) == 8:
-            self._take(0, struct.unpack(f"{self.order}I", head[4:])[0])
+            root = struct.unpack(f"{self.order}I", head[4:])[0]
+            self._find_pictures(root)
+            self._take(0, root)
         elif head[:4] in (b"II+\0", b"MM\0+"):
             self.left_out.append("EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)")
         else:
             self.left_out.append("EXIF, which is damaged")
+
+    def _find_pictures(self, at: int) -> None:
+        """Find where the pictures lie of a directory and those that follow it, such as the thumbnail's."""
+        seen = set[int]()
+        while at and at not in seen and len(seen) < 8:
+            seen.add(at)
+            directory = tiff.read_directory(self._read, at, self.order, tiff.PLACES)
+            self._pictures += directory.pictures(self.order)
+            at = directory.following
 
     def _take(self, group: int, at: int) -> None:
         """Take over the directory at a position, and those that hang on it."""
@@ -99,6 +112,9 @@ class Taken:
 
     def _objection(self, entry: Entry) -> str:
         """Return why an entry is not taken over, "" if it is."""
+        end = entry.at + len(entry.value)
+        if len(entry.value) > _FEW and any(entry.at < stop and start < end for start, stop in self._pictures):
+            return "which reaches into a picture"
         if entry.tag == MAKER_NOTE:
             if self._moved:
                 return "whose positions would no longer be true"

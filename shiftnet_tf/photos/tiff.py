@@ -13,6 +13,8 @@ Read = Callable[[int, int], bytes]  # (position, number of bytes) -> at most so 
 EXIF, GPS, INTEROP = 34665, 34853, 40965  # entries that hold the position of another directory
 BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7
 _MOST_BYTES = 2**25  # of all values of a directory
+_PLACES = ((273, 279), (324, 325), (513, 514))  # positions and sizes of pictures
+PLACES = frozenset(tag for pair in _PLACES for tag in pair)
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # type -> bytes of a value, bytes that are swapped together
 _TYPES = {BYTE: (1, 1), ASCII: (1, 1), SHORT: (2, 2), LONG: (4, 4), 5: (8, 4), 6: (1, 1), UNDEFINED: (1, 1), 8: (2, 2)}
@@ -55,11 +57,19 @@ class Directory:
         at: its position in the file.
         entries: those that can be read.
         damaged: tags of the others: their type is unknown, or their value lies outside of the file.
+        following: position of the next directory, 0 if there is none.
     """
 
     at: int
     entries: tuple[Entry, ...]
     damaged: tuple[int, ...]
+    following: int = 0
+
+    def pictures(self, order: str) -> list[tuple[int, int]]:
+        """Return (begin, end) of the strips, tiles and the thumbnail that the directory places in the file."""
+        numbers = {entry.tag: entry.numbers(order) for entry in self.entries if entry.value}
+        pairs = (pair for first, second in _PLACES for pair in zip(numbers.get(first, ()), numbers.get(second, ())))
+        return [(start, start + size) for start, size in pairs]
 
 
 def read_directory(read: Read, at: int, order: str, wanted: Container[int] | None = None) -> Directory:
@@ -91,7 +101,9 @@ def read_directory(read: Read, at: int, order: str, wanted: Container[int] | Non
             entries[tag] = Entry(tag, kind, count, value, where)
         else:
             damaged.append(tag)
-    return Directory(at, tuple(entries.values()), tuple(damaged))
+    end = read(at + 2 + 12 * stated, 4)
+    following = struct.unpack(f"{order}I", end)[0] if len(end) == 4 else 0
+    return Directory(at, tuple(entries.values()), tuple(damaged), following)
 
 
 def write_directory(entries: Iterable[Entry], order: str, at: int, next_directory: int = 0) -> bytes:
