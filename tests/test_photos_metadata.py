@@ -308,7 +308,7 @@ def test_a_picture_in_several_nodes_of_xmp(picture, tmp_path):
     ):
         packet, left_out = xmp.take_over(make_xmp(f"<dc:source>{inner}</dc:source>"), None)
         assert b"dc:source" not in packet and b"Some One" in packet, number
-        assert left_out == ["dc:source, which holds a picture"], number
+        assert left_out == ["dc:source, which may hold a picture"], number
 
 
 @pytest.mark.parametrize(
@@ -594,6 +594,34 @@ def test_what_cannot_be_read_is_named(picture, tmp_path, caplog):
     extension = b"!\xff\x0bXMP DataXMP\x04 <x>\0"
     (tmp_path / "a.gif").write_bytes(content[:start] + extension + content[start:])
     assert "left out: XMP of a GIF\n" in save(tmp_path / "a.gif", tmp_path / "out.png", caplog)
+
+
+def test_several_comments_and_parts_of_photoshop_s_resources(picture, tmp_path, caplog):
+    """All comments stay as one; IPTC is found behind another APP13, and in two segments."""
+    whole = photoshop((0x03ED, bytes(16)), (0x0404, data_set(2, 80, b"Some One")))[4:]
+    parts = [b"Adobe_CM\0\2", whole[:50], iptc.PHOTOSHOP + whole[50:]]
+    extra = b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    extra += b"\xff\xfe\0\x07first\xff\xfe\0\x08second"
+    picture.save(tmp_path / "a.jpg", extra=extra)
+    assert not save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["comment"] == b"first\nsecond"
+        assert out.info["photoshop"] == {0x0404: data_set(2, 80, b"Some One")}
+    long = b"\xff\xfe\x9c\x42" + b"long " * 8000
+    picture.save(tmp_path / "a.jpg", extra=long + long, exif=make_block({0: NAMES}))
+    assert "left out: the comment\n" in save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    assert b"Camera" in (tmp_path / "out.jpg").read_bytes()
+
+
+def test_no_note_for_nothing(picture, preview, tmp_path, caplog):
+    """What Windows, digiKam and cameras write into each photo: fillings, empty comments, and a thumbnail."""
+    own = [raw(59932, bytes(2060)), raw(59933, bytes(4)), text(11, "digiKam"), short(531, 1), raw(50341, b"PrintIM\0")]
+    exif_own = [raw(59932, bytes(2060)), raw(37510, bytes(2000)), raw(36864, b"0232"), raw(42080, b"\2\0")]
+    block = make_block({0: [*NAMES, *own], EXIF: exif_own, GPS: [raw(0, b"\2\3\0\0")]}, preview)
+    picture.save(tmp_path / "a.jpg", exif=block)
+    for suffix in (".jpg", ".png", ".tif"):
+        assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert b"digiKam" in (tmp_path / f"out{suffix}").read_bytes()
 
 
 def test_words_in_other_letters_go_to_a_tiff_as_they_are(picture, tmp_path):

@@ -23,7 +23,7 @@ _ORIENTATION = 274
 _WIDTH, _HEIGHT, _SUBJECT_AREA, _SUBJECT_LOCATION = 40962, 40963, 37396, 41492
 _RESOLUTIONS = {282: 283, 283: 282, 41486: 41487, 41487: 41486}  # across and down
 # What says something about the photo, and not how it is stored or what it looks like.
-_ABOUT = {269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
+_ABOUT = {11, 269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
 _ABOUT |= {int(tag) for tag in ExifTags.Base if 33432 <= tag <= 42240} | {_SUBJECT_AREA, *range(40091, 40096)}
 _ABOUT -= {IPTC, PHOTOSHOP, 34675, EXIF, GPS, INTEROP}
 _GEO = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113}  # where a GeoTIFF lies on the map
@@ -31,6 +31,7 @@ _KNOWN = {0: _ABOUT | _GEO, EXIF: _ABOUT, GPS: set(range(32)), INTEROP: {1, 2}}
 _HANGING = {0: (EXIF, GPS), EXIF: (INTEROP,)}
 _STORED = {254, 255, *range(256, 267), 273, 274, 277, 278, 279, *range(280, 300), 317, *range(320, 348), 513, 514}
 _STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675, 37724}  # left out without a word
+_STORED |= {59932, 59933}  # what Windows fills up with
 
 _TEXTS = {37510, 27, 28}  # UserComment and what GPS has like it: eight bytes name the letters, words follow
 _WIDE = range(40091, 40096)  # Windows' own words, in UTF-16

@@ -24,7 +24,7 @@ from shiftnet_tf.photos.tiff import Entry
 
 _EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")  # each holds XMP and an ICC profile too
 _DPI_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
-_LONGEST_EXIF, _LONGEST_XMP = 65527, 65504  # bytes, of a JPEG's segments
+_LONGEST_EXIF, _LONGEST_XMP, _LONGEST_COMMENT = 65527, 65504, 65533  # bytes, of a JPEG's segments
 _PACKET = "XML:com.adobe.xmp"  # name of XMP among the texts of a PNG
 
 
@@ -91,7 +91,9 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
     with _mapped(source) as content:
         kept.file_size = len(content)
         if isinstance(raw, JpegImagePlugin.JpegImageFile):
-            photoshop = next((data for name, data in raw.applist if name == "APP13"), b"")
+            segments = [data for name, data in raw.applist if name == "APP13" and data.startswith(iptc.PHOTOSHOP)]
+            photoshop = b"".join(data.removeprefix(iptc.PHOTOSHOP) for data in segments)  # one may go on in the next
+            kept.comment = b"\n".join(data for name, data in raw.applist if name == "COM")
             if raw.mode in ("RGB", "L") and raw.quantization:
                 kept.tables = _tables(raw, lying)
         elif raw.format == "PNG":
@@ -166,7 +168,7 @@ def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any]
             written["extra"] = iptc.segment(kept.iptc)
         elif file_format != "TIFF":
             lost.append("IPTC")
-    if kept.comment and file_format == "JPEG":
+    if kept.comment and file_format == "JPEG" and len(kept.comment) <= _LONGEST_COMMENT:
         written["comment"] = kept.comment
     elif kept.comment and file_format != "PNG":
         lost.append("the comment")

@@ -131,7 +131,7 @@ def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[s
             left_out += [beside] if beside and beside not in left_out else []
         elif not checked and holds_picture(_all_text(node)):
             _remove(about, node)
-            left_out.append(f"{node.nodeName}, which holds a picture")
+            left_out.append(f"{node.nodeName}, which may hold a picture")
         else:
             continue
         changed = True
