@@ -596,6 +596,30 @@ def test_what_cannot_be_read_is_named(picture, tmp_path, caplog):
     assert "left out: XMP of a GIF\n" in save(tmp_path / "a.gif", tmp_path / "out.png", caplog)
 
 
+def test_a_chunk_of_a_png_has_its_own_size(picture, tmp_path):
+    """One that has not may hold anything, such as pixels."""
+    pixels = picture.resize((9, 9)).tobytes()
+    chunks = PngImagePlugin.PngInfo()
+    for name, size in ((b"cHRM", 32), (b"cICP", 4), (b"gAMA", 4), (b"sBIT", 3), (b"sRGB", 1)):
+        chunks.add(name, bytes(size) + pixels)
+    picture.save(tmp_path / "a.png", pnginfo=chunks)
+    Photo(tmp_path / "a.png").save(tmp_path / "out.png")
+    assert pixels[:40] not in (tmp_path / "out.png").read_bytes()
+
+
+def test_a_picture_in_the_translated_name_of_a_text(picture, preview, tmp_path, caplog):
+    coded = base64.b64encode(preview).decode()
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("Title", "a title", "de", coded)
+    texts.add_text("Author", "Some One")
+    picture.save(tmp_path / "a.png", pnginfo=texts)
+    assert "left out: the text 'Title', which holds a picture\n" in save(
+        tmp_path / "a.png", tmp_path / "out.png", caplog
+    )
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.text == {"Author": "Some One"}
+
+
 def test_several_comments_and_parts_of_photoshop_s_resources(picture, tmp_path, caplog):
     """All comments stay as one; IPTC is found behind another APP13, and in two segments."""
     whole = photoshop((0x03ED, bytes(16)), (0x0404, data_set(2, 80, b"Some One")))[4:]

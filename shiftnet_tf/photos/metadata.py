@@ -274,12 +274,13 @@ def _png_info(kept: Metadata, mode: str) -> PngImagePlugin.PngInfo:
 
 def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Content) -> None:
     """Read texts, and the chunks that Pillow does not keep."""
-    names = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB")
-    kept.chunks = {name: data for name, data in containers.png_chunks(content) if name in names}
+    sizes = {b"cHRM": (32,), b"cICP": (4,), b"gAMA": (4,), b"sBIT": (1, 2, 3, 4), b"sRGB": (1,)}
+    kept.chunks = {name: data for name, data in containers.png_chunks(content) if len(data) in sizes.get(name, ())}
     for key, value in getattr(raw, "text", {}).items():
         if key == _PACKET or key.startswith("Raw profile type "):
             continue  # see `_raw_profile`
-        if objection := objection_to(str(value).encode()):
+        words = (value, getattr(value, "lang", None) or "", getattr(value, "tkey", None) or "")  # tkey: the name again
+        if objection := objection_to("\n".join(words).encode()):
             kept.left_out.append(f"the text {key!r}, {objection}")
         else:
             kept.texts[key] = value
