@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import MASK
+from conftest import MASK, PHOTOS
 from PIL import Image, ImageFilter, features
 
 from shiftnet_tf.errors import InputError
@@ -130,6 +130,9 @@ def test_a_mask_that_may_mean_something_else_gets_a_note(save, caplog):
         noise = rng.integers(low, high, box.shape, dtype=np.uint8)
         noisy = np.where(box, 255, noise) if low == 0 else np.where(box, noise, 0)
         assert "of the mask is grey" in notes(noisy.astype(np.uint8))
+    assert "of the mask is grey" in notes(rng.integers(0, 256, box.shape, dtype=np.uint8))  # edges everywhere
+    with Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg") as photo:  # for a mask
+        assert "of the mask is grey" in notes(np.array(photo.convert("L").resize((160, 120))))
     dark = box.copy()
     dark[140:190, 20:280] = 100  # a second paint, which is not filled
     assert notes(dark).startswith("21.7 % of the mask is grey")

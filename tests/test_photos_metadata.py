@@ -11,6 +11,8 @@ import logging
 import shutil
 import struct
 import subprocess
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,9 +20,9 @@ from conftest import PHOTOS
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from shiftnet_tf.errors import UnwritableError
-from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff
+from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff, xmp
 from shiftnet_tf.photos.photo import Photo
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import holds_picture, is_text
 from shiftnet_tf.photos.tiff import EXIF, GPS, Entry
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".avif": "AVIF", ".heic": "HEIF"}
@@ -216,6 +218,191 @@ def test_a_file_that_still_holds_a_picture_is_refused(picture, preview, tmp_path
     assert not (tmp_path / "never.jpg").exists()
 
 
+def previews(picture, small=(48, 32)):
+    """The same preview as each kind of file, by its name."""
+    options = {
+        "JPEG": {},
+        "PNG": {},
+        "WEBP": {},
+        "TIFF": {},
+        "GIF": {},
+        "BMP": {},
+        "JPEG2000": {},
+        "HEIF": {},
+        "AVIF": {},
+    }
+    options["codestream"] = {"format": "JPEG2000", "no_jp2": True}
+    found = {}
+    for name, more in options.items():
+        file = io.BytesIO()
+        picture.resize(small).save(file, **{"format": name, **more})
+        found[name] = file.getvalue()
+    return found
+
+
+def test_previews_of_every_format_are_known(picture):
+    """Not JPEG, PNG and WebP alone; raw, and however base64 and hexadecimal are broken into lines."""
+    for name, content in previews(picture).items():
+        coded = base64.b64encode(content)
+        in_threes = b"\n".join(coded[i : i + 3] for i in range(0, len(coded), 3))
+        for form in (b"before" + content, coded, base64.encodebytes(content), in_threes):
+            assert holds_picture(form), (name, form[:40])
+    for content in (picture.tobytes(), picture.resize((64, 64)).tobytes()):  # raw pixels, or a picture behind a head
+        for form in (base64.b64encode(content), base64.encodebytes(content), content.hex().encode()):
+            assert holds_picture(b"before: " + form)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "It is a long description of a photo. " * 200,
+        "一张照片的很长的描述" * 300,
+        " ".join(["0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f"] * 100),  # identifiers of the documents that it came from
+        '{"prompt":"a/b","seed":123,"steps":[1,2,3]},' * 100,
+        "http://example.com/photos/a-b-c?x=1 " * 100,
+        "II* and MM*, GIF89a, ftyp, BM, RIFF and WEBP, /9j/ and TU0AK",
+    ],
+)
+def test_long_words_are_no_picture(words):
+    for encoding in ("utf-8", "utf-16-le"):
+        assert not holds_picture(words.encode(encoding))
+    assert is_text(words.encode()) and is_text(words.encode("utf-16-le"), ("utf-16-le",))
+
+
+def test_a_maker_note_that_is_a_tiff_stays(picture):
+    content, root = tiff.write_tree({0: [short(1, 2), text(2, "Nikon"), short(274, 1)]}, ">", 8)
+    assert not holds_picture(b"Nikon\0\2\x10\0\0MM\0*" + struct.pack(">I", root) + content)
+    for cut in range(8, 40):
+        holds_picture((b"MM\0*" + struct.pack(">I", root) + content)[:cut])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_what_may_be_pixels_is_not_taken_over(picture, tmp_path, caplog, suffix):
+    """Long values that are no words; further records of IPTC. Long words stay, in each way to write them."""
+    pixels = picture.resize((40, 30)).tobytes()
+    long = "Ein langer Text über ein Foto, 一张照片. " * 60
+    groups = {
+        0: [*NAMES, Entry(40092, tiff.BYTE, 2 * len(long), long.encode("utf-16-le")), raw(37510, pixels)],
+        EXIF: [raw(37510, b"UNICODE\0" + long.encode("utf-16-le")), raw(41730, pixels)],
+        GPS: [raw(27, b"ASCII\0\0\0" + pixels), raw(28, b"ASCII\0\0\0" + b"x y " * 400)],
+    }
+    extra = photoshop((0x0404, data_set(2, 120, long.encode()) + data_set(2, 5, pixels) + data_set(8, 10, b"object")))
+    picture.save(tmp_path / "a.jpg", exif=make_block(groups), comment=pixels, extra=extra)
+    said = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+    for name in ("CFAPattern", "GPSProcessingMethod", "UserComment", "IPTC 2:5", "IPTC 8:10", "the comment"):
+        assert f"{name}, which may hold a picture" in said
+    content = (tmp_path / f"out{suffix}").read_bytes()
+    assert pixels[600:640] not in content and b"x y x y x y" in content
+    assert content.count(long.encode("utf-16-le")) == 2
+    assert (long.encode() in content) == (suffix != ".png")
+
+
+def test_a_picture_in_several_nodes_of_xmp(picture, tmp_path):
+    """Split over the items of a list, in CDATA, with every letter as a reference, in a description inside another."""
+    content = previews(picture)["JPEG"]
+    coded = base64.b64encode(content).decode()
+    items = "".join(f"<rdf:li>{coded[i : i + 48]}</rdf:li>" for i in range(0, len(coded), 48))
+    letters = "".join(f"&#{ord(letter)};" for letter in coded)
+    for number, inner in enumerate(
+        (f"<rdf:Seq>{items}</rdf:Seq>", f"<![CDATA[{coded}]]>", letters, f'<rdf:Description dc:format="{coded}"/>')
+    ):
+        packet, left_out = xmp.take_over(make_xmp(f"<dc:source>{inner}</dc:source>"), None)
+        assert b"dc:source" not in packet and b"Some One" in packet, number
+        assert left_out == ["dc:source, which may hold a picture"], number
+
+
+@pytest.mark.parametrize(
+    "packet, said",
+    [
+        (b"<a>" * 3000 + b"</a>" * 3000, "XMP of more than 64 levels"),
+        (make_xmp("<rdf:Description>" * 300 + "</rdf:Description>" * 300), "XMP of more than 64 levels"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"), "XMP with a document type"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16-be"), "XMP with a document type"),
+        (b"\xff\xfe<", "XMP, which is damaged"),
+    ],
+)
+def test_xmp_that_is_not_parsed(packet, said):
+    assert xmp.take_over(packet, None) == (b"", [said])
+
+
+def test_large_xmp_takes_seconds_not_minutes():
+    start = time.process_time()
+    attributes = " ".join(f'dc:a{i}="x"' for i in range(20000))
+    packet = make_xmp("<dc:b>" + "<rdf:Description>" * 50 + "x " * 200000 + "</rdf:Description>" * 50 + "</dc:b>")
+    assert xmp.take_over(make_xmp("", attributes), None)[0] and xmp.take_over(packet, None)[0]
+    assert time.process_time() - start < 10  # 5 minutes before
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_xmp_in_other_encodings(picture, tmp_path, caplog, encoding):
+    picture.save(tmp_path / "a.jpg", xmp=make_xmp("<dc:title>Größe</dc:title>").decode().encode(encoding))
+    for suffix in (".png", ".jpg"):
+        assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert "Größe".encode() in (tmp_path / f"out{suffix}").read_bytes()
+
+
+def test_a_directory_whose_entries_are_all_the_same_bytes(picture, tmp_path, caplog):
+    """Were each of 900 values of 1 MB read, the memory would grow by 900 MB; and not every name is a note's."""
+    Image.new("RGB", (600, 600)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    at = struct.unpack_from("<I", content, 4)[0]
+    number = struct.unpack_from("<H", content, at)[0]
+    own = content[at + 2 : at + 2 + 12 * number]
+    more = b"".join(struct.pack("<HHII", tag, tiff.UNDEFINED, 1_000_000, 8) for tag in range(0x8298, 0x8298 + 900))
+    struct.pack_into("<I", content, 4, len(content))
+    content += struct.pack("<H", number + 900) + own + more + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    tracemalloc.start()
+    said = save(tmp_path / "a.tif", tmp_path / "out.jpg", caplog)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    assert len(said) < 1500 and "; and 8" in said
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
+def test_a_big_tiff(picture, tmp_path, caplog, suffix):
+    picture.save(tmp_path / "a.tif", big_tiff=True)
+    said = save(tmp_path / "a.tif", tmp_path / f"out{suffix}", caplog)
+    assert "left out: EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)" in said
+
+
+@pytest.mark.parametrize("coded", [True, False])
+@pytest.mark.parametrize("skipped", [0, 300])
+def test_an_entry_that_reaches_into_the_thumbnail(picture, preview, tmp_path, caplog, skipped, coded):
+    """A damaged MakerNote, with or without the beginning of a thumbnail, which is a JPEG or bare pixels."""
+    content = preview if coded else picture.resize((24, 16)).tobytes()
+    block = bytearray(make_block({0: NAMES, EXIF: [raw(37500, b"Nikon\0" + bytes(99))]}, content))
+    if not coded:
+        for tag, strip in ((513, 273), (514, 279)):
+            at = block.index(struct.pack("<HHI", tag, tiff.LONG, 1))
+            block[at : at + 2] = struct.pack("<H", strip)
+    at, start = block.index(struct.pack("<HHI", 37500, 7, 105)), len(block) - len(content) - len(exif.PREFIX)
+    struct.pack_into("<II", block, at + 4, len(content) - skipped, start + skipped)
+    picture.save(tmp_path / "a.jpg", exif=bytes(block))
+    for suffix in (".jpg", ".png"):
+        said = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert "left out: MakerNote, which reaches into a picture" in said
+        out = (tmp_path / f"out{suffix}").read_bytes()
+        assert content[-50:] not in out and b"Camera" in out
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_colour_profile_is_nothing_else(picture, preview, tmp_path, caplog, suffix):
+    """It ends where it says, has its mark, and holds no picture; curves that look like a JPEG's beginning are none."""
+    curves = SRGB + struct.pack(">3H", 0xFFD0, 0xFFD8, 0xFFE0)
+    curves = struct.pack(">I", len(curves)) + curves[4:]
+    inside = SRGB + preview
+    inside = struct.pack(">I", len(inside)) + inside[4:]
+    cases = [(SRGB + picture.resize((9, 9)).tobytes(), SRGB, ""), (curves, curves, "")]
+    cases += [(inside, None, "which holds a picture"), (preview, None, "which is damaged")]
+    for given, kept, said in cases:
+        picture.save(tmp_path / "a.jpg", icc_profile=given)
+        text = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert (f"left out: the ICC profile, {said}" in text) if said else not text
+        with Image.open(tmp_path / f"out{suffix}") as out:
+            assert out.info.get("icc_profile") == kept
+
+
 # -- kind 2: orientation and colour ----------------------------------------------------------------------------------
 
 
@@ -378,6 +565,87 @@ def test_xmp_iptc_comment_and_texts_go_where_they_can(picture, tmp_path, caplog)
     with Image.open(tmp_path / "out.png") as out:
         assert out.info["xmp"] == make_xmp() and out.text["Comment"] == "Größe"
     assert "XMP; EXIF; IPTC; the comment" in save(tmp_path / "a.jpg", tmp_path / "out.bmp", caplog)
+
+
+def test_what_other_programs_write_into_a_png(picture, tmp_path, caplog):
+    """EXIF, IPTC and XMP as hexadecimal texts."""
+    iptc_block = photoshop((0x0404, data_set(2, 80, b"Some One")))[4:]
+    texts = PngImagePlugin.PngInfo()
+    for name, content in (("iptc", iptc_block), ("exif", make_block({0: NAMES})), ("xmp", make_xmp())):
+        texts.add_text(f"Raw profile type {name}", f"\n{name}\n{len(content):8}\n{content.hex()}\n", zip=True)
+    texts.add_text("Raw profile type 8bim", "\n8bim\n 2\nno hexadecimal")
+    picture.save(tmp_path / "a.png", pnginfo=texts)
+    assert not save(tmp_path / "a.png", tmp_path / "out.jpg", caplog)
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["photoshop"] == {0x0404: data_set(2, 80, b"Some One")} and out.info["xmp"] == make_xmp()
+        assert out.getexif()[315] == "Some One"
+    assert "left out: IPTC\n" in save(tmp_path / "a.png", tmp_path / "out.png", caplog)
+
+
+def test_what_cannot_be_read_is_named(picture, tmp_path, caplog):
+    picture.save(tmp_path / "a.jp2")
+    assert not save(tmp_path / "a.jp2", tmp_path / "out.webp", caplog)  # though OpenJPEG leaves a comment
+    with open(tmp_path / "a.jp2", "ab") as file:
+        file.write(struct.pack(">I", 24 + len(make_xmp())) + b"uuid" + bytes(16) + make_xmp())
+    assert "left out: EXIF and XMP of a JPEG 2000\n" in save(tmp_path / "a.jp2", tmp_path / "out.jpg", caplog)
+    picture.save(tmp_path / "a.gif")
+    content = (tmp_path / "a.gif").read_bytes()
+    start = 13 + 3 * 2 ** ((content[10] & 7) + 1)
+    extension = b"!\xff\x0bXMP DataXMP\x04 <x>\0"
+    (tmp_path / "a.gif").write_bytes(content[:start] + extension + content[start:])
+    assert "left out: XMP of a GIF\n" in save(tmp_path / "a.gif", tmp_path / "out.png", caplog)
+
+
+def test_a_chunk_of_a_png_has_its_own_size(picture, tmp_path):
+    """One that has not may hold anything, such as pixels."""
+    pixels = picture.resize((9, 9)).tobytes()
+    chunks = PngImagePlugin.PngInfo()
+    for name, size in ((b"cHRM", 32), (b"cICP", 4), (b"gAMA", 4), (b"sBIT", 3), (b"sRGB", 1)):
+        chunks.add(name, bytes(size) + pixels)
+    picture.save(tmp_path / "a.png", pnginfo=chunks)
+    Photo(tmp_path / "a.png").save(tmp_path / "out.png")
+    assert pixels[:40] not in (tmp_path / "out.png").read_bytes()
+
+
+def test_a_picture_in_the_translated_name_of_a_text(picture, preview, tmp_path, caplog):
+    coded = base64.b64encode(preview).decode()
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("Title", "a title", "de", coded)
+    texts.add_text("Author", "Some One")
+    picture.save(tmp_path / "a.png", pnginfo=texts)
+    assert "left out: the text 'Title', which holds a picture\n" in save(
+        tmp_path / "a.png", tmp_path / "out.png", caplog
+    )
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.text == {"Author": "Some One"}
+
+
+def test_several_comments_and_parts_of_photoshop_s_resources(picture, tmp_path, caplog):
+    """All comments stay as one; IPTC is found behind another APP13, and in two segments."""
+    whole = photoshop((0x03ED, bytes(16)), (0x0404, data_set(2, 80, b"Some One")))[4:]
+    parts = [b"Adobe_CM\0\2", whole[:50], iptc.PHOTOSHOP + whole[50:]]
+    extra = b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    extra += b"\xff\xfe\0\x07first\xff\xfe\0\x08second"
+    picture.save(tmp_path / "a.jpg", extra=extra)
+    assert not save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.info["comment"] == b"first\nsecond"
+        assert out.info["photoshop"] == {0x0404: data_set(2, 80, b"Some One")}
+    long = b"\xff\xfe\x9c\x42" + b"long " * 8000
+    picture.save(tmp_path / "a.jpg", extra=long + long, exif=make_block({0: NAMES}))
+    assert "left out: the comment\n" in save(tmp_path / "a.jpg", tmp_path / "out.jpg", caplog)
+    assert b"Camera" in (tmp_path / "out.jpg").read_bytes()
+
+
+def test_no_note_for_nothing(picture, preview, tmp_path, caplog):
+    """What Windows, digiKam and cameras write into each photo: fillings, empty comments, and a thumbnail."""
+    own = [raw(59932, bytes(2060)), raw(59933, bytes(4)), text(11, "digiKam"), short(531, 1), raw(50341, b"PrintIM\0")]
+    exif_own = [raw(59932, bytes(2060)), raw(37510, bytes(2000)), raw(36864, b"0232"), raw(42080, b"\2\0")]
+    block = make_block({0: [*NAMES, *own], EXIF: exif_own, GPS: [raw(0, b"\2\3\0\0")]}, preview)
+    picture.save(tmp_path / "a.jpg", exif=block)
+    for suffix in (".jpg", ".png", ".tif"):
+        assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
+        assert b"digiKam" in (tmp_path / f"out{suffix}").read_bytes()
 
 
 def test_words_in_other_letters_go_to_a_tiff_as_they_are(picture, tmp_path):

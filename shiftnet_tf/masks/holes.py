@@ -7,6 +7,7 @@ import numpy as np
 from shiftnet_tf.errors import InputError
 
 _SHARE = 0.01  # of the pixels may lie between black and white without a note
+_MOST = 0.5  # of the pixels that may be grey anywhere
 _RIM = 16  # pixels to each side of an edge that may: two blocks of a JPEG, or a soft brush
 
 
@@ -41,7 +42,8 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
 
     It may if nothing is above the middle but something above black; or if more than 1 % of the pixels lie strictly
     between the darkest and the lightest level and further than a soft or lossy edge reaches (16 pixels, or 1 % of the
-    longer side) from the edge of the hole: such as noise, or paint of several greys.
+    longer side) from the edge of the hole, such as paint of several greys; or more than half of them anywhere, such as
+    noise, or a photo that was taken for a mask.
 
     Args:
         levels: see `find_hole`.
@@ -59,7 +61,7 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
         )
     step = white / 510  # half a level of 8 bits
     between = _above(levels, darkest + step) & ~_above(levels, lightest - step)
-    if between.mean() > _SHARE:
+    if _SHARE < between.mean() <= _MOST:
         rim = max(_RIM, max(levels.shape) // 100)
         between &= ~(dilate(hole, rim) & dilate(~hole, rim))
     share = float(between.mean())

@@ -109,24 +109,22 @@ def _tiff_pictures(content: Content) -> list[tuple[int, int]]:
     """Find strips, tiles and the ICC profile of a TIFF file of one page."""
     order = tiff.ORDERS.get(bytes(content[:4]), "<")
     at = struct.unpack_from(f"{order}I", content, 4)[0]
-    directory = tiff.read_directory(lambda at, size: content[at : at + size], at, order)
-    numbers = {entry.tag: entry.numbers(order) for entry in directory.entries}
-    found = [(entry.at, entry.at + len(entry.value)) for entry in directory.entries if entry.tag == 34675]
-    for starts, sizes in ((273, 279), (324, 325)):
-        pairs = zip(numbers.get(starts, ()), numbers.get(sizes, ()))
-        found += [(start, start + size) for start, size in pairs]
-    return found
+    wanted = {*tiff.PLACES, 34675}
+    directory = tiff.read_directory(lambda at, size: content[at : at + size], at, order, wanted)
+    profile = [(entry.at, entry.at + len(entry.value)) for entry in directory.entries if entry.tag == 34675]
+    return [(0, 8), *profile, *directory.pictures(order)]
 
 
 def _heif_pictures(content: Content) -> list[tuple[int, int]]:
     """Find the coded pictures and the ICC profile of a HEIF or AVIF file."""
     boxes = {name: (begin, end) for name, begin, end in _boxes(content, 0, len(content))}
+    kind = [(0, end) for name, (_, end) in boxes.items() if name == b"ftyp"]
     if b"meta" not in boxes:
-        return []
+        return kind
     begin, end = boxes[b"meta"]
     meta = {name: (start, stop) for name, start, stop in _boxes(content, begin + 4, end)}
     kinds = dict(_item_kinds(content, *meta.get(b"iinf", (0, 0))))
-    found = [
+    found = kind + [
         (start, start + size)
         for item, start, size in _item_places(content, *meta.get(b"iloc", (0, 0)))
         if kinds.get(item) in _HEIF_PICTURES
@@ -135,6 +133,11 @@ def _heif_pictures(content: Content) -> list[tuple[int, int]]:
         if name == b"ipco":
             found += [(a, b) for name, a, b in _boxes(content, start, stop) if name in (b"colr", b"hvcC", b"av1C")]
     return found
+
+
+def names_of_boxes(content: Content) -> set[bytes]:
+    """Return the names of the outermost boxes of a file that is made of boxes."""
+    return {name for name, _, _ in _boxes(content, 0, len(content))}
 
 
 def _boxes(content: Content, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:

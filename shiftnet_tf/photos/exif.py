@@ -13,7 +13,7 @@ from dataclasses import replace
 from PIL import ExifTags
 
 from shiftnet_tf.photos import tiff
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import LONGEST, holds_picture, is_text
 from shiftnet_tf.photos.tiff import EXIF, GPS, INTEROP, Directory, Entry
 
 PREFIX = b"Exif\0\0"  # of a block in a JPEG
@@ -23,7 +23,7 @@ _ORIENTATION = 274
 _WIDTH, _HEIGHT, _SUBJECT_AREA, _SUBJECT_LOCATION = 40962, 40963, 37396, 41492
 _RESOLUTIONS = {282: 283, 283: 282, 41486: 41487, 41487: 41486}  # across and down
 # What says something about the photo, and not how it is stored or what it looks like.
-_ABOUT = {269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
+_ABOUT = {11, 269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
 _ABOUT |= {int(tag) for tag in ExifTags.Base if 33432 <= tag <= 42240} | {_SUBJECT_AREA, *range(40091, 40096)}
 _ABOUT -= {IPTC, PHOTOSHOP, 34675, EXIF, GPS, INTEROP}
 _GEO = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113}  # where a GeoTIFF lies on the map
@@ -31,6 +31,12 @@ _KNOWN = {0: _ABOUT | _GEO, EXIF: _ABOUT, GPS: set(range(32)), INTEROP: {1, 2}}
 _HANGING = {0: (EXIF, GPS), EXIF: (INTEROP,)}
 _STORED = {254, 255, *range(256, 267), 273, 274, 277, 278, 279, *range(280, 300), 317, *range(320, 348), 513, 514}
 _STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675, 37724}  # left out without a word
+_STORED |= {59932, 59933}  # what Windows fills up with
+
+_TEXTS = {37510, 27, 28}  # UserComment and what GPS has like it: eight bytes name the letters, words follow
+_WIDE = range(40091, 40096)  # Windows' own words, in UTF-16
+_FEW = 64  # bytes that may lie anywhere, since the position of a thumbnail may be wrong
+_LONGEST_NOTE = 2**16  # bytes of a MakerNote; in a JPEG it cannot be longer
 
 Groups = dict[int, list[Entry]]  # 0, EXIF, GPS, INTEROP -> the entries of that directory
 
@@ -59,16 +65,31 @@ class Taken:
         self.left_out: list[str] = []
         self._read, self._orientation, self._size, self._moved = read, orientation, size, moved
         self._directories: dict[int, Directory] = {}
+        self._pictures: list[tuple[int, int]] = []
         head = read(0, 8)
         self.order = tiff.ORDERS.get(head[:4], "")
         if self.order and len(head) == 8:
-            self._take(0, struct.unpack(f"{self.order}I", head[4:])[0])
+            root = struct.unpack(f"{self.order}I", head[4:])[0]
+            self._find_pictures(root)
+            self._take(0, root)
+        elif head[:4] in (b"II+\0", b"MM\0+"):
+            self.left_out.append("EXIF and IPTC of a TIFF larger than 4 GB (BigTIFF)")
         else:
             self.left_out.append("EXIF, which is damaged")
 
+    def _find_pictures(self, at: int) -> None:
+        """Find where the pictures lie of a directory and those that follow it, such as the thumbnail's."""
+        seen = set[int]()
+        while at and at not in seen and len(seen) < 8:
+            seen.add(at)
+            directory = tiff.read_directory(self._read, at, self.order, tiff.PLACES)
+            self._pictures += directory.pictures(self.order)
+            at = directory.following
+
     def _take(self, group: int, at: int) -> None:
         """Take over the directory at a position, and those that hang on it."""
-        directory = tiff.read_directory(self._read, at, self.order)
+        wanted = {*_KNOWN[group], *_HANGING.get(group, ()), XMP, IPTC, PHOTOSHOP}
+        directory = tiff.read_directory(self._read, at, self.order, wanted)
         self._directories[group] = directory
         kept: list[Entry] = []
         for entry in directory.entries:
@@ -78,10 +99,8 @@ class Taken:
                     self._take(entry.tag, place)
                     kept += [entry] if entry.tag in self.groups else []
             elif entry.tag in _KNOWN[group]:
-                if holds_picture(entry.value):
-                    self.left_out.append(f"{_name(entry.tag, group)}, which holds a picture")
-                elif entry.tag == MAKER_NOTE and self._moved:
-                    self.left_out.append("MakerNote, whose positions would no longer be true")
+                if reason := self._objection(entry):
+                    self.left_out.append(f"{_name(entry.tag, group)}, {reason}")
                 else:
                     kept.append(entry)
             elif entry.tag in (XMP, IPTC, PHOTOSHOP):
@@ -91,6 +110,23 @@ class Taken:
         self.left_out += [f"{_name(tag, group)}, which is damaged" for tag in directory.damaged]
         if kept:
             self.groups[group] = list(self._upright(kept))
+
+    def _objection(self, entry: Entry) -> str:
+        """Return why an entry is not taken over, "" if it is."""
+        end = entry.at + len(entry.value)
+        if len(entry.value) > _FEW and any(entry.at < stop and start < end for start, stop in self._pictures):
+            return "which reaches into a picture"
+        if entry.tag == MAKER_NOTE:
+            if self._moved:
+                return "whose positions would no longer be true"
+            if len(entry.value) > _LONGEST_NOTE:
+                return "which may hold a picture"
+        elif len(entry.value) > LONGEST and entry.tag not in _GEO:
+            code, words = (entry.value[:8], entry.value[8:]) if entry.tag in _TEXTS else (b"", entry.value)
+            wide = entry.tag in _WIDE or code == b"UNICODE\0"
+            if not (is_text(words, ("utf-16-le", "utf-16-be")) if wide else is_text(words)):
+                return "which may hold a picture"
+        return "which holds a picture" if holds_picture(entry.value) else ""
 
     def _upright(self, entries: list[Entry]) -> Iterable[Entry]:
         """Give the entries as they are true of the upright picture."""

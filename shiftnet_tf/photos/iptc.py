@@ -6,10 +6,11 @@ Adobe Photoshop File Formats Specification (image resource blocks); IPTC-NAA Inf
 import struct
 from collections.abc import Iterator
 
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import objection_to
 
 PHOTOSHOP = b"Photoshop 3.0\0"  # begins the segment APP13
 _RESOURCE = 0x0404
+_WORDS = (1, 2)  # records; 7 to 9 hold the photo itself, 3 how it was coded
 _PREVIEWS = (200, 201, 202)  # data sets of record 2: a picture and its format
 
 
@@ -31,11 +32,13 @@ def segment(data: bytes) -> bytes:
 def take_over(data: bytes) -> tuple[bytes, list[str]]:
     """Return IPTC without its preview, b"" if nothing is left; and what is not taken over, for a note."""
     kept, left_out = b"", []
-    for record, number, whole in _data_sets(data):
+    for record, number, whole, value in _data_sets(data):
         if record == 2 and number in _PREVIEWS:
             continue  # as the thumbnail in EXIF, without a word
-        if holds_picture(whole):
-            left_out.append(f"IPTC {record}:{number}, which holds a picture")
+        if record not in _WORDS:
+            left_out.append(f"IPTC {record}:{number}, which may hold a picture")
+        elif objection := objection_to(value):
+            left_out.append(f"IPTC {record}:{number}, {objection}")
         else:
             kept += whole
     if len(kept) > 60000:  # a segment of a JPEG holds no more
@@ -55,8 +58,8 @@ def _resources(content: bytes) -> Iterator[tuple[int, bytes]]:
         at += 4 + size + size % 2
 
 
-def _data_sets(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Give (record, number, the data set with its head) up to the first byte that begins none."""
+def _data_sets(data: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Give (record, number, the data set with its head, its value) up to the first byte that begins none."""
     at = 0
     while data[at : at + 1] == b"\x1c" and at + 5 <= len(data):
         record, number, size = struct.unpack_from(">BBH", data, at + 1)
@@ -66,5 +69,5 @@ def _data_sets(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             size = int.from_bytes(data[at + 5 : start], "big")
         if start + size > len(data):
             return
-        yield record, number, data[at : start + size]
+        yield record, number, data[at : start + size], data[start : start + size]
         at = start + size

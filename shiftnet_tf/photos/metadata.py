@@ -19,12 +19,12 @@ from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from shiftnet_tf.errors import UnwritableError
 from shiftnet_tf.photos import containers, exif, iptc, tiff, xmp
-from shiftnet_tf.photos.pictures import holds_picture
+from shiftnet_tf.photos.pictures import holds_picture, objection_to
 from shiftnet_tf.photos.tiff import Entry
 
 _EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")  # each holds XMP and an ICC profile too
 _DPI_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
-_LONGEST_EXIF, _LONGEST_XMP = 65527, 65504  # bytes, of a JPEG's segments
+_LONGEST_EXIF, _LONGEST_XMP, _LONGEST_COMMENT = 65527, 65504, 65533  # bytes, of a JPEG's segments
 _PACKET = "XML:com.adobe.xmp"  # name of XMP among the texts of a PNG
 
 
@@ -80,7 +80,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
     """
     lying = orientation >= 5
     kept = Metadata(raw.format or "", raw.size[::-1] if lying else raw.size, orientation)
-    kept.icc = raw.info.get("icc_profile") or b""
+    _read_icc(kept, raw.info.get("icc_profile") or b"")
     comment = raw.info.get("comment") or b""
     kept.comment = comment.encode() if isinstance(comment, str) else bytes(comment)
     if raw.info.get("dpi"):
@@ -91,15 +91,24 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
     with _mapped(source) as content:
         kept.file_size = len(content)
         if isinstance(raw, JpegImagePlugin.JpegImageFile):
-            photoshop = next((data for name, data in raw.applist if name == "APP13"), b"")
+            segments = [data for name, data in raw.applist if name == "APP13" and data.startswith(iptc.PHOTOSHOP)]
+            photoshop = b"".join(data.removeprefix(iptc.PHOTOSHOP) for data in segments)  # one may go on in the next
+            kept.comment = b"\n".join(data for name, data in raw.applist if name == "COM")
             if raw.mode in ("RGB", "L") and raw.quantization:
                 kept.tables = _tables(raw, lying)
         elif raw.format == "PNG":
             _read_png(kept, raw, content)
+            photoshop = _raw_profile(raw, "iptc")
         elif raw.format == "WEBP":
             kept.lossless = any(name == b"VP8L" for name, _ in containers.riff_chunks(content))
         elif raw.format == "JPEG2000":
             kept.codestream = getattr(raw, "codec", "jp2") == "j2k"
+            if kept.comment.startswith(b"Created by OpenJPEG"):
+                kept.comment = b""
+            if containers.names_of_boxes(content) & {b"uuid", b"xml "}:  # which Pillow does not read
+                kept.left_out.append("EXIF and XMP of a JPEG 2000")
+        elif raw.format == "GIF" and content.find(b"XMP DataXMP") >= 0:
+            kept.left_out.append("XMP of a GIF")
         elif raw.format == "TIFF":
             if raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
                 kept.compression = raw.info["compression"]
@@ -114,14 +123,14 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         kept.left_out.append("the depth map or gain map")
     kept.iptc, left_out = iptc.take_over(own_iptc or iptc.resource(photoshop))
     kept.left_out += left_out
-    packet = raw.info.get("xmp") or b""
+    packet = raw.info.get("xmp") or _raw_profile(raw, "xmp")
     if packet:
         packet = packet.encode() if isinstance(packet, str) else packet
         kept.xmp, left_out = xmp.take_over(packet, kept.size if lying else None)
         kept.left_out += left_out
-    if holds_picture(kept.comment):
+    if objection := objection_to(kept.comment):
         kept.comment = b""
-        kept.left_out.append("the comment, which holds a picture")
+        kept.left_out.append(f"the comment, {objection}")
     return kept
 
 
@@ -159,7 +168,7 @@ def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any]
             written["extra"] = iptc.segment(kept.iptc)
         elif file_format != "TIFF":
             lost.append("IPTC")
-    if kept.comment and file_format == "JPEG":
+    if kept.comment and file_format == "JPEG" and len(kept.comment) <= _LONGEST_COMMENT:
         written["comment"] = kept.comment
     elif kept.comment and file_format != "PNG":
         lost.append("the comment")
@@ -206,10 +215,11 @@ def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
     """Return the EXIF block to write, with its prefix, and what is left out of it."""
     left_out: list[str] = []
     if kept.directories:
-        groups, order = kept.directories.groups, kept.directories.order
-        content, root = tiff.write_tree(groups, order, 8)
-        head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
-        block = head + content if groups else b""
+        groups, order, block = kept.directories.groups, kept.directories.order, b""
+        if groups:
+            content, root = tiff.write_tree(groups, order, 8)
+            head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
+            block = head + content
     elif kept.block:
         taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=file_format == "TIFF")
         block, left_out = taken.edited(kept.block), taken.left_out
@@ -264,23 +274,40 @@ def _png_info(kept: Metadata, mode: str) -> PngImagePlugin.PngInfo:
 
 def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Content) -> None:
     """Read texts, and the chunks that Pillow does not keep."""
-    names = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB")
-    kept.chunks = {name: data for name, data in containers.png_chunks(content) if name in names}
+    sizes = {b"cHRM": (32,), b"cICP": (4,), b"gAMA": (4,), b"sBIT": (1, 2, 3, 4), b"sRGB": (1,)}
+    kept.chunks = {name: data for name, data in containers.png_chunks(content) if len(data) in sizes.get(name, ())}
     for key, value in getattr(raw, "text", {}).items():
         if key == _PACKET or key.startswith("Raw profile type "):
-            continue  # XMP, EXIF and IPTC; ImageMagick writes the last two so
-        if holds_picture(str(value).encode()):
-            kept.left_out.append(f"the text {key!r}, which holds a picture")
+            continue  # see `_raw_profile`
+        words = (value, getattr(value, "lang", None) or "", getattr(value, "tkey", None) or "")  # tkey: the name again
+        if objection := objection_to("\n".join(words).encode()):
+            kept.left_out.append(f"the text {key!r}, {objection}")
         else:
             kept.texts[key] = value
 
 
+def _read_icc(kept: Metadata, icc: bytes) -> None:
+    """Read a colour profile, which says at its beginning how long it is."""
+    icc = icc[: int.from_bytes(icc[:4], "big")]
+    if icc[36:40] == b"acsp" and not holds_picture(icc, tables=True):
+        kept.icc = icc
+    elif icc:
+        reason = "which holds a picture" if icc[36:40] == b"acsp" else "which is damaged"
+        kept.left_out.append(f"the ICC profile, {reason}")
+
+
 def _block(raw: ImageFile.ImageFile) -> bytes:
-    block = raw.info.get("exif") or b""
-    if not block and "Raw profile type exif" in raw.info:
-        with contextlib.suppress(ValueError):
-            block = bytes.fromhex("".join(raw.info["Raw profile type exif"].split("\n")[3:]))
+    block = raw.info.get("exif") or _raw_profile(raw, "exif")
     return bytes(block).removeprefix(exif.PREFIX)
+
+
+def _raw_profile(raw: ImageFile.ImageFile, name: str) -> bytes:
+    """Return metadata that ImageMagick or exiftool wrote into a PNG as hexadecimal text, b"" if there are none."""
+    lines = str(raw.info.get(f"Raw profile type {name}", "")).split("\n")[3:]
+    try:
+        return bytes.fromhex("".join(lines))
+    except ValueError:
+        return b""
 
 
 def _resolution(dpi: tuple[Any, ...], lying: bool) -> tuple[float, float] | None:

@@ -22,6 +22,7 @@ _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
 _ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
 _DEEP_FORMATS = ("PNG", "TIFF")
 _LOSSY_QUALITY = 95
+_MOST_NAMED = 20  # of what is left out
 logger = logging.getLogger(__name__)
 
 
@@ -127,7 +128,9 @@ class Photo:
             self._write(target, file_format, metadata.without(self._kept))
             lost = [f"all metadata ({error})"]
         if lost := list(dict.fromkeys([*self._kept.left_out, *lost])):
-            logger.warning("%s: left out: %s", image_files.name_of(self.source), "; ".join(lost))
+            more = [f"and {len(lost) - _MOST_NAMED} more"] if len(lost) > _MOST_NAMED else []
+            text = "; ".join(lost[:_MOST_NAMED] + more)
+            logger.warning("%s: left out: %s", image_files.name_of(self.source), text)
 
     def encoded(self, file_format: str | None = None) -> bytes:
         """Return the bytes that `save` writes to a path.

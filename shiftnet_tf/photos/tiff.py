@@ -6,12 +6,15 @@ reader and writer guess types and lose what they do not know; here a value is ca
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 Read = Callable[[int, int], bytes]  # (position, number of bytes) -> at most so many bytes
 EXIF, GPS, INTEROP = 34665, 34853, 40965  # entries that hold the position of another directory
 BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7
+_MOST_BYTES = 2**25  # of all values of a directory
+_PLACES = ((273, 279), (324, 325), (513, 514))  # positions and sizes of pictures
+PLACES = frozenset(tag for pair in _PLACES for tag in pair)
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # type -> bytes of a value, bytes that are swapped together
 _TYPES = {BYTE: (1, 1), ASCII: (1, 1), SHORT: (2, 2), LONG: (4, 4), 5: (8, 4), 6: (1, 1), UNDEFINED: (1, 1), 8: (2, 2)}
@@ -54,35 +57,53 @@ class Directory:
         at: its position in the file.
         entries: those that can be read.
         damaged: tags of the others: their type is unknown, or their value lies outside of the file.
+        following: position of the next directory, 0 if there is none.
     """
 
     at: int
     entries: tuple[Entry, ...]
     damaged: tuple[int, ...]
+    following: int = 0
+
+    def pictures(self, order: str) -> list[tuple[int, int]]:
+        """Return (begin, end) of the strips, tiles and the thumbnail that the directory places in the file."""
+        numbers = {entry.tag: entry.numbers(order) for entry in self.entries if entry.value}
+        pairs = (pair for first, second in _PLACES for pair in zip(numbers.get(first, ()), numbers.get(second, ())))
+        return [(start, start + size) for start, size in pairs]
 
 
-def read_directory(read: Read, at: int, order: str) -> Directory:
-    """Read the directory at a position.
+def read_directory(read: Read, at: int, order: str, wanted: Container[int] | None = None) -> Directory:
+    """Read the directory at a position; of a tag that occurs twice the first entry counts.
 
     Args:
         read: gives the bytes of the file.
         at: position of the directory.
         order: `"<"` or `">"`.
+        wanted: tags whose values are read, those of others are b""; None: all.
     """
     head = read(at, 2)
     stated = struct.unpack(f"{order}H", head)[0] if len(head) == 2 else 0
     table = read(at + 2, 12 * stated)
-    entries, damaged = [], []
+    entries, damaged = dict[int, Entry](), list[int]()
+    left = _MOST_BYTES  # values of a damaged file may all be the same bytes
     for i in range(len(table) // 12):
         tag, kind, count = struct.unpack_from(f"{order}HHI", table, 12 * i)
+        if tag in entries:
+            continue
         size = _TYPES[kind][0] * count if kind in _TYPES else 0
         where = at + 10 + 12 * i if size <= 4 else struct.unpack_from(f"{order}I", table, 12 * i + 8)[0]
-        value = read(where, size)
+        if wanted is not None and tag not in wanted:
+            entries[tag] = Entry(tag, kind, count, b"", where)
+            continue
+        value = read(where, size) if size <= left else b""
+        left -= len(value)
         if size and len(value) == size:
-            entries.append(Entry(tag, kind, count, value, where))
+            entries[tag] = Entry(tag, kind, count, value, where)
         else:
             damaged.append(tag)
-    return Directory(at, tuple(entries), tuple(damaged))
+    end = read(at + 2 + 12 * stated, 4)
+    following = struct.unpack(f"{order}I", end)[0] if len(end) == 4 else 0
+    return Directory(at, tuple(entries.values()), tuple(damaged), following)
 
 
 def write_directory(entries: Iterable[Entry], order: str, at: int, next_directory: int = 0) -> bytes:

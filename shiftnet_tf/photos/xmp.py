@@ -4,13 +4,15 @@ XMP is RDF in XML (ISO 16684-1): properties are children or attributes of `rdf:D
 is goes, and so do pictures; all else stays as it is.
 """
 
+import json
 from typing import Any
 from xml.dom import minidom
-from xml.parsers.expat import ExpatError
+from xml.parsers import expat
 
 from shiftnet_tf.photos.pictures import holds_picture
 
 MAX_BYTES = 2**20  # of a packet; it is parsed whole
+_MOST_LEVELS = 64  # of elements inside each other, through which minidom goes by recursion
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
@@ -41,30 +43,79 @@ def take_over(packet: bytes, size: tuple[int, int] | None) -> tuple[bytes, list[
         size: width and height of the upright picture, in pixels, if it was turned by a quarter; else None.
 
     Returns:
-        The packet, b"" if nothing is left; and what is not taken over, for a note. A packet in which nothing has to
-        change is returned as it is.
+        The packet, b"" if nothing is left; and what is not taken over, for a note. A packet in UTF-8 in which nothing
+        has to change is returned as it is.
     """
     if len(packet) > MAX_BYTES:
         return b"", [f"XMP of {len(packet) / 1e6:.1f} MB"]
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        return b"", ["XMP with a document type"]
+    encoding = json.detect_encoding(packet)
     try:
-        document = minidom.parseString(packet.strip(b"\0 \r\n\t"))
-    except (ExpatError, ValueError, LookupError):  # no XML; an encoding that does not exist
+        text = packet.decode(encoding).strip("\0 \r\n\t\ufeff")
+        _check(text)
+        document = minidom.parseString(text)
+    except _RefusedError as error:
+        return b"", [f"XMP {error}"]
+    except (expat.ExpatError, ValueError):  # no XML, or no UTF
         return b"", ["XMP, which is damaged"]
     left_out: list[str] = []
-    changed = [_edit(about, size, left_out) for about in document.getElementsByTagNameNS(_RDF, "Description")]
-    if any(changed):
+    if _edit_below(document, size, left_out, checked=False):
         packet = "".join(node.toxml() for node in document.childNodes).encode()
+    elif encoding not in ("utf-8", "utf-8-sig"):
+        packet = text.encode()
+    found = holds_picture(packet) or holds_picture(_all_text(document))  # outside of any property
     document.unlink()
-    if holds_picture(packet):  # outside of any property
-        return b"", ["XMP, which holds a picture"]
-    return packet, left_out
+    return (b"", ["XMP, which holds a picture"]) if found else (packet, left_out)
 
 
-def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[str]) -> bool:
+class _RefusedError(Exception):
+    """XMP that is not parsed further."""
+
+
+def _check(text: str) -> None:
+    """Refuse, before anything is built of them, a document type (its entities may expand without end) and depth."""
+    levels = 0
+
+    def start(*_: Any) -> None:
+        nonlocal levels
+        levels += 1
+        if levels > _MOST_LEVELS:
+            raise _RefusedError(f"of more than {_MOST_LEVELS} levels")
+
+    def end(_: str) -> None:
+        nonlocal levels
+        levels -= 1
+
+    def doctype(*_: Any) -> None:
+        raise _RefusedError("with a document type")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler, parser.StartDoctypeDeclHandler = start, end, doctype
+    parser.Parse(text, True)
+
+
+def _edit_below(parent: Any, size: tuple[int, int] | None, left_out: list[str], checked: bool) -> bool:
+    """Change the properties of all descriptions below a node; tell whether there was anything to change.
+
+    Args:
+        parent: the node.
+        size: see `take_over`.
+        left_out: gets the notes.
+        checked: whether the node is known to hold no picture.
+    """
+    changed = False
+    for node in list(parent.childNodes):
+        if node.nodeType != node.ELEMENT_NODE:
+            continue
+        about = (node.namespaceURI, node.localName) == (_RDF, "Description")
+        if about:
+            changed |= _edit(node, size, left_out, checked)
+        changed |= _edit_below(node, size, left_out, checked or about)
+    return changed
+
+
+def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[str], checked: bool) -> bool:
     """Change the properties of one description; tell whether there was anything to change."""
-    nodes: list[Any] = [*(about.attributes.item(i) for i in range(about.attributes.length)), *about.childNodes]
+    nodes: list[Any] = [*about.attributes.values(), *about.childNodes]
     changed = False
     for node in nodes:
         if node.nodeType not in (node.ATTRIBUTE_NODE, node.ELEMENT_NODE) or node.prefix == "xmlns":
@@ -78,19 +129,29 @@ def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[s
         elif beside is not None:
             _remove(about, node)
             left_out += [beside] if beside and beside not in left_out else []
-        elif holds_picture(node.toxml().encode() if node.nodeType == node.ELEMENT_NODE else node.value.encode()):
+        elif not checked and holds_picture(_all_text(node)):
             _remove(about, node)
-            left_out.append(f"{node.nodeName}, which holds a picture")
+            left_out.append(f"{node.nodeName}, which may hold a picture")
         else:
             continue
         changed = True
     return changed
 
 
+def _all_text(node: Any) -> bytes:
+    """Return all words below a node, as they are meant: without markup and references."""
+    if node.nodeType in (node.ATTRIBUTE_NODE, node.TEXT_NODE, node.CDATA_SECTION_NODE, node.COMMENT_NODE):
+        return str(node.nodeValue).encode()
+    own = node.attributes.values() if node.nodeType == node.ELEMENT_NODE else ()
+    words = (_all_text(child).strip() for child in (*own, *node.childNodes))
+    return b"\n".join(part for part in words if part)
+
+
 def _text(node: Any) -> str:
     if node.nodeType == node.ATTRIBUTE_NODE:
         return str(node.value)
-    return "".join(child.data for child in node.childNodes if child.nodeType == child.TEXT_NODE)
+    kinds = (node.TEXT_NODE, node.CDATA_SECTION_NODE)
+    return "".join(child.data for child in node.childNodes if child.nodeType in kinds)
 
 
 def _set_text(node: Any, text: str) -> None:
