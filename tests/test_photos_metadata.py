@@ -25,6 +25,7 @@ from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.photos.pictures import holds_picture, is_text
 from shiftnet_tf.photos.tiff import EXIF, GPS, Entry
 
+pytestmark = pytest.mark.filterwarnings("ignore:Tag data larger than file", "ignore:Corrupt EXIF")  # Pillow's
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".avif": "AVIF", ".heic": "HEIF"}
 SOURCES = ("EXIF thumbnail", "MakerNote", "PreviewIFD", "XMP", "Photoshop 0x0409", "Photoshop 0x040C", "IPTC")
 SIZE = (96, 64)
