@@ -85,18 +85,19 @@ def test_what_is_left_over_and_what_may_be_removed(tmp_path):
         f".shiftnet-76543210-{dead.pid}-01234567.jpg": True,  # of another machine or container
         f".shiftnet-00000000-{dead.pid}-01234567.jpg": True,  # of an unknown one
         ".shiftnet-settings": True,  # of somebody else
-        ".0123abcd.jpg": True,
+        ".0123abcd.jpg": True,  # likewise
     }
     for name in names:
         (tmp_path / name).write_text("x")
-    assert [is_leftover(tmp_path / name) for name in names] == [name != ".shiftnet-settings" for name in names]
+    others = [".0123abcd.jpg", ".shiftnet-settings"]
+    assert [name for name in names if not is_leftover(tmp_path / name)] == others[::-1]
     (tmp_path / f".shiftnet-{table}-{dead.pid}-76543210").mkdir()  # of an export
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(name for name, stays in names.items() if stays)
     for path in tmp_path.iterdir():
         os.utime(path, (time.time() - 2 * 86_400,) * 2)
     remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [".0123abcd.jpg", ".shiftnet-settings"]
+    assert sorted(os.listdir(tmp_path)) == others
     remove_leftovers(tmp_path / "absent")
 
 

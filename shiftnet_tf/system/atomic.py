@@ -19,7 +19,6 @@ from pathlib import Path
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
 
 _TEMPORARY = re.compile(r"\.shiftnet-(?P<table>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}(\..*)?")
-_FORMER = re.compile(r"\.(room|[0-9a-f]{8}(\..*)?)")
 _UNKNOWN = 8 * "0"
 _DAY = 86_400  # seconds
 _tidied: set[str] = set()  # folders in which this process has removed leftovers: once, for a folder may be large
@@ -125,11 +124,11 @@ def temporary_path(folder: Path, suffix: str = "") -> Path:
 
 
 def is_leftover(path: Path) -> bool:
-    """Tell whether a file has the name of unfinished work, also of that of versions up to 0.1.0.
+    """Tell whether a file has the name of unfinished work.
 
     Its process may still be writing it: only the one that holds the lock of a folder knows that none is.
     """
-    return bool(_TEMPORARY.fullmatch(path.name) or _FORMER.fullmatch(path.name)) and path.is_file()
+    return bool(_TEMPORARY.fullmatch(path.name)) and path.is_file()
 
 
 def remove_leftovers(folder: Path) -> None:
