@@ -138,10 +138,10 @@ def few_photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def hundred_photos(tmp_path_factory):
     """A folder of 120 crops of the sample photos: as many as 8 bits are fitted to."""
-    from shiftnet_tf.photos import image_files
+    from shiftnet_tf.photos import finding, image_files
 
     folder = tmp_path_factory.mktemp("photos")
-    for i, path in enumerate(image_files.find_photos(PHOTOS / "train")):
+    for i, path in enumerate(finding.find_photos(PHOTOS / "train")):
         photo = image_files.read_image(path)
         corners = ((0, 0), (0, photo.shape[1] - 256), (photo.shape[0] - 256, 0), (photo.shape[0] - 256, 64))
         for j, (top, left) in enumerate(corners):

@@ -17,7 +17,7 @@ from shiftnet_tf.evaluation import Samples, baselines, quality, report
 from shiftnet_tf.evaluation import evaluate as evaluate_photos
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     summary = json.loads((tmp_path / "results.json").read_text())["all"]
     mask = pixels.resize_mask(sampling.center(256), 128, 128)
     true, filled = [], []
-    for row, path in zip(rows, image_files.find_photos(PHOTOS / "test"), strict=True):
+    for row, path in zip(rows, finding.find_photos(PHOTOS / "test"), strict=True):
         image = samples.read(path)
         answer = baselines.baseline("telea")(image, mask)
         assert row["photo"] == path.name

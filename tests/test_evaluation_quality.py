@@ -7,12 +7,12 @@ from conftest import PHOTOS
 
 from shiftnet_tf.evaluation import quality
 from shiftnet_tf.masks import sampling
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding, image_files
 
 
 def pairs(count=20):
     """Real photos, each with noise in a free-form hole."""
-    for i, path in enumerate(image_files.find_photos(PHOTOS / "train")[:count]):
+    for i, path in enumerate(finding.find_photos(PHOTOS / "train")[:count]):
         rng = np.random.default_rng(i)
         image = image_files.read_image(path)[:256, :256]
         mask = sampling.freeform(256, rng)

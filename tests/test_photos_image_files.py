@@ -14,7 +14,7 @@ from test_any_photo import mutated
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.system.atomic import write_atomically
 
@@ -124,7 +124,7 @@ def test_find_photos(tmp_path):
     (tmp_path / "b").mkdir()
     for name in ("b/z.JPG", "a.png", "c.webp", "notes.txt", "d.gif"):
         (tmp_path / name).touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in image_files.find_photos(tmp_path)] == [
+    assert [path.relative_to(tmp_path).as_posix() for path in finding.find_photos(tmp_path)] == [
         "a.png",
         "b/z.JPG",
         "c.webp",

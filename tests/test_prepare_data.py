@@ -9,7 +9,7 @@ from conftest import PHOTOS, ROOT, load_script, says
 from PIL import Image, ImageOps
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.training.photo_lists import read_photo_list
 
 SAMPLE = PHOTOS / "test" / "gc_petra.jpg"
@@ -266,7 +266,7 @@ def test_check_writes_a_list_to_leave_out(main, folder, tmp_path, capsys):
 def test_check_of_good_photos_is_a_success(main, capsys):
     assert main(["check", str(PHOTOS / "train"), str(PHOTOS / "test")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    count = len(image_files.find_photos(PHOTOS))
+    count = len(finding.find_photos(PHOTOS))
     assert lines[:2] == [
         f"photos: {count}, usable at 256x256: {count}; other files: 0",
         "broken: 0, too small: 0, near-duplicate: 0",

@@ -14,7 +14,7 @@ from PIL import Image
 from shiftnet_tf import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, MissingPackageError
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.folders import pair
 
@@ -271,8 +271,8 @@ def test_hidden_files_and_unfinished_ones_are_no_photos(small):
     for name in names:
         picture().save(photos / name, "JPEG")
     assert [str(path) for path, _ in pair(photos, mask)] == ["a.jpg"]
-    assert image_files.find_photos(photos) == [photos / "a.jpg"]  # for training and evaluation
-    assert image_files.find_photos(photos / ".trash") == [photos / ".trash" / "b.jpg"]  # a folder that is named counts
+    assert finding.find_photos(photos) == [photos / "a.jpg"]  # for training and evaluation
+    assert finding.find_photos(photos / ".trash") == [photos / ".trash" / "b.jpg"]  # a folder that is named counts
 
 
 def test_names_pair_however_their_accents_are_written(small):

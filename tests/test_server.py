@@ -20,7 +20,7 @@ from PIL import Image
 from shiftnet_tf import FillOptions, Inpainter, inpaint_file
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, ShiftNetError
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.batching import GroupedBackend
 from shiftnet_tf.runtime.inpainter import ModelFile
@@ -314,7 +314,7 @@ def pairs_of_many_photos(number):
     """Photos of different sizes, each with a hole of its own: [(bytes of the photo, bytes of the mask)]."""
     rng = np.random.default_rng(0)
     found = []
-    paths = image_files.find_photos(PHOTOS)
+    paths = finding.find_photos(PHOTOS)
     for i in range(number):
         with Image.open(paths[i % len(paths)]) as picture:
             part = picture.convert("RGB").crop((i % 7, i % 5, 240 + 8 * (i % 16), 200 + 8 * (i % 11)))

@@ -15,7 +15,7 @@ from conftest import PHOTOS
 from PIL import Image, ImageEnhance, ImageOps
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding
 from shiftnet_tf.training import near_duplicates as nd
 from shiftnet_tf.training.photo_lists import read_photo_list
 
@@ -69,7 +69,7 @@ def similarities(originals, copies):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return [Image.open(path).convert("RGB") for path in image_files.find_photos(PHOTOS)]
+    return [Image.open(path).convert("RGB") for path in finding.find_photos(PHOTOS)]
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_the_module_is_light():
 
 
 if __name__ == "__main__":
-    loaded = [Image.open(path).convert("RGB") for folder in sys.argv[1:] for path in image_files.find_photos(folder)]
+    loaded = [Image.open(path).convert("RGB") for folder in sys.argv[1:] for path in finding.find_photos(folder)]
     whole = [thumbnail(picture) for picture in loaded]
     for kind, make in COPIES.items():
         values = np.sort(similarities(whole, [thumbnail(make(picture)) for picture in loaded]))

@@ -26,7 +26,7 @@ from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.evaluation import baselines, quality
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.masks.shapes import draw_shapes
-from shiftnet_tf.photos import image_files, pixels, sheets
+from shiftnet_tf.photos import finding, image_files, pixels, sheets
 from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.system.atomic import write_atomically
@@ -55,7 +55,7 @@ def parse(arguments):
 
 def centers(folder):
     """(name, image, mask) of each photo: its centre crop of 256x256 and the hole of 120x120 pixels in it."""
-    for path in image_files.find_photos(folder):
+    for path in finding.find_photos(folder):
         image = quality.center_crop(image_files.read_image(path), 256)
         if image is not None:
             yield path.name, image, pixels.resize_mask(sampling.center(256), 256, 256)
@@ -65,7 +65,7 @@ def removals(folders):
     """(name, image, mask) of each thing of removals.json."""
     if not folders:
         return
-    paths = {path.name: path for folder in folders for path in image_files.find_photos(folder)}
+    paths = {path.name: path for folder in folders for path in finding.find_photos(folder)}
     for thing in json.loads(Path(__file__).with_name("removals.json").read_text("utf-8")):
         if thing["photo"] not in paths:
             raise InputError(f"no photo {thing['photo']} below {', '.join(map(str, folders))}")

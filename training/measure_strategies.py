@@ -30,7 +30,7 @@ from shiftnet_tf.evaluation.methods import take_detail
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.networks.deep_distance import deep_distance
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.strategies import STRATEGIES, plan
 from shiftnet_tf.system.atomic import write_atomically
@@ -166,7 +166,7 @@ def table(rows):
 @command
 def main(arguments=None):
     options = parse(arguments)
-    paths = image_files.find_photos(options.images)
+    paths = finding.find_photos(options.images)
     if not paths:
         raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
     measure, columns = {

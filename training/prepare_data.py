@@ -32,7 +32,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos.finding import PHOTO_SUFFIXES, find_files, find_photos
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.training import near_duplicates
@@ -125,7 +125,7 @@ def read_list(path):
 
 
 def is_image(name):
-    return Path(name).suffix.lower() in image_files.PHOTO_SUFFIXES
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES
 
 
 def scene_of(name):
@@ -236,7 +236,7 @@ def lay_out_paris(options):
             if target in planned:
                 raise InputError(f"{planned[target]} and {path} would both become {target}; rename one")
             planned[target] = path
-    old = [path for split in SPLITS for path in image_files.find_photos(out / split) if path not in planned]
+    old = [path for split in SPLITS for path in find_photos(out / split) if path not in planned]
     if old:
         raise InputError(f"{out} holds photos of another layout, such as {old[0]}; choose an empty --out")
     for target, path in tqdm(planned.items(), unit="photo"):
@@ -264,7 +264,7 @@ def check_photos(options):
     kinds = Counter(finding.kind for finding in findings)
     mine = [finding for finding in findings if finding.folder in listed]
     photos = sum(map(len, listed.values()))
-    others = sum(1 for folder in listed for _ in image_files.find_files(folder)) - photos
+    others = sum(1 for folder in listed for _ in find_files(folder)) - photos
     print(f"photos: {photos}, usable at {size}x{size}: {photos - len(mine)}; other files: {others}")
     print(", ".join(f"{kind}: {kinds[kind]}" for kind in near_duplicates.KINDS))
     if sides:

@@ -16,7 +16,7 @@ from shiftnet_tf.config.run import Config, DataConfig
 from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.export import exporter, graph, parity, to_onnx, to_saved_model, to_tflite
 from shiftnet_tf.networks import Discriminator, Generator
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 from shiftnet_tf.run_folder import Run
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "training" / "sample_photos"
@@ -110,7 +110,7 @@ def random_run(path: Path, settings: Config) -> tuple[Run, Generator, Discrimina
 
 def write_crops(path: Path, photos: Path, image_size: int, count: int = 120) -> Path:
     """Make a folder of random square crops of photos, enough to calibrate int8; return it."""
-    sources = [image_files.read_image(photo) for photo in image_files.find_photos(photos)]
+    sources = [image_files.read_image(photo) for photo in finding.find_photos(photos)]
     path.mkdir()
     random = np.random.default_rng(0)
     for i in range(count):

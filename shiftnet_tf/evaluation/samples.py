@@ -11,7 +11,7 @@ import numpy as np
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.evaluation.quality import center_crop
 from shiftnet_tf.masks import sampling
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 
 RANGES = [(low / 10, (low + 1) / 10) for low in range(6)]  # of the hole's share of the photo
 Draw = Callable[[int, int], np.ndarray]
@@ -54,7 +54,7 @@ class Samples:
         Raises:
             InputError: no photo, masks that are none, another number of masks than of photos.
         """
-        paths = image_files.find_photos(self.images)
+        paths = finding.find_photos(self.images)
         if not paths:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(self.images)!r}")
         return list(zip(paths, self._masks(paths)))
@@ -67,7 +67,7 @@ class Samples:
             return [[_freeform(int(seed), i, *limits) for limits in RANGES] for i in range(len(paths))]
         if not Path(self.masks).is_dir():
             raise InputError(f"`masks` must be center, freeform:SEED or a folder. Received: {self.masks!r}")
-        files = image_files.find_photos(self.masks)
+        files = finding.find_photos(self.masks)
         if len(files) != len(paths):
             raise InputError(f"each photo needs one mask. Received: {len(paths)} photos and {len(files)} masks")
         return [[functools.partial(sampling.from_file, file)] for file in files]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from shiftnet_tf.errors import ExportError, InputError
 from shiftnet_tf.export import graph
 from shiftnet_tf.masks import sampling
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 
 # What a float32 file may differ from Keras. Rounding decides near ties of the shift's argmax, and a position that is
 # filled from elsewhere changes the picture there: so pictures are compared where the shift maps are equal.
@@ -25,7 +25,7 @@ def sample_paths(folders, count=20, but=()):
     """The photos that `sample_pairs` takes: list of Path."""
     but = {path.resolve() for path in but}
     folders = [folders] if isinstance(folders, str | Path) else folders
-    found = (path for folder in folders for path in image_files.find_photos(folder))
+    found = (path for folder in folders for path in finding.find_photos(folder))
     return list(itertools.islice((path for path in found if path.resolve() not in but), count))
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 from shiftnet_tf.errors import InputError, check, check_choices, first_line
 from shiftnet_tf.masks import holes, shapes
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.photos.sources import decoding, read_bytes
+from shiftnet_tf.photos.sources import FileSource, decoding, name_of, read_bytes
 
 _SAME = 32  # grey levels by which the colour of one layer of paint may differ
 _HEAD = 1024  # bytes that tell a JSON file from a picture
@@ -63,7 +63,7 @@ class MaskSettings:
 
 
 def read_hole(
-    sources: Sequence[image_files.FileSource],
+    sources: Sequence[FileSource],
     shape: tuple[int, int],
     settings: MaskSettings | None = None,
     max_pixels: int | None = None,
@@ -99,7 +99,7 @@ def read_hole(
                 f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {levels.shape[1]}x"
                 f"{levels.shape[0]}{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
             )
-        hole |= apply_threshold(levels, settings, image_files.name_of(source))
+        hole |= apply_threshold(levels, settings, name_of(source))
     return complete_hole(hole, settings)
 
 
@@ -150,7 +150,7 @@ def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
 
 
 def read_mask(
-    source: image_files.FileSource,
+    source: FileSource,
     threshold: int | None = None,
     mask_from: str = "auto",
     max_pixels: int | None = None,
@@ -171,9 +171,7 @@ def read_mask(
     return holes.find_hole(_read_levels(source, threshold, mask_from, max_pixels), threshold).view(np.uint8)
 
 
-def _read_levels(
-    source: image_files.FileSource, threshold: int | None, mask_from: str, max_pixels: int | None
-) -> np.ndarray:
+def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_pixels: int | None) -> np.ndarray:
     """Return the levels of a mask picture, numbers [H, W]; bool, the hole, where its alpha says what is hole."""
     picture, raw, _ = image_files.open_picture(source, "mask", max_pixels)
     if picture.mode.startswith(("I", "F")):
@@ -192,7 +190,7 @@ def _read_levels(
                 raise InputError(
                     f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
                     f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): "
-                    f"{image_files.name_of(source)}"
+                    f"{name_of(source)}"
                 )
             return np.asarray(alpha) > max(threshold or 0, 127)
     if picture.mode == "L":
@@ -215,15 +213,15 @@ def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
     return True
 
 
-def _is_json(source: image_files.FileSource) -> bool:
+def _is_json(source: FileSource) -> bool:
     """Tell whether a file is JSON, in UTF-8, UTF-16 or UTF-32, with a byte order mark or without."""
     head = read_bytes(source, "mask", _HEAD)
     text = head.decode(json.detect_encoding(head), "ignore").lstrip(" \t\r\n\ufeff")
     return text[:1] in ("{", "[") and (text[1:2].isspace() or text[1:2].isprintable())  # a TGA may begin with "{" too
 
 
-def _read_json(source: image_files.FileSource) -> dict[str, Any]:
-    name = image_files.name_of(source)
+def _read_json(source: FileSource) -> dict[str, Any]:
+    name = name_of(source)
     try:
         found = json.loads(read_bytes(source, "mask"))
     except (ValueError, RecursionError) as error:

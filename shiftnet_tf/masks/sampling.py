@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, pixels
 
 # A free-form hole smaller or larger than this share of the image teaches nothing.
 _FREEFORM_SHARE = (0.02, 0.6)
@@ -231,7 +231,7 @@ def _mask_files(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"`masks.folder_path` must be a folder of mask files. Received: {str(folder)!r}")
-    files = image_files.find_photos(folder)
+    files = finding.find_photos(folder)
     if not files:
         raise InputError(f"no mask file (PNG, JPEG, WebP) below {folder}")
     return files

@@ -110,7 +110,7 @@ def _tiff_pictures(content: Content) -> list[tuple[int, int]]:
     order = tiff.ORDERS.get(bytes(content[:4]), "<")
     at = struct.unpack_from(f"{order}I", content, 4)[0]
     wanted = {*tiff.PLACES, 34675}
-    directory = tiff.read_directory(lambda at, size: content[at : at + size], at, order, wanted)
+    directory = tiff.read_directory(tiff.reader(content), at, order, wanted)
     profile = [(entry.at, entry.at + len(entry.value)) for entry in directory.entries if entry.tag == 34675]
     return [(0, 8), *profile, *directory.pictures(order)]
 

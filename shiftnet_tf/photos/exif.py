@@ -19,7 +19,6 @@ from shiftnet_tf.photos.tiff import EXIF, GPS, INTEROP, Directory, Entry
 PREFIX = b"Exif\0\0"  # of a block in a JPEG
 MAKER_NOTE = 37500
 XMP, IPTC, PHOTOSHOP = 700, 33723, 34377  # in a TIFF, beside its EXIF
-_ORIENTATION = 274
 _WIDTH, _HEIGHT, _SUBJECT_AREA, _SUBJECT_LOCATION = 40962, 40963, 37396, 41492
 _RESOLUTIONS = {282: 283, 283: 282, 41486: 41487, 41487: 41486}  # across and down
 # What says something about the photo, and not how it is stored or what it looks like.

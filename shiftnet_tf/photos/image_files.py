@@ -1,4 +1,4 @@
-"""Picture files: find, read and write them, and say in one sentence what is wrong with one."""
+"""Picture files: read and write them, and say in one sentence what is wrong with one."""
 
 import contextlib
 import functools
@@ -13,12 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
-from shiftnet_tf.photos.finding import PHOTO_SUFFIXES as PHOTO_SUFFIXES
-from shiftnet_tf.photos.finding import find_files as find_files
-from shiftnet_tf.photos.finding import find_photos as find_photos
-from shiftnet_tf.photos.sources import FileSource as FileSource
-from shiftnet_tf.photos.sources import check_file, decoding, read_bytes
-from shiftnet_tf.photos.sources import name_of as name_of
+from shiftnet_tf.photos.sources import FileSource, check_file, decoding, name_of, read_bytes
 from shiftnet_tf.system.atomic import link_target, write_atomically
 
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")

@@ -112,7 +112,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         elif raw.format == "TIFF":
             if raw.info.get("compression") in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
                 kept.compression = raw.info["compression"]
-            kept.directories = exif.Taken(_reader(content), orientation, kept.size, moved=True)
+            kept.directories = exif.Taken(tiff.reader(content), orientation, kept.size, moved=True)
             kept.left_out += kept.directories.left_out
             photoshop, own_iptc = (kept.directories.stored.get(tag, b"") for tag in (exif.PHOTOSHOP, exif.IPTC))
     if raw.format != "TIFF":
@@ -221,7 +221,7 @@ def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
             head = {order: mark for mark, order in tiff.ORDERS.items()}[order] + struct.pack(f"{order}I", root)
             block = head + content
     elif kept.block:
-        taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=file_format == "TIFF")
+        taken = exif.Taken(tiff.reader(kept.block), kept.orientation, kept.size, moved=file_format == "TIFF")
         block, left_out = taken.edited(kept.block), taken.left_out
     else:
         return b"", []
@@ -242,7 +242,7 @@ def _add_to_tiff(kept: Metadata, file: BinaryIO) -> None:
 
     taken = kept.directories
     if not taken and kept.block:
-        taken = exif.Taken(_reader(kept.block), kept.orientation, kept.size, moved=True)
+        taken = exif.Taken(tiff.reader(kept.block), kept.orientation, kept.size, moved=True)
     groups = taken.in_order(order) if taken else {}
     own = tiff.read_directory(read, struct.unpack(f"{order}I", head[4:])[0], order).entries
     new = [
@@ -341,10 +341,6 @@ def _profile_name(icc: bytes) -> str:
 
 def _is_srgb(icc: bytes) -> bool:
     return "srgb" in _profile_name(icc).lower()
-
-
-def _reader(content: containers.Content) -> tiff.Read:
-    return lambda at, size: content[at : at + size]
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from PIL import Image, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, UnwritableError
 from shiftnet_tf.photos import image_files, metadata
+from shiftnet_tf.photos.sources import FileSource, name_of
 from shiftnet_tf.photos.windows import Window
 
 _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
@@ -49,7 +50,7 @@ class Photo:
     >>> photo.save("out.jpg")                                     # doctest: +SKIP
     """
 
-    def __init__(self, source: image_files.FileSource, max_pixels: int | None = None) -> None:
+    def __init__(self, source: FileSource, max_pixels: int | None = None) -> None:
         self.source = source
         picture, raw, orientation = image_files.open_picture(source, "photo", max_pixels)
         self.format = raw.format
@@ -130,7 +131,7 @@ class Photo:
         if lost := list(dict.fromkeys([*self._kept.left_out, *lost])):
             more = [f"and {len(lost) - _MOST_NAMED} more"] if len(lost) > _MOST_NAMED else []
             text = "; ".join(lost[:_MOST_NAMED] + more)
-            logger.warning("%s: left out: %s", image_files.name_of(self.source), text)
+            logger.warning("%s: left out: %s", name_of(self.source), text)
 
     def encoded(self, file_format: str | None = None) -> bytes:
         """Return the bytes that `save` writes to a path.
@@ -182,22 +183,20 @@ class Photo:
         return _LOSSY_QUALITY if excess <= 1.25 else max(50, round(_LOSSY_QUALITY - 28 * math.log2(excess)))
 
 
-def _in_own_mode(picture: Image.Image, source: image_files.FileSource) -> Image.Image:
+def _in_own_mode(picture: Image.Image, source: FileSource) -> Image.Image:
     """Return the picture in one of _MODES, to which all others are converted without loss or refused."""
     if picture.mode.startswith("I;16") or picture.mode == "I":
         if "transparency" in picture.info:
-            raise InputError(
-                f"a photo of 16 bits with a transparent grey is not supported: {image_files.name_of(source)}"
-            )
+            raise InputError(f"a photo of 16 bits with a transparent grey is not supported: {name_of(source)}")
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 65535:
-            raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {image_files.name_of(source)}")
+            raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {name_of(source)}")
         if picture.mode != "I;16":
             picture = Image.fromarray(levels.astype(np.uint16))
     if picture.mode not in _MODES:
         raise InputError(
             f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
-            f"{image_files.name_of(source)}"
+            f"{name_of(source)}"
         )
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         picture = picture.copy()  # without the entries of its file, all of which Pillow would write again

@@ -5,6 +5,7 @@ TIFF 6.0, section 2 (https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.p
 reader and writer guess types and lose what they do not know; here a value is carried over byte for byte.
 """
 
+import mmap
 import struct
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -70,6 +71,11 @@ class Directory:
         numbers = {entry.tag: entry.numbers(order) for entry in self.entries if entry.value}
         pairs = (pair for first, second in _PLACES for pair in zip(numbers.get(first, ()), numbers.get(second, ())))
         return [(start, start + size) for start, size in pairs]
+
+
+def reader(content: bytes | mmap.mmap) -> Read:
+    """Return the function that gives the bytes of a content at a position."""
+    return lambda at, size: content[at : at + size]
 
 
 def read_directory(read: Read, at: int, order: str, wanted: Container[int] | None = None) -> Directory:

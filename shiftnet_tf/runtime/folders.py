@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.runtime.files import inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
@@ -58,7 +58,7 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
     """List the photos of a folder, each with its mask.
 
     Args:
-        photos: the folder; folders in it are looked through too, see `image_files.find_files`.
+        photos: the folder; folders in it are looked through too, see `finding.find_files`.
         masks: one mask file for all photos, or a folder, in which the mask has the photo's path but for its suffix.
             Accented letters match whether a name has them composed (as Linux and Windows) or not (as macOS).
         out: the folder of the results, or None; what lies in it or in `masks` is no photo.
@@ -74,7 +74,7 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
         raise InputError(f"the folder of photos does not exist: {photos}")
     if not masks.exists():
         raise InputError(f"the mask does not exist: {masks}")
-    found = image_files.find_photos(photos, image_files.readable_suffixes())
+    found = finding.find_photos(photos, image_files.readable_suffixes())
     others = [real(folder) for folder in (masks, out) if folder is not None]
     found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
@@ -83,7 +83,7 @@ def pair(photos: str | Path, masks: str | Path, out: Path | None = None) -> list
     if masks.is_file():
         return [(path, masks) for path in relative]
     by_name: dict[str, Path] = {}
-    for path in image_files.find_photos(masks, (*image_files.readable_suffixes(), ".json")):
+    for path in finding.find_photos(masks, (*image_files.readable_suffixes(), ".json")):
         by_name.setdefault(str(path.relative_to(masks).with_suffix("")), path)
     composed: dict[str, Path] = {}
     for name, path in by_name.items():

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos.finding import find_photos
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.machine import usable_cores
 from shiftnet_tf.training.photo_folder import check_distinct
@@ -74,7 +75,7 @@ def list_photos(folders: Sequence[str | Path]) -> dict[Path, list[Path]]:
     Raises:
         InputError: a folder does not exist, is listed twice, lies inside another one, or holds no photo.
     """
-    listed = {folder: image_files.find_photos(folder) for folder in check_distinct(folders)}
+    listed = {folder: find_photos(folder) for folder in check_distinct(folders)}
     for folder, photos in listed.items():
         if not photos:
             raise InputError(f"no photo (JPEG, PNG, WebP) below {folder}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photos import image_files, pixels
+from shiftnet_tf.photos import finding, image_files, pixels
 
 _BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
 
@@ -51,7 +51,7 @@ class PhotoFolder:
         self._lock = threading.Lock()
 
     def _select(self, folder):
-        found = image_files.find_photos(folder)
+        found = finding.find_photos(folder)
         if not found:
             raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
         usable = []
