@@ -12,7 +12,7 @@ from PIL import Image
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
-from shiftnet_tf.training import dataset
+from shiftnet_tf.training import dataset, photo_folder
 from shiftnet_tf.training.photo_folder import PhotoFolder
 
 SETTINGS = toml_file.from_dict(
@@ -238,13 +238,13 @@ def test_held_out_photos_are_not_trained_on_and_may_be_validated_with(tmp_path):
     list_of_photos.write_text(f"# kept\n[more]\n{names[3]}  # why\n{names[5]}\n\n[theme]\n{names[0]}\n")
     section = {"photos": str(PHOTOS / "train"), "held_out": str(list_of_photos), "validation_sets": ("more",)}
     settings = changed("data", **section | {"photos": (str(PHOTOS / "train"),)})
-    photos, sets = dataset.open_photos(settings)
+    photos, sets = photo_folder.open_photos(settings)
     assert list(sets) == ["more"] and [path.name for path in sets["more"].paths] == [names[3], names[5]]
     assert [path.name for path in photos.paths] == [n for n in names if n not in (names[0], names[3], names[5])]
     both = dataclasses.replace(
         settings, data=dataclasses.replace(settings.data, validation_photos=(str(PHOTOS / "test"),))
     )
-    assert {name: len(folder) for name, folder in dataset.open_photos(both)[1].items()} == {"val": 8, "more": 2}
+    assert {name: len(folder) for name, folder in photo_folder.open_photos(both)[1].items()} == {"val": 8, "more": 2}
 
 
 @pytest.mark.parametrize(
@@ -263,4 +263,4 @@ def test_held_out_lists_that_are_refused(tmp_path, text, sets, message):
         path.write_text(text)
     settings = changed("data", photos=(str(PHOTOS / "train"),), held_out=str(path), validation_sets=sets)
     with pytest.raises(InputError, match=message):
-        dataset.open_photos(settings)
+        photo_folder.open_photos(settings)

@@ -30,7 +30,7 @@ from shiftnet_tf.evaluation.methods import open_methods
 from shiftnet_tf.evaluation.report import check_inputs
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
-from shiftnet_tf.training import dataset
+from shiftnet_tf.training import photo_folder
 from shiftnet_tf.training.fitting import fit
 
 FEATURES = ("decoder", "encoder", "shifted")  # in the order in which the shift connection joins them
@@ -101,7 +101,7 @@ def main(arguments=None):
     images = options.images or next(iter(settings.data.validation_photos), "")
     check("--images", images, images, "given, or `data.validation_photos`")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
-    dataset.open_photos(settings)
+    photo_folder.open_photos(settings)
     out, runs = Path(options.out), Path(options.out) / "runs"
     samples = Samples(images=images, masks=options.masks, size=settings.model.image_size)
     baselines = [name for name in options.baselines.split(",") if name]

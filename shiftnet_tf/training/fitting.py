@@ -15,7 +15,7 @@ from shiftnet_tf.errors import InputError, MissingGpuError
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
 from shiftnet_tf.system.machine import total_memory
-from shiftnet_tf.training import callbacks, checkpoints, dataset, run_inputs
+from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
 
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
@@ -51,7 +51,7 @@ def fit(
         ShiftNetError: a loss that is not finite, a disk that is full, checkpoints that cannot be read.
     """
     device = _choose_device(require_gpu)
-    photos, validation = dataset.open_photos(settings)
+    photos, validation = photo_folder.open_photos(settings)
     if not settings.training.steps_per_epoch:  # once through the photos: kept, for they may be others on --resume
         steps = max(1, len(photos) // settings.training.batch_size)
         settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
@@ -146,8 +146,8 @@ def _inputs_of(settings, photos, validation):
     files = {
         "photos": photos.paths,
         "validation photos": [path for folder in validation.values() for path in folder.paths],
-        "masks": dataset.mask_sampler(settings).files,
-        "validation masks": dataset.mask_sampler(settings, validation=True).files,
+        "masks": photo_folder.mask_sampler(settings).files,
+        "validation masks": photo_folder.mask_sampler(settings, validation=True).files,
     }
     return run_inputs.summarize(settings.training.seed, files)
 

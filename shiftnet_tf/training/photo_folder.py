@@ -1,4 +1,4 @@
-"""Folders of photos for training: which of them can be used, and reading, scaling and caching them.
+"""What a run trains on: which photos can be used, reading, scaling and caching them, and what draws its masks.
 
 Light: without TensorFlow.
 """
@@ -11,8 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.config.run import Config
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import finding, image_files, pixels
+from shiftnet_tf.training.photo_lists import read_photo_list
 
 _BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
 
@@ -165,6 +168,56 @@ class PhotoFolder:
                 count = len(self._broken)
                 self.failure = InputError(f"{count} of {self._total} photos cannot be used; the last: {error}")
                 raise self.failure
+
+
+def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
+    """Open the photos of a config; what is wrong with its folder of masks is said now too.
+
+    Returns:
+        (photos to train on; photos to validate with by their set: `"val"`, the folders of `data.validation_photos`,
+        then one for each of `data.validation_sets`; every tenth training photo as `"val"` where the config names
+        neither).
+
+    Raises:
+        InputError: no such folder, too few photos, too many broken ones; a list or a held-out photo that is not there;
+            no masks in their folder.
+    """
+    for validation in (False, True):
+        mask_sampler(config, validation)
+    section, sizes = config.data, (config.model.image_size, config.data.short_side)
+    photos = PhotoFolder(section.photos, *sizes, section.cache_megabytes)
+    held = {}
+    if section.validation_photos:
+        held["val"] = PhotoFolder(section.validation_photos, *sizes)
+        photos.exclude(held["val"])
+    if section.held_out:
+        apart = {name: photos.take_out(names) for name, names in read_photo_list(section.held_out).items()}
+        for name in section.validation_sets:
+            check(
+                "data.validation_sets",
+                name,
+                name in apart,
+                f"one of the sets in {section.held_out}: {', '.join(apart)}",
+            )
+            if not len(apart[name]):
+                raise InputError(f"none of the photos of the set {name} in {section.held_out} can be used")
+            held[name] = apart[name]
+    if not held:
+        held["val"] = photos.hold_out()
+    for folder in held.values():
+        folder.short_side = config.validation_short_side
+    return photos, held
+
+
+def mask_sampler(config: Config, validation: bool = False) -> sampling.MaskSampler:
+    """Return what draws the masks of training or of validation.
+
+    Raises:
+        InputError: the folder of mask files is absent or empty.
+    """
+    kind = config.masks.validation
+    weights: dict[str, float] = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
+    return sampling.MaskSampler(config.model.image_size, weights, config.masks.overlap, config.masks.folder_path)
 
 
 def check_distinct(folders: Iterable[str | Path]) -> list[Path]:

