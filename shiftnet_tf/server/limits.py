@@ -42,8 +42,11 @@ class Limits:
 
     @property
     def memory(self) -> int:
-        """Bytes that such a process may take, beside what it takes when it starts."""
-        return 512 * 2**20 + 16 * self.pixels
+        """Bytes that such a process may take, beside what it takes when it starts.
+
+        To parse a body takes up to six times its size, to read a photo at most 16 bytes a pixel.
+        """
+        return 256 * 2**20 + 6 * self.bytes + 16 * self.pixels
 
     @property
     def reading_seconds(self) -> int:

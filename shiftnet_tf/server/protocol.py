@@ -19,7 +19,7 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
 _MOST_MASKS = 16
-_MOST_VALUES = 1_000_000  # in JSON, which take up to 100 MB
+_MOST_SIGNS = 1_000_000  # commas and brackets of JSON: as many values take up to 100 MB; base64 has none of them
 _ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe one of base64
 
 
@@ -271,8 +271,8 @@ def _decoded(text: str) -> str:
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
-    if sum(body.count(sign) for sign in b",[{") > _MOST_VALUES:  # files in base64 have none of them
-        raise RequestError(413, f"the JSON may have {_MOST_VALUES:,} numbers at most: send the mask as a file")
+    if sum(body.count(sign) for sign in b",[{") > _MOST_SIGNS:
+        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send fewer points")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
