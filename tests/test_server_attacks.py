@@ -179,6 +179,24 @@ def test_a_process_that_ends_is_replaced():
     assert not set(children(os.getpid())) - before
 
 
+def test_a_system_without_room_for_a_process(monkeypatch):
+    testclient = pytest.importorskip("starlette.testclient")
+    from shiftnet_tf.server import pool
+
+    def absent(setup):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    files = {"image": PHOTO.read_bytes(), "mask": MASK.read_bytes()}
+    before = set(children(os.getpid()))
+    with testclient.TestClient(slow_app(0)) as client:
+        (process,) = set(children(os.getpid())) - before
+        os.kill(process, signal.SIGKILL)
+        wait_for(lambda: not set(children(os.getpid())) - before, 5)
+        monkeypatch.setattr(pool, "_Process", absent)
+        answer = client.post("/v1/inpaint", files=files)
+        assert answer.status_code == 503 and "no process can be started" in answer.json()["error"]
+
+
 def test_no_process_outlives_a_server_that_is_killed():
     server = Server()
     with ThreadPoolExecutor(1) as pool:

@@ -97,7 +97,11 @@ class Pool:
                 if process.lives:
                     return process
                 process.end()
-        return _Process(self._setup)
+        try:
+            return _Process(self._setup)
+        except OSError as error:  # the system allows no more of them
+            text = f"no process can be started ({error.strerror})"
+            raise RequestError(503, text, {"Retry-After": "5"}) from error
 
     def _why(self, code: int) -> Exception:
         """Return the error that says why a process ended."""
