@@ -297,6 +297,15 @@ def test_json_that_is_no_mask(tmp_path, content, message):
         read_hole([tmp_path / "m.json"], SHAPE)
 
 
+def test_json_of_more_than_4_mb_is_not_parsed(tmp_path):
+    content = b'{"boxes": [[10, 5, 30, 20]]}'
+    np.testing.assert_array_equal(read_hole([content.ljust(4_000_000)], SHAPE), hole(BOX))
+    (tmp_path / "m.json").write_bytes(content.ljust(4_000_001))
+    for source in (content.ljust(4_000_001), tmp_path / "m.json"):
+        with pytest.raises(InputError, match="a mask in JSON may have 4 MB at most: take fewer points, or a picture"):
+            read_hole([source], SHAPE)
+
+
 def test_shapes_that_would_take_for_ever_are_refused():
     zigzag = [[0, 0], [9000, 9000]] * 50_000
     with pytest.raises(InputError, match="too long to draw"):

@@ -522,10 +522,7 @@ def test_a_second_ctrl_c_does_not_wait():
 
 
 def test_a_form_needs_no_folder_for_temporary_files(tmp_path, monkeypatch):
-    import asyncio
     import tempfile
-
-    from starlette.requests import Request
 
     from shiftnet_tf.server.protocol import read_request
 
@@ -533,6 +530,5 @@ def test_a_form_needs_no_folder_for_temporary_files(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
     photo = bytes(3_000_000)
     body, headers = form(image=photo, mask=photo)
-    scope = {"type": "http", "headers": [(b"content-type", headers["Content-Type"].encode())]}
-    wanted = asyncio.run(read_request(Request(scope), body))
+    wanted = read_request(headers["Content-Type"], body)
     assert wanted.photo == photo and wanted.masks == [photo]

@@ -14,12 +14,13 @@ from typing import Any, Literal, cast
 import numpy as np
 from PIL import Image, ImageChops
 
-from shiftnet_tf.errors import InputError, check, check_choices, first_line
+from shiftnet_tf.errors import InputError, TooLargeError, check, check_choices, first_line
 from shiftnet_tf.masks import holes, shapes
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.photos.sources import FileSource, decoding, name_of, read_bytes
 
 _SAME = 32  # grey levels by which the colour of one layer of paint may differ
+MOST_SHAPE_BYTES = 4_000_000  # of a mask in JSON, which take up to 100 MB once they are parsed
 _HEAD = 1024  # bytes that tell a JSON file from a picture
 logger = logging.getLogger(__name__)
 
@@ -222,8 +223,13 @@ def _is_json(source: FileSource) -> bool:
 
 def _read_json(source: FileSource) -> dict[str, Any]:
     name = name_of(source)
+    content = read_bytes(source, "mask", MOST_SHAPE_BYTES + 1)
+    if len(content) > MOST_SHAPE_BYTES:
+        raise TooLargeError(
+            f"a mask in JSON may have {MOST_SHAPE_BYTES / 1e6:g} MB at most: take fewer points, or a picture: {name}"
+        )
     try:
-        found = json.loads(read_bytes(source, "mask"))
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
     wanted = ("boxes", "polygons", "strokes")

@@ -117,22 +117,23 @@ def _tiff_pictures(content: Content) -> list[tuple[int, int]]:
 
 def _heif_pictures(content: Content) -> list[tuple[int, int]]:
     """Find the coded pictures and the ICC profile of a HEIF or AVIF file."""
-    boxes = {name: (begin, end) for name, begin, end in _boxes(content, 0, len(content))}
-    kind = [(0, end) for name, (_, end) in boxes.items() if name == b"ftyp"]
-    if b"meta" not in boxes:
-        return kind
-    begin, end = boxes[b"meta"]
-    meta = {name: (start, stop) for name, start, stop in _boxes(content, begin + 4, end)}
-    kinds = dict(_item_kinds(content, *meta.get(b"iinf", (0, 0))))
-    found = kind + [
-        (start, start + size)
-        for item, start, size in _item_places(content, *meta.get(b"iloc", (0, 0)))
-        if kinds.get(item) in _HEIF_PICTURES
-    ]
+    found = [(0, end) for name, _, end in _boxes(content, 0, len(content)) if name == b"ftyp"]
+    meta = _meta(content)
+    found += [(start, start + size) for _, start, size in _items(content, meta, _HEIF_PICTURES)]
     for name, start, stop in _boxes(content, *meta.get(b"iprp", (0, 0))):
         if name == b"ipco":
             found += [(a, b) for name, a, b in _boxes(content, start, stop) if name in (b"colr", b"hvcC", b"av1C")]
     return found
+
+
+def av1_pictures(content: Content, most: int) -> list[bytes]:
+    """Return the first bytes, at most `most`, of each picture in an AVIF file that is coded as AV1."""
+    found: dict[int, bytes] = {}
+    for item, start, size in _items(content, _meta(content), (b"av01",)):
+        begun = found.get(item, b"")
+        size = (size or len(content)) if len(begun) < most else 0  # a size of 0: to the end of the file
+        found[item] = begun + content[start : start + min(size, most - len(begun))]
+    return list(found.values())
 
 
 def names_of_boxes(content: Content) -> set[bytes]:
@@ -154,6 +155,24 @@ def _boxes(content: Content, begin: int, end: int) -> Iterator[tuple[bytes, int,
         begin = stop
 
 
+def _meta(content: Content) -> dict[bytes, tuple[int, int]]:
+    """Return begin and end of each box that describes the pictures of a HEIF or AVIF file."""
+    for name, begin, end in _boxes(content, 0, len(content)):
+        if name == b"meta":
+            return {name: (start, stop) for name, start, stop in _boxes(content, begin + 4, end)}
+    return {}
+
+
+def _items(
+    content: Content, meta: dict[bytes, tuple[int, int]], wanted: tuple[bytes, ...]
+) -> Iterator[tuple[int, int, int]]:
+    """Give (number, position, size) of each part of the items of the wanted kinds."""
+    kinds = dict(_item_kinds(content, *meta.get(b"iinf", (0, 0))))
+    for item, method, start, size in _item_places(content, *meta.get(b"iloc", (0, 0))):
+        if kinds.get(item) in wanted and method < 2:
+            yield item, start + (meta.get(b"idat", (0, 0))[0] if method else 0), size
+
+
 def _item_kinds(content: Content, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Give (number, kind) of each item that a box `iinf` names."""
     if end - begin < 8:
@@ -167,8 +186,11 @@ def _item_kinds(content: Content, begin: int, end: int) -> Iterator[tuple[int, b
             yield number, kind
 
 
-def _item_places(content: Content, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Give (number, position, size) of each part of the items that a box `iloc` places in the file itself."""
+def _item_places(content: Content, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Give (number, method, position, size) of each part of the items that a box `iloc` places.
+
+    The position counts from the beginning of the file (method 0) or of the box `idat` (1).
+    """
     if end - begin < 8:
         return
     version, sizes = content[begin], struct.unpack_from(">H", content, begin + 4)[0]
@@ -186,9 +208,11 @@ def _item_places(content: Content, begin: int, end: int) -> Iterator[tuple[int, 
         method = number(2) & 15 if version else 0
         number(2)
         base = number(base_size)
-        for _ in range(number(2)):
+        parts = number(2)
+        if at > end:  # the number of items is not true
+            return
+        for _ in range(min(parts, end - at)):
             if version:
                 number(index_size)
             start, length = number(offset_size), number(length_size)
-            if method == 0:
-                yield item, base + start, length
+            yield item, method, base + start, length

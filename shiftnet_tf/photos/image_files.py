@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
+from shiftnet_tf.photos import structure
 from shiftnet_tf.photos.sources import FileSource, check_file, decoding, name_of, read_bytes
 from shiftnet_tf.system.atomic import link_target, write_atomically
 
@@ -47,14 +48,16 @@ def open_picture(
     Args:
         source: path of the file, or its content.
         what: what the messages call it, such as `"photo"`.
-        max_pixels: width times height that is accepted, checked before anything is decoded; None: MAX_PIXELS.
+        max_pixels: width times height that is accepted, of a JPEG 2000 half as much, checked before anything is
+            decoded; None: MAX_PIXELS.
 
     Returns:
         The picture rotated upright by its EXIF orientation, with the colours of a palette and the alpha of a
         transparent colour as channels; as it is in the file, with its header; and that orientation, 1 to 8.
 
     Raises:
-        InputError: absent, damaged, too large, animated or of several pages, or more than 8 bits a channel in colour.
+        InputError: absent, damaged, too large, refused by `structure.check_structure`, animated or of several pages, or
+            more than 8 bits a channel in colour.
     """
     with _opened(source, what, max_pixels) as opened:
         raw = opened
@@ -94,11 +97,13 @@ def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[I
     """Open a picture without decoding it, and check what its header says."""
     check_file(source, what)
     _check_heic(source, what)
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    structure.check_structure(source, what, max_pixels)
     formats = _readable()
     with decoding(source, what):
         picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
     with picture:
-        _check_header(picture, source, what, MAX_PIXELS if max_pixels is None else max_pixels)
+        _check_header(picture, source, what, max_pixels)
         yield picture
 
 
@@ -137,15 +142,18 @@ def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, m
     """Check what can be checked before anything is decoded."""
     width, height = picture.size
     name = name_of(source)
-    if width * height > max_pixels:
+    deep = picture.format == "JPEG2000"  # which takes 19 bytes a pixel to decode and 39 to encode
+    most = max_pixels // 2 if deep else max_pixels
+    if width * height > most:
+        of = " of a JPEG 2000" if deep else ""
         raise TooLargeError(
-            f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is "
-            f"{max_pixels / 1e6:g}: {name}"
+            f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit{of} is "
+            f"{most / 1e6:g}: {name}"
         )
     with decoding(source, what):
-        frames = getattr(picture, "n_frames", 1)
+        animated = getattr(picture, "is_animated", False)  # n_frames would read all directories of a TIFF
         bits = picture.tag_v2.get(258) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
-    if frames > 1 and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
+    if animated and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
         raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
     depth = max(bits, default=1) if isinstance(bits, tuple) else _bits(picture)
     if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut the low ones off
@@ -307,6 +315,8 @@ def write_picture(
     def write(part: Path | BinaryIO) -> None:
         try:
             picture.save(part, format=file_format, **options)
+        except MemoryError as error:
+            raise TooLargeError(f"writing the picture as {file_format} needs more memory than there is") from error
         except Exception as error:  # of Pillow
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission

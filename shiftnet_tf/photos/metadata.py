@@ -5,13 +5,10 @@ Nothing of what was taken out of the photo may stay in them: only what is known 
 docs/run.md has the table.
 """
 
-import contextlib
 import io
 import math
-import mmap
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -20,6 +17,7 @@ from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 from shiftnet_tf.errors import UnwritableError
 from shiftnet_tf.photos import containers, exif, iptc, tiff, xmp
 from shiftnet_tf.photos.pictures import holds_picture, objection_to
+from shiftnet_tf.photos.sources import mapped
 from shiftnet_tf.photos.tiff import Entry
 
 _EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")  # each holds XMP and an ICC profile too
@@ -88,7 +86,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         if not kept.dpi:
             kept.left_out.append("the resolution, which is damaged")
     photoshop, own_iptc = b"", b""
-    with _mapped(source) as content:
+    with mapped(source) as content:
         kept.file_size = len(content)
         if isinstance(raw, JpegImagePlugin.JpegImageFile):
             segments = [data for name, data in raw.applist if name == "APP13" and data.startswith(iptc.PHOTOSHOP)]
@@ -206,7 +204,7 @@ def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
         _add_to_tiff(kept, file)
     file.flush()
     file.seek(0)
-    with _mapped(file) as content:
+    with mapped(file) as content:
         if any(holds_picture(part) for part in containers.beside_picture(content, file_format)):
             raise UnwritableError("the metadata still hold a picture, which may show what was taken out")
 
@@ -341,18 +339,3 @@ def _profile_name(icc: bytes) -> str:
 
 def _is_srgb(icc: bytes) -> bool:
     return "srgb" in _profile_name(icc).lower()
-
-
-@contextlib.contextmanager
-def _mapped(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[containers.Content]:
-    """Give the content of a file without reading it whole."""
-    if isinstance(source, bytes):
-        yield source
-    elif isinstance(source, io.BytesIO):
-        yield source.getvalue()
-    elif isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
-    else:
-        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content

@@ -1,13 +1,16 @@
 """Sources of pictures and masks, a path or the content of a file; and what Pillow raises on them, in one sentence."""
 
 import contextlib
+import io
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import UnidentifiedImageError
 
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError, TooLargeError, first_line
 
 FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
 
@@ -56,6 +59,23 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
 
 
 @contextlib.contextmanager
+def mapped(source: FileSource | BinaryIO) -> Iterator[bytes | mmap.mmap]:
+    """Give the content of a file without reading it whole."""
+    if isinstance(source, bytes):
+        yield source
+    elif isinstance(source, io.BytesIO):
+        yield source.getvalue()
+    elif isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file, mapped(file) as content:
+            yield content
+    elif not os.fstat(source.fileno()).st_size:  # nothing to map
+        yield b""
+    else:
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+
+@contextlib.contextmanager
 def decoding(source: FileSource, what: str) -> Iterator[None]:
     """Turn whatever Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it.
 
@@ -68,5 +88,7 @@ def decoding(source: FileSource, what: str) -> Iterator[None]:
         raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
     except PermissionError as error:
         raise InputError(f"the {what} may not be read (permission denied): {name}") from error
+    except MemoryError as error:
+        raise TooLargeError(f"the {what} needs more memory than there is: {name}") from error
     except Exception as error:
         raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error

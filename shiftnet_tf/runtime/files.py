@@ -76,16 +76,45 @@ def inpaint_photo(
     Raises:
         InputError: what is wrong with a file.
     """
+    pair = read_pair(photo, masks, options, max_pixels=max_pixels, file_format=file_format)
+    return fill_pair(inpainter, *pair, options, shift_map=shift_map, progress=progress)
+
+
+def read_pair(
+    photo: str | Path | bytes,
+    masks: str | Path | bytes | Sequence[str | Path | bytes],
+    options: FillOptions = DEFAULTS,
+    *,
+    max_pixels: int | None = None,
+    file_format: str | None = None,
+) -> tuple[Photo, np.ndarray]:
+    """Read a photo and its masks: the first half of `inpaint_photo`, whose arguments and errors these are.
+
+    Returns:
+        The photo, and its hole: bool [H, W].
+    """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
     masks = [masks] if isinstance(masks, str | Path | bytes) else masks
     hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: less memory at a time
-    progress(0)
     opened = Photo(photo, max_pixels)
     opened.check_format(file_format or opened.own_format)
-    before = opened.reduce(MAP_SIDE) if shift_map and hole.any() else None
-    plan, shift_maps = inpainter.fill(opened, hole, options, shift_maps=shift_map, progress=progress)
+    return opened, hole
+
+
+def fill_pair(
+    inpainter: Inpainter,
+    photo: Photo,
+    hole: np.ndarray,
+    options: FillOptions = DEFAULTS,
+    *,
+    shift_map: bool = False,
+    progress: Progress = silent,
+) -> Filled:
+    """Fill the hole of a photo, in place: the second half of `inpaint_photo`, whose arguments these are."""
+    before = photo.reduce(MAP_SIDE) if shift_map and hole.any() else None
+    plan, shift_maps = inpainter.fill(photo, hole, options, shift_maps=shift_map, progress=progress)
     sheet = sheets.shift_map_sheet(before, hole, shift_maps) if before is not None and shift_maps else None
-    return Filled(opened, plan, sheet, float(hole.mean()))
+    return Filled(photo, plan, sheet, float(hole.mean()))
 
 
 def inpaint_file(

@@ -67,6 +67,7 @@ class Inpainter:
         model: what it comes from.
 
     Attributes:
+        backend: what runs the model.
         model: what it comes from.
         runtime: the name of what runs it, such as `"onnxruntime"`.
         provider: what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
@@ -78,7 +79,7 @@ class Inpainter:
     """
 
     def __init__(self, backend: backends.Backend, model: ModelFile):
-        self._backend = backend
+        self.backend = backend
         self.model = model
         self.runtime, self.provider = backend.name, backend.provider
 
@@ -127,7 +128,7 @@ class Inpainter:
     @property
     def warm_up_sizes(self) -> tuple[int, ...]:
         """The sizes of batches that are worth running once before the first request."""
-        return self._backend.batch_sizes or (1,)
+        return self.backend.batch_sizes or (1,)
 
     def grouped(self, most: int | None = None, watch: Callable[[int], object] | None = None) -> "Inpainter":
         """Return an Inpainter for many threads at a time, whose windows are run in groups; to be closed.
@@ -140,11 +141,11 @@ class Inpainter:
             InputError: `most` needs more memory than there is.
         """
         most = batching.batch_size(most, self.model.image_size)
-        return Inpainter(batching.GroupedBackend(self._backend, most, watch), self.model)
+        return Inpainter(batching.GroupedBackend(self.backend, most, watch), self.model)
 
     def close(self) -> None:
         """End the threads of the backend, where it has any."""
-        self._backend.close()
+        self.backend.close()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, options: FillOptions = DEFAULTS) -> np.ndarray:
         """Fill the holes of a photo.
@@ -204,7 +205,7 @@ class Inpainter:
         work = self._work(canvas, mask, options)
         plan, copied = work.plan, work.plan.copied or ()
         found: list[tuple[Window, np.ndarray]] = []
-        of_model = shift_maps and "shift_map" in self._backend.outputs
+        of_model = shift_maps and "shift_map" in self.backend.outputs
         if shift_maps and not of_model and copied != plan.holes:
             raise InputError(
                 f"{self.model.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
@@ -259,7 +260,7 @@ class Inpainter:
         return self._stream(images, masks, options, self._batch_size(batch_size))
 
     def _batch_size(self, wanted: int | None) -> int:
-        if wanted is None and not self._backend.batch_sizes:
+        if wanted is None and not self.backend.batch_sizes:
             return 1
         size = batching.batch_size(wanted, self.model.image_size)
         return 1 if self.model.batch == 1 else size
@@ -304,6 +305,6 @@ class Inpainter:
         looks = iter(looks)
         while some := list(itertools.islice(looks, size)):
             images, masks = zip(*(pair for *_, pair in some))
-            outputs = batching.run(self._backend, np.stack(images), np.stack(masks))
+            outputs = batching.run(self.backend, np.stack(images), np.stack(masks))
             for i, (work, look, _) in enumerate(some):
                 yield work, look, {name: values[i] for name, values in outputs.items()}

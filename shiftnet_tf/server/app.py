@@ -1,17 +1,13 @@
 """The HTTP application: `POST /v1/inpaint`, `POST /v1/shift-map`, `/healthz`, `/metrics`, `/docs`; on request the page.
 
-A request's photo and masks are read and filled in a thread by `runtime.inpaint_photo`, the way of the command line, so
-that the bytes are the same; the windows of all requests meet in one queue, which runs them in groups.
+A request's photo and masks are read and filled by a process of `server.pool`, the way of the command line, so that the
+bytes are the same; the windows of all requests meet in one queue here, which runs them in groups.
 """
 
 import asyncio
-import base64
 import contextlib
-import io
-import threading
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +16,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from PIL import Image
 
 from shiftnet_tf import __version__
-from shiftnet_tf.errors import InputError, ShiftNetError, TooLargeError
-from shiftnet_tf.runtime import Inpainter, inpaint_photo
+from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.metrics import Metrics
-from shiftnet_tf.server.protocol import BODY, RequestError, Wanted, answers, read_body, read_request
+from shiftnet_tf.server.pool import Pool
+from shiftnet_tf.server.protocol import BODY, RequestError, answers, read_body
+from shiftnet_tf.server.worker import Job, Reply
 
 STATIC = Path(__file__).parent / "static"
 _ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
@@ -100,7 +97,7 @@ def create_app(inpainter: Inpainter, limits: Limits | None = None, page: bool = 
 
 
 class _Service:
-    """Takes requests, as many at a time as the limits say, and has them answered by threads."""
+    """Takes requests, as many at a time as the limits say, and has them answered by processes."""
 
     def __init__(self, inpainter: Inpainter, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
@@ -116,19 +113,19 @@ class _Service:
             },
         }
         self._inpainter = inpainter.grouped(watch=metrics.group.observe)
-        self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
+        self._pool = Pool(self._inpainter, limits)
         self._in_flight = 0
-        self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Have the threads give up what they are at, for the end that does not wait."""
-        self._stopping.set()
+        """Give up all requests, for the end that does not wait."""
+        self._pool.kill()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Finish what has been taken, when the application shuts down, and end the threads."""
+        """Finish what has been taken, when the application shuts down, and end the processes."""
+        await asyncio.to_thread(self._pool.warm_up)
         yield
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._pool.close)
         self._inpainter.close()
 
     async def answer(self, request: Request, shift_map: bool) -> Response:
@@ -136,7 +133,7 @@ class _Service:
         started = time.perf_counter()
         path = request.url.path
         try:
-            response = await self._answer(request, shift_map)
+            reply = await self._answer(request, shift_map)
         except RequestError as error:
             self.metrics.requests.labels(path, str(error.status)).inc()
             raise
@@ -145,68 +142,34 @@ class _Service:
             raise RequestError(500, str(error)) from error
         self.metrics.requests.labels(path, "200").inc()
         self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
-        return response
+        return Response(reply.content, media_type=reply.media_type, headers=reply.headers)
 
-    async def _answer(self, request: Request, shift_map: bool) -> Response:
+    async def _answer(self, request: Request, shift_map: bool) -> Reply:
         if self._in_flight >= self.limits.in_flight:
             text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
             raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
         self._count(1)
-        future, given_up = None, threading.Event()
+        task = None
         try:
             async with asyncio.timeout(self.limits.seconds):
-                wanted = await read_request(request, await read_body(request, self.limits.bytes))
-                future = self._threads.submit(self._filled, wanted, shift_map, given_up)
-                content, file_format, said = await asyncio.shield(asyncio.wrap_future(future))
+                body = await read_body(request, self.limits.bytes)
+                task = self._pool.submit(Job(request.headers.get("content-type", ""), body, shift_map))
+                del body
+                return await asyncio.wrap_future(task.future)
         except TimeoutError as error:
             text = f"not answered within {self.limits.seconds:g} seconds"
             raise RequestError(503, text, {"Retry-After": "5", "Connection": "close"}) from error
         except MemoryError as error:
             raise RequestError(503, "there is not enough memory", {"Retry-After": "5"}) from error
-        except TooLargeError as error:
-            raise RequestError(413, str(error)) from error
-        except InputError as error:
-            raise RequestError(422, str(error)) from error
         finally:
-            given_up.set()
-            if future is None or future.cancel() or future.done():
+            if task:
+                task.give_up()
+            if task is None or task.future.done():
                 self._count(-1)
-            else:  # its thread is still at work, and counts until it is through
+            else:  # it counts until the model, which may be at work for it, and its process are through
                 loop = asyncio.get_running_loop()
-                future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1))
-        kind = Image.MIME.get(file_format, "application/octet-stream")
-        if wanted.as_json:
-            image = base64.b64encode(content).decode()
-            return JSONResponse({"image": image, "media_type": kind, **said})
-        headers = {f"X-Shiftnet-{name.title()}": str(value) for name, value in said.items()}
-        return Response(content, media_type=kind, headers=headers)
+                task.future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1))
 
     def _count(self, change: int) -> None:
         self._in_flight += change
         self.metrics.in_flight.set(self._in_flight)
-
-    def _filled(self, wanted: Wanted, shift_map: bool, given_up: threading.Event) -> tuple[bytes, str, dict[str, Any]]:
-        """Fill, in a thread; return the file to send, its format and what the answer says of it."""
-
-        def progress(_: float) -> None:
-            if given_up.is_set() or self._stopping.is_set():
-                raise RequestError(503, "given up")
-
-        filled = inpaint_photo(
-            self._inpainter,
-            wanted.photo,
-            wanted.masks,
-            wanted.options,
-            shift_map=shift_map,
-            max_pixels=self.limits.pixels,
-            file_format=None if shift_map else wanted.file_format,
-            progress=progress,
-        )
-        said = {"plan": str(filled.plan), "share": round(filled.share, 6)}
-        if not shift_map:
-            return filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format, said
-        if filled.shift_map is None:
-            raise InputError("the mask has no hole")
-        buffer = io.BytesIO()
-        Image.fromarray(filled.shift_map).save(buffer, "PNG")
-        return buffer.getvalue(), "PNG", said

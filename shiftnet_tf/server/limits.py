@@ -1,5 +1,6 @@
 """What a server accepts."""
 
+import math
 from dataclasses import dataclass
 
 from shiftnet_tf.errors import check
@@ -36,5 +37,18 @@ class Limits:
 
     @property
     def workers(self) -> int:
-        """Photos that are read, filled and written at a time."""
+        """Photos that are read, filled and written at a time, each by a process of its own."""
         return min(self.in_flight, 2 * usable_cores())
+
+    @property
+    def memory(self) -> int:
+        """Bytes that such a process may take, beside what it takes when it starts.
+
+        To parse a body takes up to six times its size, to read a photo at most 16 bytes a pixel.
+        """
+        return 256 * 2**20 + 6 * self.bytes + 16 * self.pixels
+
+    @property
+    def reading_seconds(self) -> int:
+        """Seconds of processor time in which a photo and its masks must be read: a quarter of a request's time."""
+        return math.ceil(self.seconds / 4)

@@ -1,5 +1,6 @@
 """What a request holds, as a multipart form or as JSON: read, checked and documented from the same types."""
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -18,6 +19,7 @@ from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
 _MOST_MASKS = 16
+_MOST_SIGNS = 1_000_000  # commas and brackets of JSON: as many values take up to 100 MB; base64 has none of them
 _ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe one of base64
 
 
@@ -28,8 +30,12 @@ class RequestError(Exception):
         super().__init__(text)
         self.status, self.headers = status, headers
 
+    def __reduce__(self) -> tuple[type["RequestError"], tuple[int, str, dict[str, str] | None]]:
+        """Let it come back from another process."""
+        return type(self), (self.status, str(self), self.headers)
 
-async def read_body(request: Request, limit: int) -> bytes:
+
+async def read_body(request: Request, limit: int) -> bytearray:
     """Read the body of a request, of which never more than `limit` bytes are kept.
 
     Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
@@ -58,7 +64,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise RequestError(400, "the client went away") from error
     if received > limit:
         raise too_long
-    return bytes(body)
+    return body
 
 
 def _as_list(value: Any) -> Any:
@@ -187,21 +193,21 @@ class Wanted:
     as_json: bool
 
 
-async def read_request(request: Request, body: bytes) -> Wanted:
+def read_request(content_type: str, body: bytes) -> Wanted:
     """Read what a request asks for.
 
     Args:
-        request: for its headers.
+        content_type: its header.
         body: see `read_body`.
 
     Raises:
-        RequestError: 415, 422.
+        RequestError: 413, 415, 422.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = content_type.split(";")[0].strip().lower()
     if kind not in _KINDS:
         text = "send multipart/form-data with `image` and `mask`, or application/json with both in base64"
         raise RequestError(415, text)
-    values = _read_json(body) if kind == "application/json" else await _read_form(request, body)
+    values = _read_json(body) if kind == "application/json" else asyncio.run(_read_form(content_type, body))
     try:
         found: Any = _KINDS[kind].model_validate(values)
         options = FillOptions.from_attributes(found)
@@ -225,10 +231,10 @@ def _sentence(error: ValidationError) -> str:
     return f"`{name}`: {text[0].lower()}{text[1:]}{received}"
 
 
-async def _read_form(request: Request, body: bytes) -> dict[str, Any]:
+async def _read_form(content_type: str, body: bytes) -> dict[str, Any]:
     """Read a multipart form; a photo or mask may be a part with a file's name, with `filename*=` alone, or without."""
     # Starlette decodes the parts without a plain `filename=`: in Latin-1, of which every byte can be had back.
-    headers = Headers({"content-type": request.headers["content-type"] + "; charset=latin-1"})
+    headers = Headers({"content-type": content_type + "; charset=latin-1"})
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
@@ -265,6 +271,8 @@ def _decoded(text: str) -> str:
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
+    if sum(body.count(sign) for sign in b",[{") > _MOST_SIGNS:
+        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send fewer points")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """The machine that a process runs on: its processor, its memory, and how the process takes memory from it."""
 
+import contextlib
 import ctypes
 import functools
 import math
@@ -125,3 +126,9 @@ def keep_freed_memory() -> bool:
         return False
     settings = {_MMAP_MAX: 0, _ARENA_MAX: 1, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: _PAD}
     return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+
+
+def release_freed_memory() -> None:
+    """Return the memory that is free to the system, where glibc would keep it."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # musl, macOS, Windows
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,231 @@
+"""The processes that read, fill and write the photos of a server, seen from the server; see `server.worker`."""
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.runtime.backends import Backend
+from shiftnet_tf.runtime.inpainter import Inpainter
+from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.protocol import RequestError
+from shiftnet_tf.server.worker import READY, Done, Job, Reply, Setup, Windows
+
+_CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
+_PATIENCE = 5  # seconds in which a process ends by itself
+
+
+class Pool:
+    """Has requests answered by processes, each of one request at a time; a thread of the server talks with each.
+
+    A process is started when a request finds none that waits, so that an application may be made before a server forks.
+
+    Args:
+        inpainter: whose model is run in the server.
+        limits: how many processes there are, and what each may take.
+    """
+
+    def __init__(self, inpainter: Inpainter, limits: Limits) -> None:
+        self._backend, self._limits = inpainter.backend, limits
+        backend = inpainter.backend
+        setup = Setup(inpainter.model, backend.name, backend.provider, backend.outputs, backend.batch_sizes, limits)
+        self._setup = pickle.dumps(setup)
+        self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
+        self._idle: list[_Process] = []
+        self._tasks: set[Task] = set()
+
+    def warm_up(self) -> None:
+        """Start one process and wait until it is ready."""
+        process = _Process(self._setup)
+        try:
+            process.wait_until_ready()
+        except EOFError as error:
+            raise self._why(process.end()) from error
+        self._idle.append(process)
+
+    def submit(self, job: Job) -> "Task":
+        """Have a request answered; those that find no process free wait in their order."""
+        task = Task(job)
+        self._tasks.add(task)
+        task.future = self._threads.submit(self._answer, task)
+        task.future.add_done_callback(lambda _: self._tasks.discard(task))
+        return task
+
+    def kill(self) -> None:
+        """Give up all requests."""
+        for task in list(self._tasks):
+            task.give_up()
+
+    def close(self) -> None:
+        """End the processes, after the requests that were submitted."""
+        self._threads.shutdown()
+        while self._idle:
+            self._idle.pop().end()
+
+    def _answer(self, task: "Task") -> Reply:
+        process = self._take()
+        last = True
+        try:
+            task.start(process)
+            done = process.answer(task.take_job(), self._backend)
+            last = done.last
+        except (EOFError, OSError, pickle.UnpicklingError) as error:  # the process has ended
+            raise self._why(process.end()) from error
+        finally:
+            task.finish()
+            if last:
+                process.end()
+            else:
+                self._idle.append(process)
+        if isinstance(done.outcome, Exception):
+            raise done.outcome
+        return done.outcome
+
+    def _take(self) -> "_Process":
+        """Return a process that waits, or a new one."""
+        with contextlib.suppress(IndexError):
+            while True:
+                process = self._idle.pop()
+                if process.lives:
+                    return process
+                process.end()
+        try:
+            return _Process(self._setup)
+        except OSError as error:  # the system allows no more of them
+            text = f"no process can be started ({error.strerror})"
+            raise RequestError(503, text, {"Retry-After": "5"}) from error
+
+    def _why(self, code: int) -> Exception:
+        """Return the error that says why a process ended."""
+        if code >= 0:
+            return ShiftNetError(f"a process that fills photos ended with exit code {code}, see the log")
+        if code == -getattr(signal, "SIGXCPU", 0):
+            seconds = self._limits.reading_seconds
+            return RequestError(422, f"reading the photo and its masks takes more than {seconds} seconds of computing")
+        if code == -getattr(signal, "SIGKILL", 0):  # by the system, or because nobody waits for the answer any more
+            return RequestError(503, "there is not enough memory", {"Retry-After": "5"})
+        name = signal.Signals(-code).name
+        memory = f"{self._limits.memory / 1e6:.0f} MB"
+        return RequestError(422, f"the photo or a mask is damaged, or takes more than {memory} of memory ({name})")
+
+
+class Task:
+    """A request that waits for a process or is answered by one.
+
+    Attributes:
+        future: gets the answer.
+    """
+
+    future: Future[Reply]
+
+    def __init__(self, job: Job) -> None:
+        self._job: Job | None = job
+        self._process: _Process | None = None
+        self._given_up = False
+        self._lock = threading.Lock()
+
+    def give_up(self) -> None:
+        """End the process that is at work for the request, if it is not answered."""
+        self.future.cancel()
+        with self._lock:
+            self._given_up = True
+            if self._process:
+                self._process.kill()
+
+    def start(self, process: "_Process") -> None:
+        """Name the process that is at work for the request."""
+        with self._lock:
+            self._process = process
+            if self._given_up:
+                process.kill()
+
+    def take_job(self) -> Job:
+        """Return the request, which is not kept."""
+        job, self._job = self._job, None
+        assert job is not None
+        return job
+
+    def finish(self) -> None:
+        """Let go of the process, which `give_up` ends no more."""
+        with self._lock:
+            self._process = None
+
+
+class _Process:
+    """One process, and the pipes to it."""
+
+    def __init__(self, setup: bytes) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CODE.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_ENVIRONMENT | dict(os.environ),
+            start_new_session=True,  # Ctrl-C in a terminal is for the server alone
+        )
+        assert self._process.stdin and self._process.stdout
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._is_ready = False
+        with contextlib.suppress(OSError):  # it ended at once, as whoever reads from it will see
+            self._to.write(setup)
+            self._to.flush()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has loaded all that it needs.
+
+        Raises:
+            EOFError: it has ended.
+        """
+        if not self._is_ready:
+            self._is_ready = pickle.load(self._from) == READY
+
+    def answer(self, job: Job, backend: Backend) -> Done:
+        """Have a request answered, and run the model meanwhile on what the process asks for.
+
+        Raises:
+            EOFError, OSError, pickle.UnpicklingError: it has ended.
+        """
+        self.wait_until_ready()
+        self._send(job)
+        del job
+        while True:
+            message: Done | Windows = pickle.load(self._from)
+            if isinstance(message, Done):
+                return message
+            outcome: dict[str, np.ndarray] | Exception
+            try:
+                outcome = backend(message.image, message.mask)
+            except Exception as error:  # which goes through the process, as it would without one
+                outcome = error
+            self._send(outcome)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def end(self) -> int:
+        """Let it end, or make it; return its exit code, or minus the number of the signal that ended it."""
+        for pipe in (self._to, self._from):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        try:
+            return self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def _send(self, message: object) -> None:
+        pickle.dump(message, self._to, pickle.HIGHEST_PROTOCOL)
+        self._to.flush()

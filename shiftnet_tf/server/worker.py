@@ -1,0 +1,251 @@
+"""The process that reads, fills and writes the photos of a server, one request at a time.
+
+All that comes from outside is parsed, decoded and encoded here: a process that takes too long or too much memory is
+killed, and the server starts another one. The model is in the server: what the model is to fill goes there, and its
+answer comes back. Messages are pickled, on stdin and stdout.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import logging
+import math
+import os
+import pickle
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError
+from shiftnet_tf.photos import image_files
+from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.runtime.files import Filled, fill_pair, read_pair
+from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.protocol import RequestError, Wanted, read_request
+from shiftnet_tf.system.machine import affinity_cores, release_freed_memory, usable_cores
+
+try:
+    import resource
+except ImportError:  # on Windows, where no limits hold
+    resource = None  # type: ignore[assignment]
+
+READY = "ready"  # the first message of a process
+_STACK = 16 * 2**20  # bytes for the stack of each thread of a decoder, which has one for each core
+_SPARE = 10  # seconds
+_GROWTH = 32 * 2**20  # bytes of resident memory by which a process may have grown and still go on
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a process has to know, its first message.
+
+    Attributes:
+        model: what the model comes from.
+        name, provider, outputs, batch_sizes: of the backend, see `runtime.backends`.
+        limits: of the server.
+    """
+
+    model: ModelFile
+    name: str
+    provider: str
+    outputs: list[str]
+    batch_sizes: tuple[int, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request, as it came.
+
+    Attributes:
+        content_type: its header.
+        body: its bytes.
+        shift_map: whether the picture of the shift map is asked for.
+    """
+
+    content_type: str
+    body: bytes | bytearray
+    shift_map: bool
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What the model in the server is to fill.
+
+    Attributes:
+        image, mask: see `runtime.backends.Backend`.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a request.
+
+    Attributes:
+        content: the body.
+        media_type: its header.
+        headers: more of them.
+    """
+
+    content: bytes
+    media_type: str
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of a request.
+
+    Attributes:
+        outcome: the answer, or what is wrong with the request.
+        last: whether the process has grown, and ends now.
+    """
+
+    outcome: Reply | Exception
+    last: bool
+
+
+class _Server:
+    """The other end of the pipes; it is the backend of this process."""
+
+    def __init__(self, messages: BinaryIO, answers: BinaryIO) -> None:
+        self._messages, self._answers = messages, answers
+        setup: Setup = self.receive()
+        self.setup = setup
+        self.name, self.provider = setup.name, setup.provider
+        self.outputs, self.batch_sizes = setup.outputs, setup.batch_sizes
+
+    def receive(self) -> Any:
+        return pickle.load(self._messages)
+
+    def send(self, message: object) -> None:
+        self._answers.write(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        self._answers.flush()
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        self.send(Windows(image, mask))
+        answer: dict[str, np.ndarray] | Exception = self.receive()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Do nothing: the model is the server's."""
+
+
+def main() -> None:
+    """Answer requests until the server ends, or asks no more."""
+    messages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+    logging.basicConfig(format="note: %(message)s")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # which a terminal or a service manager sends to all processes
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        server = _Server(messages, answers)
+        limits = server.setup.limits
+        inpainter = Inpainter(server, server.setup.model)
+        image_files.readable_suffixes()  # has Pillow load its formats
+        _limit_memory(limits.memory)
+        start = _memory().resident
+        server.send(READY)
+        while True:
+            outcome = _outcome(inpainter, limits, server.receive())
+            release_freed_memory()
+            done = Done(outcome, last=_memory().resident > start + _GROWTH)
+            server.send(done)
+            if done.last:
+                return
+            del outcome, done
+
+
+def _outcome(inpainter: Inpainter, limits: Limits, job: Job) -> Reply | Exception:
+    """Answer a request, or return what is wrong with it."""
+    try:
+        _limit_time(limits.reading_seconds)
+        wanted = read_request(job.content_type, bytes(job.body))
+        file_format = None if job.shift_map else wanted.file_format
+        pair = read_pair(wanted.photo, wanted.masks, wanted.options, max_pixels=limits.pixels, file_format=file_format)
+        _limit_time(limits.seconds * usable_cores() + _SPARE)  # before which the server ends it
+        filled = fill_pair(inpainter, *pair, wanted.options, shift_map=job.shift_map)
+        return _reply(filled, wanted, job.shift_map)
+    except RequestError as error:
+        return RequestError(error.status, str(error), error.headers)  # without what it came from, and the body there
+    except MemoryError:
+        return RequestError(413, f"the request takes more than {limits.memory / 1e6:.0f} MB of memory")
+    except TooLargeError as error:
+        return RequestError(413, str(error))
+    except UnwritableError as error:  # of a lack of memory an encoder says something else
+        return RequestError(422, f"{error}, with at most {limits.memory / 1e6:.0f} MB of memory")
+    except InputError as error:
+        return RequestError(422, str(error))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # it cannot go through a pipe
+            return RuntimeError(traceback.format_exc())
+        return error
+
+
+def _reply(filled: Filled, wanted: Wanted, shift_map: bool) -> Reply:
+    """Write what the client gets."""
+    said = {"plan": str(filled.plan), "share": round(filled.share, 6)}
+    if not shift_map:
+        content, file_format = filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format
+    elif filled.shift_map is None:
+        raise InputError("the mask has no hole")
+    else:
+        buffer = io.BytesIO()
+        Image.fromarray(filled.shift_map).save(buffer, "PNG")
+        content, file_format = buffer.getvalue(), "PNG"
+    kind = Image.MIME.get(file_format, "application/octet-stream")
+    if wanted.as_json:
+        values = {"image": base64.b64encode(content).decode(), "media_type": kind, **said}
+        return Reply(json.dumps(values, separators=(",", ":")).encode(), "application/json", {})
+    return Reply(content, kind, {f"X-Shiftnet-{name.title()}": str(value) for name, value in said.items()})
+
+
+class _Memory(NamedTuple):
+    """Bytes of this process."""
+
+    virtual: int
+    resident: int
+
+
+def _memory() -> _Memory:
+    """Return what this process takes; nothing where the system does not say so as Linux does."""
+    try:
+        pages = [int(number) for number in Path("/proc/self/statm").read_text().split()]
+    except OSError:
+        return _Memory(0, 0)
+    size = os.sysconf("SC_PAGE_SIZE")
+    return _Memory(pages[0] * size, pages[1] * size)
+
+
+def _limit_memory(number: int) -> None:
+    """Let allocations fail beyond so many bytes more than now."""
+    now = _memory().virtual
+    if now:
+        wanted = now + number + _STACK * affinity_cores()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _limit_time(seconds: float) -> None:
+    """Let the system end this process after so many more seconds of processor time."""
+    if resource is not None:
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds), most))
