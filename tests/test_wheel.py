@@ -1,6 +1,7 @@
 """The wheel as its users get it: alone in a new environment with one runtime, without TensorFlow."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 def run(*command, cwd):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=cwd)
+    words, env = [str(word) for word in command], {**os.environ, "PYTHONPATH": ""}
+    result = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=env)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
