@@ -148,7 +148,7 @@ def _answers(generator, backend, pairs, twin=None):
 
 
 def _keras_answers(generator, pairs, with_shift_map):
-    """For each pair the arrays that Keras computes, by their names: a few pairs at a time, which takes half the time."""
+    """For each pair the arrays that Keras computes, by their names; a few pairs at a time take half as long."""
     images, masks = pairs
     for start in range(0, len(images), KERAS_BATCH):
         part = slice(start, start + KERAS_BATCH)
