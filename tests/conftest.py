@@ -101,29 +101,51 @@ def train():
 
 
 @pytest.fixture(scope="session")
-def small_run(train, tmp_path_factory):
+def made_once(tmp_path_factory):
+    """Function that has a folder made by the first worker that needs it, and gives it to all: they only read it."""
+    from shiftnet_tf.system.atomic import locked
+
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def folder(name, make):
+        path, done = root / "shared" / name, root / f"{name.replace('/', '-')}.done"
+        with locked(root):
+            if not done.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                make(path)
+                done.touch()
+        return path
+
+    return folder
+
+
+def trained_run(path, settings):
+    assert load_script("training/train").main(with_settings(["--run-dir", str(path)], settings)) == 0
+
+
+@pytest.fixture(scope="session")
+def small_run(made_once):
     """A run folder of a very small network."""
-    path = tmp_path_factory.mktemp("runs") / "small"
-    assert train(with_settings(["--run-dir", str(path)])) == 0
-    return path
+    return made_once("runs/small", lambda path: trained_run(path, SMALL))
 
 
 @pytest.fixture(scope="session")
-def tiny_run(train, tmp_path_factory):
+def tiny_run(made_once):
     """A run folder of TINY: 2 epochs of 4 steps, never stopped."""
-    path = tmp_path_factory.mktemp("runs") / "tiny"
-    assert train(with_settings(["--run-dir", str(path)], TINY)) == 0
-    return path
+    return made_once("runs/tiny", lambda path: trained_run(path, TINY))
 
 
 @pytest.fixture(scope="session")
-def small_model(small_run, tmp_path_factory):
+def small_model(made_once, small_run):
     """A model folder with all three formats of that run, each with its shift map."""
-    out = tmp_path_factory.mktemp("models") / "small"
-    for script in ("export_onnx", "export_tflite", "export_saved_model"):
-        main = load_script(f"export/{script}").main
-        assert main([str(small_run), "--out", str(out), "--shift-map"]) == 0
-    return out
+
+    def make(path):
+        for script in ("export_onnx", "export_tflite", "export_saved_model"):
+            main = load_script(f"export/{script}").main
+            assert main([str(small_run), "--out", str(path), "--shift-map"]) == 0
+
+    return made_once("models/small", make)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_detail_by_shift_map_of_models_and_baselines(evaluate, tmp_path):
 
 
 def test_free_form_masks_fill_every_range_of_hole_size(evaluate, tmp_path):
-    arguments = ["--images", str(PHOTOS / "test"), "--masks", "freeform:3", "--baselines", "telea", "--size", "128"]
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "freeform:3", "--baselines", "telea", "--size", "64"]
     for name in ("one", "two"):
         assert evaluate([*arguments, "--out", str(tmp_path / name)]) == 0
     summary = json.loads((tmp_path / "one" / "results.json").read_text())
@@ -138,12 +138,12 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
         return [tf.nn.avg_pool2d(pixels, 2, 2, "SAME")] * 21
 
     monkeypatch.setattr(report, "load_efficientnet_lite", lambda number: network)
-    samples = Samples(images=PHOTOS / "test", size=128)
+    samples = Samples(images=PHOTOS / "test", size=64)
     evaluate_photos(tmp_path, samples, baselines=["telea", "patchmatch"], deep=True)
     with open(tmp_path / "results.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "telea"]
     summary = json.loads((tmp_path / "results.json").read_text())["all"]
-    mask = pixels.resize_mask(sampling.center(256), 128, 128)
+    mask = pixels.resize_mask(sampling.center(256), 64, 64)
     true, filled = [], []
     for row, path in zip(rows, finding.find_photos(PHOTOS / "test"), strict=True):
         image = samples.read(path)

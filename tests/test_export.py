@@ -23,20 +23,22 @@ def generator(small_run):
 
 
 @pytest.fixture(scope="module")
-def wide_run(tmp_path_factory):
+def wide_run(made_once):
     """A run whose weights are most of its exported file, with patches and a seamless prediction."""
-    path = tmp_path_factory.mktemp("runs") / "wide"
-    return untrained_run(path, image_size=64, depth=6, filters=16, seamless=True, patches=True).path
+    model = {"image_size": 64, "depth": 6, "filters": 16, "seamless": True, "patches": True}
+    return made_once("runs/wide", lambda path: untrained_run(path, **model))
 
 
 @pytest.fixture(scope="module")
-def wide_model(wide_run, few_photos, tmp_path_factory):
+def wide_model(made_once, wide_run, few_photos):
     """A model folder with that run in float32, as ONNX and TFLite."""
-    out = tmp_path_factory.mktemp("models") / "wide"
-    for script in ("export_onnx", "export_tflite"):
-        arguments = [str(wide_run), "--out", str(out), "--photos", str(few_photos), "--shift-map"]
-        assert load_script(f"export/{script}").main(arguments) == 0
-    return out
+
+    def make(path):
+        for script in ("export_onnx", "export_tflite"):
+            arguments = [str(wide_run), "--out", str(path), "--photos", str(few_photos), "--shift-map"]
+            assert load_script(f"export/{script}").main(arguments) == 0
+
+    return made_once("models/wide", make)
 
 
 @pytest.fixture(scope="module")

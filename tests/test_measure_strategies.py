@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import PHOTOS, load_script, says
+from PIL import Image
 
 from shiftnet_tf import model_folder
 
@@ -42,7 +43,7 @@ def test_a_photo_is_measured_with_each_strategy(script, tmp_path, capsys, monkey
 
 def test_ways_to_the_detail_are_compared(script, tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
-    shutil.copy(PHOTOS / "test" / "gc_farm_sheep.jpg", tmp_path / "photos")
+    Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg").resize((265, 192)).save(tmp_path / "photos" / "a.png")
     monkeypatch.setattr(script, "HOLES", {"box": (script.box, (0.02,)), "lines": (script.lines, (0.001,))})
     monkeypatch.setattr(script, "deep_distance", lambda image, filled, mask: 0.5)
     model = next(model_folder.default_model().glob("*.tflite"))

@@ -28,8 +28,9 @@ PHOTO = PHOTOS / "test" / "gc_kingfisher.jpg"
 
 
 @pytest.fixture(scope="module")
-def address():
+def address(small_model):
     command = [sys.executable, "-m", "shiftnet_tf.cli", "demo", "--no-browser", "--port", "0"]
+    command += ["--model", str(small_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert "warm" in server.stdout.readline()
         yield server.stdout.readline().split()[0]
@@ -104,7 +105,7 @@ def fill(page):
     page.wait_for_selector("#comparing:not([hidden])", timeout=30_000)
 
 
-def test_the_saved_picture_is_byte_for_byte_that_of_the_command(page, tmp_path, capsys):
+def test_the_saved_picture_is_byte_for_byte_that_of_the_command(page, small_model, tmp_path, capsys):
     open_photo(page)
     stroke(page, (0.35, 0.2), (0.4, 0.4), (0.5, 0.45))
     stroke(page, (0.3, 0.7))  # a dot
@@ -115,7 +116,8 @@ def test_the_saved_picture_is_byte_for_byte_that_of_the_command(page, tmp_path, 
     filled = saved(page, "#save", tmp_path / "page.jpg")
     mask = saved(page, "#save-mask", tmp_path / "mask.json")
     assert [stroke["erase"] for stroke in json.loads(mask.read_text())["strokes"]] == [False, False, True]
-    assert main(["inpaint", str(PHOTO), "--mask", str(mask), "-o", str(tmp_path / "command.jpg")]) == 0
+    command = ["inpaint", str(PHOTO), "--mask", str(mask), "-o", str(tmp_path / "command.jpg")]
+    assert main([*command, "--model", str(small_model)]) == 0
     assert filled.read_bytes() == (tmp_path / "command.jpg").read_bytes()
     assert filled.read_bytes() != PHOTO.read_bytes()
 

