@@ -21,7 +21,7 @@ def inpainter(request):
 @pytest.fixture
 def sizes_run(inpainter, monkeypatch):
     """The sizes of the batches that the runtime is given."""
-    sizes, backend = [], inpainter._backend
+    sizes, backend = [], inpainter.backend
 
     class Recorder:
         outputs, batch_sizes = backend.outputs, backend.batch_sizes
@@ -30,7 +30,7 @@ def sizes_run(inpainter, monkeypatch):
             sizes.append(len(image))
             return backend(image, mask)
 
-    monkeypatch.setattr(inpainter, "_backend", Recorder())
+    monkeypatch.setattr(inpainter, "backend", Recorder())
     return sizes
 
 
@@ -102,7 +102,7 @@ def test_the_size_is_chosen_by_memory(inpainter, pairs, sizes_run, monkeypatch):
     )
     assert sizes_run == [1, 1, 1]  # on a CPU
     sizes_run.clear()
-    monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
+    monkeypatch.setattr(inpainter.backend, "batch_sizes", (1, 2, 4, 8), raising=False)
     assert (
         len(list(inpainter.batch(photos[3:6], masks[3:6], options=FillOptions(strategy="resize", detail="model")))) == 3
     )
@@ -125,7 +125,7 @@ def test_a_batch_that_is_too_large_is_refused_before_anything_is_read(inpainter)
 def test_a_gpu_is_given_fixed_sizes(inpainter, pairs, sizes_run, monkeypatch):
     photos, masks = pairs
     monkeypatch.setattr(inpainter, "model", dataclasses.replace(inpainter.model, batch=None))
-    monkeypatch.setattr(inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
+    monkeypatch.setattr(inpainter.backend, "batch_sizes", (1, 2, 4, 8), raising=False)
     answers = list(
         inpainter.batch(
             photos[:2] + photos[3:7],
