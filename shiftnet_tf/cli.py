@@ -177,10 +177,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 _MODEL = "model folder (with spec.json), or one model file in it; default: the one that comes with shiftnet_tf"
 
+_RUNTIME = "default: onnxruntime, or litert where that is not installed or has no file; tensorflow only when named"
+
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the model and what runs it")
-    group.add_argument("--runtime", choices=list(RUNTIMES), help="default: the first that is installed and fits")
+    group.add_argument("--runtime", choices=list(RUNTIMES), help=_RUNTIME)
     group.add_argument("--precision", help="default: the most precise file")
     group.add_argument("--threads", type=int, help="default: one for each core that the process may use")
     group.add_argument("--provider", default="auto", help="auto (default), cpu, cuda, tensorrt: `doctor` lists them")

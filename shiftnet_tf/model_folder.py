@@ -4,20 +4,28 @@ Every model file takes `image`, uint8 [B, S, S, 3] RGB, and `mask`, uint8 [B, S,
 `inpainted_image`, uint8 [B, S, S, 3]; on request also `shift_map`, int32 [B, h, w]: row * w + column of the known
 position that filled a hole position, plus h * w where its mirror image did, -1 elsewhere. The exporters write the spec,
 the runtime takes its constants from it and refuses a file that is not listed or does not match.
+
+A model folder may come from a stranger: names, numbers and sizes are checked before anything is made of them.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.regular_files import check_regular
 
 FORMAT_VERSION = 1
+MOST_SPEC_BYTES = 2**20
+MOST_FILE_BYTES = 2**32
+MOST_PIXELS = 8192  # of a side of the model's image
+MOST_BATCH = 1024
 FORMATS = ("onnx", "tflite", "saved_model")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
 PROFILES = ("default", "mobile-gpu")
@@ -73,16 +81,24 @@ class FileEntry:
         numbers = ("pairs", "mean_difference", "max_difference")
         right = (
             self.format in FORMATS,
-            type(self.image_size) is int and self.image_size > 0,
-            self.batch is None or type(self.batch) is int,
-            isinstance(self.outputs, list) and "inpainted_image" in self.outputs,
+            _is_count(self.image_size, MOST_PIXELS),
+            self.batch is None or _is_count(self.batch, MOST_BATCH),
+            isinstance(self.outputs, list) and "inpainted_image" in self.outputs and set(self.outputs) <= set(OUTPUTS),
             isinstance(self.sha256, str),
-            isinstance(self.parity, dict) and all(type(self.parity.get(name)) in (int, float) for name in numbers),
+            isinstance(self.parity, dict) and all(_is_measure(self.parity.get(name)) for name in numbers),
             self.precision in PRECISIONS,
             self.profile in PROFILES,
         )
         if not all(right):
-            raise InputError(f"a file's entry is not as it should be: {dataclasses.asdict(self)}")
+            raise InputError(f"invalid file entry: {dataclasses.asdict(self)!s:.500}")
+
+
+def _is_count(value: object, most: int) -> bool:
+    return type(value) is int and 0 < value <= most
+
+
+def _is_measure(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= typing.cast(float, value) < 1e9  # NaN is not
 
 
 @dataclass(frozen=True)
@@ -110,36 +126,42 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         right = (
-            type(self.image_size) is int and self.image_size > 0,
-            isinstance(self.masks, dict) and all(type(weight) in (int, float) for weight in self.masks.values()),
+            _is_count(self.image_size, MOST_PIXELS),
+            isinstance(self.masks, dict) and all(map(_is_measure, self.masks.values())),
             isinstance(self.weights_sha256, str),
             isinstance(self.versions, dict),
+            type(self.format_version) is int,
         )
         if not all(right):
-            raise InputError("image_size, masks, weights_sha256 and versions are not as they should be")
+            raise InputError("image_size, masks, weights_sha256, versions or format_version is invalid")
+        for name in self.files:
+            if name in ("", ".", "..", SPEC_NAME) or set(name) & set("/\\:\0"):
+                raise InputError(f"a file must lie in the model folder itself. Received: {name!r:.200}")
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelSpec":
         """Read the spec of a model folder.
 
         Raises:
-            InputError: the folder or the spec does not exist, or the spec is damaged or newer than this version.
+            InputError: the folder or the spec does not exist, the spec is damaged or newer than this version, or no
+                regular file of at most MOST_SPEC_BYTES in the folder.
         """
         path = Path(folder) / SPEC_NAME
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"no model folder (it has no {SPEC_NAME}): {folder}")
+        check_regular(path, Path(folder), MOST_SPEC_BYTES)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             newer = values["format_version"] > FORMAT_VERSION
             if not newer:
                 files = {name: FileEntry(**entry) for name, entry in values.pop("files").items()}
                 spec = cls(**values, files=files)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path} is damaged ({first_line(error)}): export the model again") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged ({first_line(error):.600}): export the model again") from error
         if newer:
             raise InputError(
-                f"{path} has format version {values['format_version']}, newer than the {FORMAT_VERSION} that this "
-                "shiftnet_tf reads: pip install --upgrade shiftnet-tf"
+                f"{path} has format version {values['format_version']!s:.40}, newer than the {FORMAT_VERSION} that "
+                "this shiftnet_tf reads: pip install --upgrade shiftnet-tf"
             )
         if not spec.files:
             raise InputError(f"{path} lists no model file: export the model again")
@@ -211,10 +233,14 @@ def verify_file(path: Path, entry: FileEntry) -> None:
     """Refuse a model file or folder that is not the one that was exported.
 
     Raises:
-        InputError: it does not exist, or its SHA-256 is not that of the entry.
+        InputError: it does not exist, is not of the format's kind, leads out of its folder, has more than
+            MOST_FILE_BYTES, or its SHA-256 is not that of the entry.
     """
     if not path.exists():
         raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which is not there")
+    check_regular(path, path.parent, MOST_FILE_BYTES)
+    if path.is_dir() != (entry.format == "saved_model"):
+        raise InputError(f"{path} is not a {'folder' if entry.format == 'saved_model' else 'file'}: export it again")
     found = sha256(path)
     if found != entry.sha256:
         raise InputError(

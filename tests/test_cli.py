@@ -120,7 +120,8 @@ def test_info(small_model, tmp_path, capsys):
     assert (
         "model.tflite: tflite, float32, 64x64, batch 1" in text and "taken here: model.onnx on onnxruntime (CPU" in text
     )
-    assert main(["info", str(small_model / "saved_model")]) == 0
+    says(capsys, 2, "pass --runtime tensorflow", main(["info", str(small_model / "saved_model")]))
+    assert main(["info", str(small_model / "saved_model"), "--runtime", "tensorflow"]) == 0
     text = capsys.readouterr().out
     assert "model.onnx" not in text and "taken here: saved_model on tensorflow" in text
     for path, message in ((tmp_path, "no model folder"), (tmp_path / "absent", "does not exist")):

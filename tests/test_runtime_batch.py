@@ -28,7 +28,7 @@ def small_inpainter(inpainter, small_model):
 
 def sizes_run(inpainter, monkeypatch):
     """List to which the size of each batch that the runtime is given is added."""
-    sizes, backend = [], inpainter._backend
+    sizes, backend = [], inpainter.backend
 
     class Recorder:
         outputs, batch_sizes = backend.outputs, backend.batch_sizes
@@ -103,7 +103,7 @@ def test_the_size_is_chosen_by_memory(small_inpainter, pairs, monkeypatch):
     assert len(list(small_inpainter.batch(*three, options=OPTIONS))) == 3
     assert sizes == [1, 1, 1]  # on a CPU
     sizes.clear()
-    monkeypatch.setattr(small_inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
+    monkeypatch.setattr(small_inpainter.backend, "batch_sizes", (1, 2, 4, 8), raising=False)
     assert len(list(small_inpainter.batch(*three, options=OPTIONS))) == 3
     assert sizes == ([1, 1, 1] if small_inpainter.runtime == "litert" else [2, 1])
 
@@ -125,7 +125,7 @@ def test_a_gpu_is_given_fixed_sizes(small_inpainter, pairs, monkeypatch):
     photos, masks = (each[:2] + each[3:] for each in pairs)
     sizes = sizes_run(small_inpainter, monkeypatch)
     monkeypatch.setattr(small_inpainter, "model", dataclasses.replace(small_inpainter.model, batch=None))
-    monkeypatch.setattr(small_inpainter._backend, "batch_sizes", (1, 2, 4, 8), raising=False)
+    monkeypatch.setattr(small_inpainter.backend, "batch_sizes", (1, 2, 4, 8), raising=False)
     answers = list(small_inpainter.batch(photos, masks, OPTIONS, batch_size=3))
     assert sizes == [4, 4] and len(answers) == 6
     for answer, photo, mask in zip(answers, photos, masks):

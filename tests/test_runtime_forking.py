@@ -85,6 +85,6 @@ def test_a_gpu_and_tensorflow_are_refused_in_a_sentence(monkeypatch):
     answer = in_child(lambda: backend(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 8, 1), np.uint8)))
     assert isinstance(answer, ShiftNetError) and str(answer).startswith("TensorFlow does not work after a fork: load")
     inpainter = Inpainter.load(runtime="onnxruntime")
-    monkeypatch.setattr(inpainter._backend, "_short_name", "cuda")
+    monkeypatch.setattr(inpainter.backend, "_short_name", "cuda")
     answer = in_child(lambda: inpainter(np.zeros((8, 8, 3), np.uint8), np.eye(8), OPTIONS))
     assert isinstance(answer, ShiftNetError) and "does not work after a fork" in str(answer)

@@ -122,16 +122,31 @@ def test_the_first_installed_runtime_is_taken(small_model, monkeypatch):
     monkeypatch.setattr(backends, "list_installed", lambda: ["litert", "tensorflow"])
     assert Inpainter.load(small_model).runtime == "litert"
     monkeypatch.setattr(backends, "list_installed", lambda: [])
-    message = "no installed runtime .*pip install onnxruntime or pip install ai-edge-litert or pip install tensorflow"
+    message = "no installed runtime .*pip install onnxruntime or pip install ai-edge-litert$"
     with pytest.raises(MissingPackageError, match=message):
         Inpainter.load(small_model)
 
 
 def test_one_file_of_a_folder(small_model):
     assert Inpainter.load(small_model / "model.tflite").runtime == "litert"
-    assert Inpainter.load(small_model / "saved_model").runtime == "tensorflow"
+    assert Inpainter.load(small_model / "saved_model", runtime="tensorflow").runtime == "tensorflow"
     with pytest.raises(InputError, match="lists no file for model.tflite, onnxruntime, only"):
         Inpainter.load(small_model / "model.tflite", runtime="onnxruntime")
+
+
+def test_a_saved_model_runs_only_by_name(model_copy, monkeypatch):
+    message = "saved_model is a SavedModel, a program that can read and write any file: .* pass --runtime tensorflow"
+    with pytest.raises(InputError, match=message):
+        Inpainter.load(model_copy / "saved_model")
+    monkeypatch.setattr(backends, "list_installed", lambda: ["tensorflow"])
+    with pytest.raises(MissingPackageError, match="no installed runtime"):
+        Inpainter.load(model_copy)
+    spec = model_folder.ModelSpec.read(model_copy)
+    dataclasses.replace(spec, files={"saved_model": spec.files["saved_model"]}).write(model_copy)
+    for precision in (None, "float32"):
+        with pytest.raises(InputError, match=message):
+            Inpainter.load(model_copy, precision=precision)
+    assert Inpainter.load(model_copy, runtime="tensorflow").runtime == "tensorflow"
 
 
 def test_choices_that_cannot_be(small_model, tmp_path):

@@ -131,13 +131,13 @@ def test_tensorflow_on_a_machine_without_gpu(small_model):
 def test_litert_runs_on_xnnpack_as_it_says():
     inpainter = Inpainter.load(runtime="litert")
     assert inpainter.provider == "CPU (XNNPACK)"
-    operations = inpainter._backend._interpreter._get_ops_details()
+    operations = inpainter.backend._interpreter._get_ops_details()
     assert any(operation["op_name"] == "DELEGATE" for operation in operations)
 
 
 def test_where_cuda_loads(fake_session, caplog):
     inpainter = Inpainter.load(runtime="onnxruntime", require_gpu=True)
-    assert inpainter.provider == CUDA and inpainter._backend.batch_sizes == (1, 2, 4, 8)
+    assert inpainter.provider == CUDA and inpainter.backend.batch_sizes == (1, 2, 4, 8)
     assert fake_session == [{CUDA: {"cudnn_conv_algo_search": "HEURISTIC"}, "CPUExecutionProvider": {}}]
     assert not caplog.messages
 
@@ -200,6 +200,6 @@ def test_two_packages_at_once_are_said(monkeypatch, caplog):
 @pytest.mark.parametrize("runtime, name", [("onnxruntime", "ONNX Runtime"), ("litert", "LiteRT")])
 def test_a_run_that_fails_is_a_sentence(runtime, name):
     """As where a GPU's memory is at its end; here by pictures of a size that the file does not take."""
-    backend = Inpainter.load(runtime=runtime)._backend
+    backend = Inpainter.load(runtime=runtime).backend
     with pytest.raises(ShiftNetError, match=f"{name} failed on a batch of 2: "):
         backend(np.zeros((2, 9, 9, 3), np.uint8), np.zeros((2, 9, 9, 1), np.uint8))

@@ -55,18 +55,20 @@ class Runtime:
         module: what Python imports.
         package: what `pip install` takes.
         backend: the class that runs a file.
+        by_name: whether it runs only when the caller names it: its files may read and write any file.
     """
 
     format: str
     module: str
     package: str
     backend: type[OnnxRuntimeBackend | LiteRTBackend | SavedModelBackend]
+    by_name: bool = False
 
 
 RUNTIMES = {  # in the order of preference
     "onnxruntime": Runtime("onnx", "onnxruntime", "onnxruntime", OnnxRuntimeBackend),
     "litert": Runtime("tflite", "ai_edge_litert", "ai-edge-litert", LiteRTBackend),
-    "tensorflow": Runtime("saved_model", "tensorflow", "tensorflow", SavedModelBackend),
+    "tensorflow": Runtime("saved_model", "tensorflow", "tensorflow", SavedModelBackend, by_name=True),
 }
 
 
@@ -100,13 +102,14 @@ def choose_file(
         path: that of the spec, for the messages.
         spec: what the folder holds.
         name: that of the one file to take, or None.
-        runtime, precision: the caller's choices; None: the first runtime that is installed and fits, the most precise.
+        runtime, precision: the caller's choices; None: the first runtime that is installed, fits and need not be named,
+            the most precise.
 
     Returns:
         The key of the runtime in RUNTIMES, and the name of the file.
 
     Raises:
-        InputError: the runtime is unknown, or there is no such file.
+        InputError: the runtime is unknown or must be named, or there is no such file.
         MissingPackageError: no runtime that fits is installed.
     """
     check("runtime", runtime, runtime in (None, *RUNTIMES), f"one of {', '.join(RUNTIMES)}")
@@ -120,7 +123,13 @@ def choose_file(
         wanted = ", ".join(filter(None, (name, precision, runtime)))
         there = ", ".join(f"{n} ({entry.precision}, {runtimes[entry.format]})" for n, entry in spec.files.items())
         raise InputError(f"{path} lists no file for {wanted}, only {there}")
-    fitting = [key for key, row in RUNTIMES.items() if row.format in {entry.format for entry in entries.values()}]
+    formats = {entry.format for entry in entries.values()}
+    fitting = [key for key, row in RUNTIMES.items() if row.format in formats and not row.by_name]
+    if not fitting and runtime is None:
+        raise InputError(
+            f"{', '.join(entries)} is a SavedModel, a program that can read and write any file: if you trust its "
+            'source, pass --runtime tensorflow (in Python runtime="tensorflow")'
+        )
     taken = runtime or next((key for key in fitting if key in list_installed()), None)
     if taken is None:
         packages = " or ".join(f"pip install {RUNTIMES[key].package}" for key in fitting)

@@ -29,12 +29,35 @@ def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.n
 
     Returns:
         The arrays of the outputs by their names, of B pictures.
+
+    Raises:
+        ShiftNetError: the runtime failed, or the model answered with another shape, dtype or range.
     """
     number = len(image)
     surplus = next((size for size in backend.batch_sizes if size >= number), number) - number
     if surplus:
         image, mask = (np.concatenate([x, x[-1:].repeat(surplus, axis=0)]) for x in (image, mask))
-    return {name: values[:number] for name, values in backend(image, mask).items()}
+    outputs = backend(image, mask)
+    _check_outputs(outputs, image.shape)
+    return {name: values[:number] for name, values in outputs.items()}
+
+
+def _check_outputs(outputs: dict[str, np.ndarray], expected: tuple[int, ...]) -> None:
+    """Refuse answers that are not what every model file promises, see `model_folder`."""
+    inpainted = outputs.get("inpainted_image")
+    if inpainted is None or inpainted.dtype != np.uint8 or inpainted.shape != expected:
+        found = "none" if inpainted is None else f"{inpainted.dtype} {list(inpainted.shape)}"
+        raise ShiftNetError(f"the model's inpainted_image must be uint8 {list(expected)}. Received: {found}")
+    found_from = outputs.get("shift_map")
+    if found_from is None:
+        return
+    whole = found_from.dtype == np.int32 and found_from.ndim == 3 and len(found_from) == expected[0]
+    positions = found_from[0].size if whole else 0
+    if not positions or found_from.min() < -1 or found_from.max() >= 2 * positions:
+        raise ShiftNetError(
+            f"the model's shift_map must be int32 [{expected[0]}, h, w] of -1 to 2 * h * w - 1. Received: "
+            f"{found_from.dtype} {list(found_from.shape)}"
+        )
 
 
 def batch_size(wanted: int | None, image_size: int) -> int:

@@ -121,9 +121,9 @@ class LiteRTBackend:
         try:
             self._interpreter = self._litert.Interpreter(str(self._path), num_threads=threads)
             self._interpreter.allocate_tensors()
+            self._runner = self._interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
             raise InputError(f"LiteRT cannot load {self._path}: {first_line(error)}") from error
-        self._runner = self._interpreter.get_signature_runner("serving_default")
 
     def after_fork(self) -> None:
         """See `forking.Forked`."""
@@ -185,9 +185,9 @@ class SavedModelBackend:
         try:
             with self._place():
                 self._model = tensorflow.saved_model.load(str(path))
-        except (OSError, ValueError) as error:
+            self._signature = self._model.signatures["serving_default"]
+        except (OSError, ValueError, KeyError) as error:
             raise InputError(f"TensorFlow cannot load {path}: {first_line(error)}") from error
-        self._signature = self._model.signatures["serving_default"]
         self.provider = "GPU (TensorFlow)" if has_gpu and not self._on_cpu else "CPU (TensorFlow)"
         self.outputs: list[str] = list(self._signature.structured_outputs)
 
@@ -203,7 +203,7 @@ class SavedModelBackend:
         try:
             with self._place():
                 results = self._signature(image=constant(image), mask=constant(mask))
-        except self._tensorflow.errors.OpError as error:
+        except (self._tensorflow.errors.OpError, TypeError, ValueError) as error:  # the latter: other inputs
             raise _failure("TensorFlow", image, error) from error
         return {name: result.numpy() for name, result in results.items()}
 

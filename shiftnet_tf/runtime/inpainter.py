@@ -98,8 +98,8 @@ class Inpainter:
 
         Args:
             path: a model folder (with its spec.json), or one model file in it; None: the bundled model.
-            runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None: the first of them that is installed and for
-                which the folder has a file.
+            runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None: the first of the first two that is installed
+                and for which the folder has a file. TensorFlow runs only when it is named: a SavedModel is a program.
             precision: such as `"float32"`; None: that of the most precise file.
             threads: from 1 to 256; None: one for each core that the process may use, of LiteRT at most 4.
             provider: what to run on: `"auto"` takes a GPU where the runtime can load it, and says so (by `logging`)
@@ -123,6 +123,8 @@ class Inpainter:
         backend = backends.RUNTIMES[runtime].backend(
             file, threads=threads, provider=provider, require_gpu=require_gpu, image_size=entry.image_size
         )
+        if absent := sorted(set(entry.outputs) - set(backend.outputs)):
+            raise InputError(f"{file} has no output {', '.join(absent)}, which its spec lists: export the model again")
         return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry))
 
     @property
