@@ -108,14 +108,14 @@ def made_once(tmp_path_factory):
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
 
-    def folder(name, make):
-        path, done = root / "shared" / name, root / f"{name.replace('/', '-')}.done"
-        with locked(root):
-            if not done.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                make(path)
-                done.touch()
-        return path
+    def folder(kind, name, make):
+        home = root / f"{name}-{kind}"
+        home.mkdir(exist_ok=True)
+        with locked(home):
+            if not (home / "made").exists():
+                make(home / name)
+                (home / "made").touch()
+        return home / name
 
     return folder
 
@@ -127,13 +127,13 @@ def trained_run(path, settings):
 @pytest.fixture(scope="session")
 def small_run(made_once):
     """A run folder of a very small network."""
-    return made_once("runs/small", lambda path: trained_run(path, SMALL))
+    return made_once("run", "small", lambda path: trained_run(path, SMALL))
 
 
 @pytest.fixture(scope="session")
 def tiny_run(made_once):
     """A run folder of TINY: 2 epochs of 4 steps, never stopped."""
-    return made_once("runs/tiny", lambda path: trained_run(path, TINY))
+    return made_once("run", "tiny", lambda path: trained_run(path, TINY))
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +145,7 @@ def small_model(made_once, small_run):
             main = load_script(f"export/{script}").main
             assert main([str(small_run), "--out", str(path), "--shift-map"]) == 0
 
-    return made_once("models/small", make)
+    return made_once("model", "small", make)
 
 
 @pytest.fixture(scope="session")

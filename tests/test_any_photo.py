@@ -31,8 +31,7 @@ for line in sys.stdin:
 """
 
 
-def check_sizes(tmp_path, sizes):
-    inpainter = Inpainter.load()
+def check_sizes(inpainter, tmp_path, sizes):
     rng = np.random.default_rng(7)
     photo = Image.open(PHOTO)
     for height, width in sizes:
@@ -68,13 +67,13 @@ def sizes_at_random(number):
 
 
 @pytest.mark.slow
-def test_known_pixels_are_kept_at_some_sizes(tmp_path):
-    check_sizes(tmp_path, [size for size in sizes_at_random(9) if size != (3000, 4000)])
+def test_known_pixels_are_kept_at_some_sizes(small_model, tmp_path):
+    check_sizes(Inpainter.load(small_model), tmp_path, [size for size in sizes_at_random(9) if size != (3000, 4000)])
 
 
 @pytest.mark.long
 def test_known_pixels_are_kept_at_50_sizes(tmp_path):
-    check_sizes(tmp_path, sizes_at_random(50))
+    check_sizes(Inpainter.load(), tmp_path, sizes_at_random(50))
 
 
 def mutated(rng, content):

@@ -27,7 +27,7 @@ def evaluate():
 
 def test_a_run_and_its_export_beside_classical_methods(evaluate, small_run, small_model, tmp_path, capsys):
     arguments = [str(small_run), str(small_model), "--images", str(PHOTOS / "test"), "--masks", "center"]
-    assert evaluate([*arguments, "--baselines", "telea,ns", "--out", str(tmp_path / "out")]) == 0
+    assert evaluate([*arguments, "--size", "128", "--baselines", "telea,ns", "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out")
     with open(tmp_path / "out" / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -37,10 +37,10 @@ def test_a_run_and_its_export_beside_classical_methods(evaluate, small_run, smal
         assert summary["small (keras)"][name] == pytest.approx(summary["small (onnxruntime)"][name], rel=1e-3)
         own = [float(row[name]) for row in rows if row["method"] == "telea"]
         assert summary["telea"][name] == pytest.approx(np.mean(own))
-    assert {float(row["hole"]) for row in rows} == {120 * 120 / 256**2}
+    assert {float(row["hole"]) for row in rows} == {62 * 62 / 128**2}  # 60 and what is touched
     text = (tmp_path / "out" / "table.md").read_text()
     assert text.count("\n| ") == 5 and "**" in text
-    assert Image.open(tmp_path / "out" / "contact.png").size == (6 * 260 - 4, 6 * (284 + 4) - 4)
+    assert Image.open(tmp_path / "out" / "contact.png").size == (6 * 132 - 4, 6 * (156 + 4) - 4)
 
 
 def test_detail_by_shift_map_of_models_and_baselines(evaluate, tmp_path):

@@ -26,7 +26,7 @@ def generator(small_run):
 def wide_run(made_once):
     """A run whose weights are most of its exported file, with patches and a seamless prediction."""
     model = {"image_size": 64, "depth": 6, "filters": 16, "seamless": True, "patches": True}
-    return made_once("runs/wide", lambda path: untrained_run(path, **model))
+    return made_once("run", "wide", lambda path: untrained_run(path, **model))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def wide_model(made_once, wide_run, few_photos):
             arguments = [str(wide_run), "--out", str(path), "--photos", str(few_photos), "--shift-map"]
             assert load_script(f"export/{script}").main(arguments) == 0
 
-    return made_once("models/wide", make)
+    return made_once("model", "wide", make)
 
 
 @pytest.fixture(scope="module")

@@ -59,20 +59,20 @@ def arguments(out, *more):
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_auto_says_what_is_missing_and_runs_on_the_cpu(package_with_cuda, caplog):
+def test_auto_says_what_is_missing_and_runs_on_the_cpu(small_model, package_with_cuda, caplog):
     with caplog.at_level(logging.WARNING, "shiftnet_tf"):
-        inpainter = Inpainter.load(runtime="onnxruntime")
+        inpainter = Inpainter.load(small_model, runtime="onnxruntime")
     assert inpainter.provider == "CPUExecutionProvider"
     message = f"the provider cuda does not load: the library {ABSENT} is missing; running on the CPU instead"
     assert caplog.messages == [message]
     caplog.clear()
-    assert Inpainter.load(runtime="onnxruntime", provider="cpu").provider == "CPUExecutionProvider"
+    assert Inpainter.load(small_model, runtime="onnxruntime", provider="cpu").provider == "CPUExecutionProvider"
     assert not caplog.messages
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_the_command_says_it_once(package_with_cuda, tmp_path, capsys):
-    assert main(arguments(tmp_path / "out.png")) == 0
+def test_the_command_says_it_once(package_with_cuda, small_model, tmp_path, capsys):
+    assert main(arguments(tmp_path / "out.png", "--model", str(small_model), "--detail", "model")) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"note: the provider cuda does not load: the library {ABSENT} is missing")
     assert said.err.count("\n") == 1 and "on onnxruntime (CPUExecutionProvider)" in said.out
@@ -135,19 +135,19 @@ def test_litert_runs_on_xnnpack_as_it_says():
     assert any(operation["op_name"] == "DELEGATE" for operation in operations)
 
 
-def test_where_cuda_loads(fake_session, caplog):
-    inpainter = Inpainter.load(runtime="onnxruntime", require_gpu=True)
+def test_where_cuda_loads(small_model, fake_session, caplog):
+    inpainter = Inpainter.load(small_model, runtime="onnxruntime", require_gpu=True)
     assert inpainter.provider == CUDA and inpainter.backend.batch_sizes == (1, 2, 4, 8)
     assert fake_session == [{CUDA: {"cudnn_conv_algo_search": "HEURISTIC"}, "CPUExecutionProvider": {}}]
     assert not caplog.messages
 
 
-def test_options_of_tensorrt(fake_session, monkeypatch, tmp_path):
+def test_options_of_tensorrt(small_model, fake_session, monkeypatch, tmp_path):
     available = ["TensorrtExecutionProvider", *onnxruntime.get_available_providers()]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert Inpainter.load(runtime="onnxruntime").provider == CUDA  # auto builds no engine
-    inpainter = Inpainter.load(runtime="onnxruntime", provider="tensorrt")
+    assert Inpainter.load(small_model, runtime="onnxruntime").provider == CUDA  # auto builds no engine
+    inpainter = Inpainter.load(small_model, runtime="onnxruntime", provider="tensorrt")
     assert list(fake_session[-1]) == ["TensorrtExecutionProvider", CUDA, "CPUExecutionProvider"]
     options = fake_session[-1]["TensorrtExecutionProvider"]
     folder = Path(options.pop("trt_engine_cache_path"))
@@ -155,23 +155,23 @@ def test_options_of_tensorrt(fake_session, monkeypatch, tmp_path):
     assert onnxruntime.__version__ in folder.name and inpainter.model.entry.sha256[:16] in folder.name
     assert options == {
         "trt_engine_cache_enable": True,
-        "trt_profile_min_shapes": "image:1x256x256x3,mask:1x256x256x1",
-        "trt_profile_opt_shapes": "image:1x256x256x3,mask:1x256x256x1",
-        "trt_profile_max_shapes": "image:8x256x256x3,mask:8x256x256x1",
+        "trt_profile_min_shapes": "image:1x64x64x3,mask:1x64x64x1",
+        "trt_profile_opt_shapes": "image:1x64x64x3,mask:1x64x64x1",
+        "trt_profile_max_shapes": "image:8x64x64x3,mask:8x64x64x1",
     }
 
 
-def test_tensorrt_without_a_folder_for_its_engines(fake_session, monkeypatch, tmp_path, caplog):
+def test_tensorrt_without_a_folder_for_its_engines(small_model, fake_session, monkeypatch, tmp_path, caplog):
     available = ["TensorrtExecutionProvider", *onnxruntime.get_available_providers()]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    Inpainter.load(runtime="onnxruntime", provider="tensorrt")
+    Inpainter.load(small_model, runtime="onnxruntime", provider="tensorrt")
     assert not any("cache" in name for name in fake_session[-1]["TensorrtExecutionProvider"])
     assert "TensorRT builds its engine again at each start: no folder to keep it in" in caplog.text
 
 
-def test_a_provider_that_throws(package_with_cuda, monkeypatch, caplog):
+def test_a_provider_that_throws(small_model, package_with_cuda, monkeypatch, caplog):
     """What CUDA does with a driver and no device, and TensorRT without its libraries."""
 
     class Session(onnxruntime.InferenceSession):
@@ -182,17 +182,17 @@ def test_a_provider_that_throws(package_with_cuda, monkeypatch, caplog):
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
     monkeypatch.setattr(providers, "_missing_library", lambda *_: "")
-    assert Inpainter.load(runtime="onnxruntime").provider == "CPUExecutionProvider"
+    assert Inpainter.load(small_model, runtime="onnxruntime").provider == "CPUExecutionProvider"
     assert "CUDA failure 100: no CUDA-capable device is detected; running on the CPU" in caplog.messages[0]
     with pytest.raises(MissingGpuError, match="no CUDA-capable device is detected; "):
-        Inpainter.load(runtime="onnxruntime", require_gpu=True)
+        Inpainter.load(small_model, runtime="onnxruntime", require_gpu=True)
 
 
-def test_two_packages_at_once_are_said(monkeypatch, caplog):
+def test_two_packages_at_once_are_said(small_model, monkeypatch, caplog):
     assert providers.conflict() == ""
     versions = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
     monkeypatch.setattr(providers, "version", versions.get)
-    Inpainter.load(runtime="onnxruntime")
+    Inpainter.load(small_model, runtime="onnxruntime")
     assert "onnxruntime and onnxruntime-gpu are installed at once" in caplog.messages[0]
     assert "pip uninstall onnxruntime onnxruntime-gpu" in caplog.messages[0]
 

@@ -106,16 +106,21 @@ def inpainter():
     return Inpainter.load(runtime="litert")
 
 
+@pytest.fixture(scope="module")
+def small_inpainter(small_model):
+    return Inpainter.load(small_model, runtime="litert")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_known_pixels_stay_at_any_size(inpainter, strategy):
+def test_known_pixels_stay_at_any_size(small_inpainter, strategy):
     """Sizes from 2x2 on; a larger selection runs in test_any_photo.py."""
     rng = np.random.default_rng(1)
     for shape in ((2, 2), (2, 700), (257, 255), (350, 280)):
         image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         mask = np.zeros(shape, bool)
         mask[: shape[0] // 2, : max(1, shape[1] // 3)] = True
-        answer = inpainter(image, mask, FillOptions(strategy=strategy))
+        answer = small_inpainter(image, mask, FillOptions(strategy=strategy))
         np.testing.assert_array_equal(answer[~mask], image[~mask])
 
 
@@ -194,12 +199,12 @@ def test_smooth_takes_from_the_hole_alone():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_photo_of_one_row_takes_little_memory(inpainter, strategy):
+def test_a_photo_of_one_row_takes_little_memory(small_inpainter, strategy):
     """Blurs reach along the row alone: what lies beyond the other edge is not made up."""
     tracemalloc = pytest.importorskip("tracemalloc")
     image, mask = np.zeros((1, 60_000, 3), np.uint8), mask_of((1, 60_000), (0, 20_000, 1, 30_000))
     tracemalloc.start()
-    answer = inpainter(image, mask, FillOptions(strategy=strategy))
+    answer = small_inpainter(image, mask, FillOptions(strategy=strategy))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert answer.shape == image.shape and peak < 50e6
