@@ -18,7 +18,6 @@ import functools
 import json
 import math
 import multiprocessing
-import os
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
@@ -30,6 +29,7 @@ from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
+from shiftnet_tf.system.machine import usable_cores
 from shiftnet_tf.training import torch_twin
 from shiftnet_tf.training.photo_folder import mask_sampler, open_photos
 from shiftnet_tf.training.torch_twin import LOSSES
@@ -230,7 +230,7 @@ def validate(weights, photos, network, config, device):
 
 def read_all(folder):
     """All photos of a PhotoFolder: list of uint8 [3, H, W]."""
-    with ThreadPool(os.cpu_count()) as pool:
+    with ThreadPool(usable_cores()) as pool:
         return pool.map(lambda i: torch.from_numpy(folder.load(i).transpose(2, 0, 1).copy()), range(len(folder)))
 
 
@@ -240,7 +240,7 @@ def main(arguments=None):
     config = toml_file.read(options.config, options.set)
     torch_twin.check_config(config)
     start = Run.open(options.start)
-    cores = os.cpu_count()
+    cores = usable_cores()
     photos, held = open_photos(config)
     drawn = functools.partial(draw_masks, config, -(-_MASKS // (4 * cores)))
     with multiprocessing.get_context("fork").Pool(cores) as pool:  # before the GPU is used
