@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -163,6 +164,7 @@ def _serve(options: argparse.Namespace) -> int:
         pixels=round(options.max_pixels * 1e6),
         seconds=options.timeout,
         in_flight=options.in_flight,
+        connections=options.connections,
     )
     browser = options.page and not options.no_browser
     return serve(
@@ -170,6 +172,12 @@ def _serve(options: argparse.Namespace) -> int:
         limits,
         host=options.host,
         port=options.port,
+        fd=options.fd,
+        hosts=tuple(options.allow_host),
+        origins=tuple(options.allow_origin),
+        token=options.token or os.environ.get("SHIFTNET_TOKEN"),
+        root_path=options.root_path,
+        log_format=options.log_format,
         page=options.page,
         open_browser=browser,
     )
@@ -229,6 +237,43 @@ def _add_inpaint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=_inpaint)
 
 
+def _add_serving(parser: argparse.ArgumentParser, page: bool) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
+    parser.add_argument("--port", type=int, default=7860 if page else 8000, help="default: %(default)s")
+    parser.add_argument("--fd", type=int, metavar="N", help="take the listening socket with this number, as of systemd")
+    parser.add_argument("--root-path", default="", metavar="PATH", help="prefix that a proxy puts before all paths")
+    parser.add_argument("--log-format", choices=["text", "json"], default="text", help="default: text")
+    if page:
+        parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    group = parser.add_argument_group("limits")
+    group.add_argument("--max-bytes", type=float, default=64, metavar="MB", help="of a request; default: 64")
+    group.add_argument("--max-pixels", type=float, default=50, metavar="MILLIONS", help="of a photo; default: 50")
+    group.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="of a request; default: 60")
+    group.add_argument("--in-flight", type=int, default=32, metavar="N", help="requests at a time; default: 32")
+    group.add_argument("--connections", type=int, default=512, metavar="N", help="open at a time; default: 512")
+    group = parser.add_argument_group("who may use it")
+    group.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer requests to this name too (repeat for several; *.example.org for all below a name, * for any); "
+        "default: addresses, localhost and the machine's name",
+    )
+    group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="let web pages of this origin use the server too, such as https://example.org (repeat for several, * for "
+        "any); default: only its own pages",
+    )
+    group.add_argument(
+        "--token",
+        help="require `Authorization: Bearer TOKEN`; default: the environment variable SHIFTNET_TOKEN, or none",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="shiftnet", description=__doc__)
     parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
@@ -241,14 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         serve = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         serve.add_argument("--model", help=_MODEL)
-        serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
-        serve.add_argument("--port", type=int, default=7860 if page else 8000, help="default: %(default)s")
-        serve.add_argument("--max-bytes", type=float, default=64, metavar="MB", help="of a request; default: 64")
-        serve.add_argument("--max-pixels", type=float, default=50, metavar="MILLIONS", help="of a photo; default: 50")
-        serve.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="of a request; default: 60")
-        serve.add_argument("--in-flight", type=int, default=32, metavar="N", help="requests at a time; default: 32")
-        if page:
-            serve.add_argument("--no-browser", action="store_true", help="do not open the browser")
+        _add_serving(serve, page)
         _add_running(serve)
         serve.set_defaults(run=_serve, page=page)
 

@@ -15,7 +15,8 @@ class Limits:
         bytes: of a request, at most 10 GB.
         pixels: of a photo, at most 179 million.
         seconds: of a request, from its first byte to its answer, at most a day.
-        in_flight: requests at a time, at most 10,000.
+        in_flight: requests that are answered at a time, at most 10,000; their bodies are here already.
+        connections: at a time, at most 100,000.
 
     Raises:
         InputError: a limit out of its range.
@@ -25,6 +26,7 @@ class Limits:
     pixels: int = 50_000_000
     seconds: float = 60.0
     in_flight: int = 32
+    connections: int = 512
 
     def __post_init__(self) -> None:
         for name, value, most in (
@@ -32,6 +34,7 @@ class Limits:
             ("pixels", self.pixels, 179_000_000),
             ("seconds", self.seconds, 86_400),
             ("in_flight", self.in_flight, 10_000),
+            ("connections", self.connections, 100_000),
         ):
             check(name, value, 0 < value <= most, f"above 0 and at most {most:,}")
 
@@ -39,6 +42,11 @@ class Limits:
     def workers(self) -> int:
         """Photos that are read, filled and written at a time, each by a process of its own."""
         return min(self.in_flight, 2 * usable_cores())
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of all bodies at a time: those that are coming and those of the requests that are answered."""
+        return self.in_flight * self.bytes
 
     @property
     def memory(self) -> int:

@@ -1,13 +1,21 @@
 """What a server counts, for Prometheus."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 
 class Metrics:
-    """The counters of one application.
+    """The counters of one application, and what its process takes.
 
     Attributes:
-        requests: by path and status.
+        requests: by path and status, which is 499 when the client went away.
         seconds: of the requests that were answered, by path.
         in_flight: requests that are being answered.
         group: how many windows the model was given at a time.
@@ -19,6 +27,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
+        ProcessCollector(registry=registry)
         self.requests = Counter("shiftnet_requests", "Requests answered", ["path", "status"], registry=registry)
         self.seconds = Histogram(
             "shiftnet_request_seconds",

@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -13,11 +14,14 @@ from python_multipart.exceptions import FormParserError
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
 
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
+CLIENT_GONE = 499  # the status for log and metrics of a request whose client went away, as nginx has it
+_DRAIN_BYTES, _DRAIN_SECONDS = 64_000_000, 10
 _MOST_MASKS = 16
 _MOST_SIGNS = 1_000_000  # commas and brackets of JSON: as many values take up to 100 MB; base64 has none of them
 _ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe one of base64
@@ -35,7 +39,26 @@ class RequestError(Exception):
         return type(self), (self.status, str(self), self.headers)
 
 
-async def read_body(request: Request, limit: int) -> bytearray:
+def refusal(request: Request, error: RequestError) -> JSONResponse:
+    """Return the answer to a request that is refused; the log gets its text too."""
+    request.state.reason = str(error)
+    return JSONResponse({"error": str(error)}, error.status, error.headers)
+
+
+async def drain(request: Request) -> None:
+    """Throw the body of a request away: most clients send it all before they listen to why it is refused."""
+    received = 0
+    if "expect" in request.headers:  # this one waits
+        return
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for part in request.stream():
+                received += len(part)
+                if received > _DRAIN_BYTES:
+                    return
+
+
+async def read_body(request: Request, limit: int, took: Callable[[int], None]) -> bytearray:
     """Read the body of a request, of which never more than `limit` bytes are kept.
 
     Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
@@ -44,9 +67,10 @@ async def read_body(request: Request, limit: int) -> bytearray:
     Args:
         request: whose body is read.
         limit: bytes.
+        took: called with the number of bytes that were added to those kept.
 
     Raises:
-        RequestError: 413, it is longer.
+        RequestError: 413, it is longer; 499, the client went away.
     """
     too_long = RequestError(413, f"a request may have {limit / 1e6:g} MB at most", {"Connection": "close"})
     length = request.headers.get("content-length", "0")
@@ -60,8 +84,9 @@ async def read_body(request: Request, limit: int) -> bytearray:
                 break
             if received <= limit:
                 body += part
+                took(len(part))
     except ClientDisconnect as error:
-        raise RequestError(400, "the client went away") from error
+        raise RequestError(CLIENT_GONE, "the client went away") from error
     if received > limit:
         raise too_long
     return body
@@ -155,6 +180,9 @@ _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "model": Refusal}
     for status, text in (
+        (401, "The token is missing or wrong, where the server has one"),
+        (403, "The server does not know the name it was asked by, or the web page that asks"),
+        (408, "The body did not come in time"),
         (413, "More bytes or pixels than the server takes"),
         (415, "Neither a form nor JSON"),
         (422, "The photo, the mask or a setting is wrong; `error` says how"),

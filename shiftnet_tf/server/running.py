@@ -7,15 +7,22 @@ import signal
 import socket
 import threading
 import webbrowser
-from typing import Any
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.server import log
 from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.log import LogFormat
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "swagger_ui_bundle")
+_BACKLOG = 64  # connections that are accepted at once, and that the system keeps until then
 
 
 def serve(
@@ -24,8 +31,14 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    fd: int | None = None,
     page: bool = False,
     open_browser: bool = False,
+    hosts: tuple[str, ...] = (),
+    origins: tuple[str, ...] = (),
+    token: str | None = None,
+    root_path: str = "",
+    log_format: LogFormat = "text",
 ) -> int:
     """Serve until told to stop (SIGINT, SIGTERM), and then finish what was taken.
 
@@ -34,14 +47,18 @@ def serve(
         limits: see `Limits`; None for the defaults.
         host: address to listen on.
         port: from 0 to 65535; 0 takes any that is free.
+        fd: number of a socket that listens already, instead of `host` and `port`.
         page: whether to serve the page too.
         open_browser: whether to open a browser on it.
+        hosts, origins, token: who may use the server, see `server.access.Access`.
+        root_path: prefix that a proxy puts before all paths, such as `/shiftnet`.
+        log_format: of the log.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: a port that cannot be used.
+        InputError: a port or socket that cannot be used, or another setting that cannot be.
         MissingPackageError: the extra `serve` is not installed.
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
@@ -49,24 +66,32 @@ def serve(
         raise MissingPackageError(f'a server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
     import uvicorn
 
+    from shiftnet_tf.server.access import Access
     from shiftnet_tf.server.app import create_app
+    from shiftnet_tf.server.connections import with_limit
 
     limits = limits or Limits()
-    with contextlib.closing(_bound(host, port)) as listening:
+    root_path = root_path.rstrip("/")
+    check("--root-path", root_path, root_path[:1] in ("", "/"), "a path that begins with /")
+    access = Access(hosts=(*hosts, host), origins=origins, token=token)
+    with contextlib.closing(_bound(host, port) if fd is None else _inherited(fd)) as listening:
         _warm_up(inpainter)
-        app = create_app(inpainter, limits, page)
-        url = f"http://{_name(host)}:{listening.getsockname()[1]}/"
-        level = "warning" if page else "info"
+        app = create_app(inpainter, limits, page, access, root_path)
+        url = _url(listening, host, root_path)
         config = uvicorn.Config(
             app,
-            log_level=level,
+            http=with_limit(_connections(limits)),
+            ws="none",
+            loop="asyncio",
+            backlog=_BACKLOG,
+            access_log=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # for who does not fetch their answer
             server_header=False,
-            log_config=_log(),
+            log_config=log.configuration(log_format, "WARNING" if page else "INFO"),
         )
         server = uvicorn.Server(config)
-        listening.listen(128)  # whoever comes from now on waits until they are answered
+        listening.listen(_BACKLOG)  # whoever comes from now on waits until they are answered
         print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
         print(f"{url}  (Ctrl-C ends it)", flush=True)
         if open_browser:
@@ -76,6 +101,15 @@ def serve(
         server.run(sockets=[listening])
         app.state.service.stop()  # after a second Ctrl-C there may be something that is not finished
     return 0
+
+
+def _connections(limits: Limits) -> int:
+    """Return how many connections there may be, so that file descriptors are left for all else."""
+    if resource is None:
+        return limits.connections
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = 64 + _BACKLOG + 4 * limits.workers  # what Python has open, connections that are just coming, pipes
+    return limits.connections if files < 0 else max(16, min(limits.connections, files - others))
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -91,6 +125,24 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _inherited(fd: int) -> socket.socket:
+    """Return the socket that the process was started with."""
+    try:
+        listening = socket.socket(fileno=fd)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--fd {fd} is no open socket; systemd passes the first one as 3") from error
+    if listening.type != socket.SOCK_STREAM:
+        raise InputError(f"--fd {fd} is no stream socket")
+    return listening
+
+
+def _url(listening: socket.socket, host: str, root_path: str) -> str:
+    name = listening.getsockname()
+    if isinstance(name, tuple):
+        return f"http://{_name(host)}:{name[1]}{root_path}/"
+    return f"unix:{name}"
+
+
 def _name(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -102,11 +154,3 @@ def _warm_up(inpainter: Inpainter) -> None:
     mask[size // 4 : size // 2, size // 4 : size // 2] = True
     for number in inpainter.warm_up_sizes:
         list(inpainter.batch([image] * number, [mask] * number, batch_size=number))
-
-
-def _log() -> dict[str, Any]:
-    """Return the settings of Uvicorn's own log, all of it on stderr: stdout has the address alone."""
-    from uvicorn.config import LOGGING_CONFIG
-
-    handlers = {name: handler | {"stream": "ext://sys.stderr"} for name, handler in LOGGING_CONFIG["handlers"].items()}
-    return LOGGING_CONFIG | {"handlers": handlers}

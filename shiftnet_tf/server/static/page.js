@@ -121,7 +121,13 @@ async function ask(path, mask) {
   $("busy").hidden = false;
   tools();
   try {
-    const response = await fetch(path, { method: "POST", body: form, signal: pending.signal });
+    const token = sessionStorage.getItem("token"), headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const response = await fetch(path, { method: "POST", body: form, headers, signal: pending.signal });
+    $("token-form").hidden = response.status !== 401;
+    if (response.status === 401) {
+      sessionStorage.removeItem("token");
+      throw new Error(token ? "The server refused this token." : "The server asks for a token.");
+    }
     if (!response.ok) {
       const text = (await response.json().catch(() => ({}))).error;
       throw new Error(text || `the server answered ${response.status}`);
@@ -141,7 +147,7 @@ async function ask(path, mask) {
 async function fill() {
   say("Filling ...");
   const started = performance.now(), mask = maskFile(), file = state.file;
-  const [blob, said] = await ask("/v1/inpaint", mask);
+  const [blob, said] = await ask("v1/inpaint", mask);
   if (!blob || state.file !== file) return;
   show(after, blob);
   try {
@@ -167,7 +173,7 @@ async function toggleMap() {
   if (!map.hidden) return comparing();
   const result = state.result;
   if (!urls.has(map)) {
-    const [blob] = await ask("/v1/shift-map", state.mask);
+    const [blob] = await ask("v1/shift-map", state.mask);
     if (!blob || state.result !== result) return;
     show(map, blob);
     await map.decode();
@@ -227,6 +233,13 @@ $("compare").addEventListener("input", divide);
 $("show-map").addEventListener("click", toggleMap);
 $("back").addEventListener("click", () => { state.pending?.abort(); say(""); painting(); });
 $("go-on").addEventListener("click", () => open(state.result));
+$("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", $("token").value.trim()); // of this tab alone, until it is closed
+  $("token").value = "";
+  $("token-form").hidden = true;
+  if (!$("fill").disabled) fill();
+});
 window.addEventListener("resize", layOut);
 window.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !$("painting").hidden) $("undo").click(); // if enabled

@@ -1,0 +1,124 @@
+"""Who may use the server: names that it is known by, web pages, bearers of the token.
+
+A web page that somebody opens in a browser can send requests to each server that the browser reaches, those of its own
+machine among them. A browser says with each such request where it comes from (`Origin`); a page whose own name was
+rebound to the server's address sends that name (`Host`).
+"""
+
+import hmac
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials as Credentials
+from fastapi.security import HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shiftnet_tf.errors import check
+from shiftnet_tf.server.protocol import RequestError, drain, refusal
+
+_BEARER = HTTPBearer(auto_error=False, description="the token that the server was started with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may use a server.
+
+    Attributes:
+        hosts: names that it is known by, beside its addresses, `localhost` and the machine's name; `*.example.org` for
+            all below a name, `*` for any.
+        origins: of web pages that may use it beside its own, such as `https://example.org`; `*` for any.
+        token: what a request must bear to use the model or read the metrics; None: nothing.
+
+    Raises:
+        InputError: an origin or a token that cannot be.
+    """
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            parts = urlsplit(origin)
+            holds = origin == "*" or (parts.scheme and parts.netloc and origin == f"{parts.scheme}://{parts.netloc}")
+            check("--allow-origin", origin, holds, "such as https://example.org, without a path")
+        if self.token is not None:
+            holds = self.token.isascii() and self.token.isprintable() and self.token.strip() == self.token != ""
+            check("--token", "(hidden)", holds, "printable ASCII without spaces at its ends")
+
+    def knows_host(self, header: str) -> bool:
+        """Return whether a `Host` names this server; an address always does, since it cannot be rebound."""
+        try:
+            name = (urlsplit(f"//{header}").hostname or "").rstrip(".")
+            _ = urlsplit(f"//{header}").port
+        except ValueError:
+            return False
+        if _is_address(name) or name in ("localhost", *_names_of_machine()):
+            return True
+        return any(_fits(name, pattern.lower()) for pattern in self.hosts)
+
+    def knows_origin(self, origin: str, host: str) -> bool:
+        """Return whether requests of a web page are taken: its own, and pages that are allowed."""
+        return "*" in self.origins or origin in self.origins or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _names_of_machine() -> tuple[str, str]:
+    name = socket.gethostname().lower()
+    return name, f"{name}.local"
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return pattern in ("*", name) or (pattern.startswith("*.") and name.endswith(pattern[1:]))
+
+
+class AccessMiddleware:
+    """Refuses requests to other names and from other web pages.
+
+    Args:
+        app: what it guards.
+        access: who may use the server.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on or refuse it."""
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if host and not self._access.knows_host(host):  # HTTP/1.0 has none, and no browser sends it
+            text = f"unknown host {host[:100]!r}: if it is this server's name, start it with --allow-host"
+        elif origin is not None and not self._access.knows_origin(origin, host):
+            text = f"pages of {origin[:100]!r} may not use this server; --allow-origin lets them"
+        else:
+            return await self._app(scope, receive, send)
+        request = Request(scope, receive)
+        await drain(request)
+        answer = refusal(request, RequestError(403, text, {"Connection": "close"}))
+        await answer(scope, receive, send)
+
+
+def bearer(token: str) -> Callable[..., object]:
+    """Return a dependency of FastAPI that refuses requests without the token."""
+
+    async def check_token(request: Request, given: Annotated[Credentials | None, Depends(_BEARER)]) -> None:
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            await drain(request)
+            headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
+            raise RequestError(401, "the token is missing or wrong: send `Authorization: Bearer TOKEN`", headers)
+
+    return check_token

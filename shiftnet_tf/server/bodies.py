@@ -1,0 +1,46 @@
+"""The memory for the bodies of requests."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+
+class Bodies:
+    """Counts the bytes of all bodies that the server holds.
+
+    Beyond the limit it gives up, of those that are still coming, the one that began first: a client that sends slowly
+    keeps nobody else out.
+
+    Args:
+        most: bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+        self._coming: dict[asyncio.Timeout, None] = {}
+
+    @contextlib.contextmanager
+    def one(self, patience: asyncio.Timeout) -> Iterator[Callable[[int], None]]:
+        """Count a body while a request lasts; its `patience` ends when it must go. Yields what takes its bytes."""
+        size = 0
+
+        def took(number: int) -> None:
+            nonlocal size
+            size += number
+            self._held += number
+            if self._held > self._most and self._coming:
+                first = next(iter(self._coming))
+                self.keep(first)
+                if not first.expired():
+                    first.reschedule(0)
+
+        self._coming[patience] = None
+        try:
+            yield took
+        finally:
+            self.keep(patience)
+            self._held -= size
+
+    def keep(self, patience: asyncio.Timeout) -> None:
+        """Let a body stay until its request is answered."""
+        self._coming.pop(patience, None)

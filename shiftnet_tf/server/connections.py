@@ -1,0 +1,105 @@
+"""Connections of clients that do nothing: each is closed after a time, or when a new client needs its place.
+
+Uvicorn limits neither the time of a header nor that of a client that does not read its answer, and with its own
+`limit_concurrency` the clients that idle keep out new ones.
+"""
+
+import json
+import math
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADER_SECONDS = 10.0  # from a connection, or the first byte of a later request, to the end of the header
+READ_SECONDS = 30.0  # in which a client must read some of its answer
+LOOK_SECONDS = 1.0  # between two looks at a connection
+
+
+class Connection(H11Protocol):
+    """A connection with limits; `with_limit` makes the class that Uvicorn takes.
+
+    Attributes:
+        most: connections at a time. When there are more, the one that has waited longest for its client is closed.
+    """
+
+    most = 512
+    _open: dict["Connection", None]  # in the order in which they began to wait for a header
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._since = self.loop.time()  # when the client began to do nothing
+        self._unread = 0
+        self._begun = True  # whether a header must come: not between two requests, before the first byte
+        self._open[self] = None
+        if len(self._open) > self.most and not self._make_room():
+            transport.write(_answer(503, "Service Unavailable", "too many connections"))
+            self._open.pop(self)
+            transport.close()
+        self._look_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        self._open.pop(self, None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waits_for_header and not self._begun:
+            self._begun, self._since = True, self.loop.time()
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        self._begun, self._since = False, self.loop.time()
+        if self in self._open:
+            self._open[self] = self._open.pop(self)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, if the client can still be answered."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_answer(400, "Bad Request", "malformed HTTP request"))
+        self.transport.close()
+
+    @property
+    def _waits_for_header(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest for its client; return whether there is one."""
+        for other in self._open:
+            if other is not self and (other._waits_for_header or other.cycle.more_body):
+                self._open.pop(other)
+                other.transport.abort()
+                return True
+        return False
+
+    def _look_later(self) -> None:
+        self._look = self.loop.call_later(LOOK_SECONDS, self._look_at_client)
+
+    def _look_at_client(self) -> None:
+        """Close the connection if its client has done nothing for too long."""
+        now, unread = self.loop.time(), self.transport.get_write_buffer_size()
+        if unread != self._unread:
+            self._unread, self._since = unread, now
+        if unread:
+            patience = READ_SECONDS
+        elif self._waits_for_header and self._begun:
+            patience = HEADER_SECONDS
+        else:  # it has other limits: of a request, or between two requests
+            patience = math.inf
+        if now - self._since > patience:
+            self.transport.abort()
+        else:
+            self._look_later()
+
+
+def with_limit(most: int) -> type[Connection]:
+    """Return the class of connections of one server, of which there are at most so many at a time."""
+    return type("LimitedConnection", (Connection,), {"most": most, "_open": {}})
+
+
+def _answer(status: int, phrase: str, text: str) -> bytes:
+    """Return a whole answer, for a client that no request was read from."""
+    body = json.dumps({"error": text})
+    head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}".encode()

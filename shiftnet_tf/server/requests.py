@@ -1,0 +1,121 @@
+"""What surrounds each request: its id, its line in the log, counting, headers, errors that nobody foresaw."""
+
+import asyncio
+import errno
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shiftnet_tf.server.log import REQUESTS
+from shiftnet_tf.server.metrics import Metrics
+from shiftnet_tf.server.protocol import RequestError, refusal
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_logger = logging.getLogger(REQUESTS)
+
+
+class Surroundings:
+    """The outermost middleware.
+
+    Args:
+        app: what it surrounds.
+        metrics: where requests are counted.
+        paths: that are counted by their names; all others are counted together.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
+        self._app, self._metrics, self._paths = app, metrics, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        await _Exchange(scope, send).run(self._app, receive, self._metrics, self._paths)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._started, self._send = time.perf_counter(), send
+        self._status, self._bytes = 0, 0
+        self._method: str = scope["method"]
+        given = Headers(scope=scope).get("x-request-id", "")
+        self._id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        root = scope.get("root_path", "")
+        if not scope["path"].startswith(root + "/"):  # a proxy may leave the prefix or take it off
+            scope = {**scope, "path": root + scope["path"]}
+        if self._method == "HEAD":
+            scope = {**scope, "method": "GET"}
+        self._scope = scope
+        self._path: str = scope["path"].removeprefix(root)
+        self._state = scope.setdefault("state", {})
+
+    async def run(self, app: ASGIApp, receive: Receive, metrics: Metrics, paths: Collection[str]) -> None:
+        """Have the request answered, count it and write its line in the log."""
+        failure: Exception | None = None
+        try:
+            await app(self._scope, receive, self._pass)
+        except asyncio.CancelledError:
+            self._state["reason"] = "the server ended before the answer"
+            raise
+        except Exception as error:
+            failure = error
+            await self._answer_failure(receive, error)
+        finally:
+            label = self._path if self._path in paths else "other"
+            seconds = time.perf_counter() - self._started
+            metrics.requests.labels(label, str(self._status)).inc()
+            if self._status == 200 and self._path.startswith("/v1/"):
+                metrics.seconds.labels(label).observe(seconds)
+            self._log(seconds, failure)
+
+    async def _pass(self, message: Message) -> None:
+        """Send a part of the answer, with the headers that all answers have."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._id
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        elif message["type"] == "http.response.body":
+            if self._method == "HEAD":
+                message = {**message, "body": b""}
+            self._bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    async def _answer_failure(self, receive: Receive, error: Exception) -> None:
+        """Answer with the id alone: what the error says is for the log."""
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        status, what = (507, "the server's disk is full") if full else (500, "internal error")
+        said = RequestError(status, f"{what}; request id {self._id}")
+        if self._status == 0:
+            await refusal(Request(self._scope), said)(self._scope, receive, self._pass)
+        self._state["reason"] = f"{type(error).__name__}: {error}"
+
+    def _log(self, seconds: float, failure: Exception | None) -> None:
+        client = self._scope.get("client")
+        request = {
+            "request_id": self._id,
+            "client": client[0] if client else "-",
+            "method": self._method,
+            "path": self._path,
+            "status": self._status,
+            "milliseconds": round(1000 * seconds, 1),
+            "bytes": self._bytes,
+            "reason": self._state.get("reason", ""),
+        }
+        level = logging.ERROR if failure else logging.WARNING if self._status >= 500 else logging.INFO
+        _logger.log(level, "request", extra={"request": request}, exc_info=failure)
