@@ -137,17 +137,17 @@ def test_a_good_request_is_answered_during_an_attack(server, name):
 
 @pytest.mark.slow
 def test_reading_is_ended_after_a_quarter_of_the_time_and_a_stop_during_it():
-    server = Server("--timeout", "16")
+    server = Server("--timeout", "8")  # reading takes twice the two seconds that it may
     body = as_photo(attacks.jpeg_of_scans(7000, 90))
     (answer,) = attacked(server, body, 1)
-    if answer[0] != 503:  # on a busy machine all of the time is over before 4 seconds of processor time are
-        assert "reading the photo and its masks takes more than 4 seconds" in error(answer, 422)
+    if answer[0] != 503:  # on a busy machine all of the time is over before 2 seconds of processor time are
+        assert "reading the photo and its masks takes more than 2 seconds" in error(answer, 422)
     assert server.ask("/v1/inpaint", *GOOD)[0] == 200
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(server.ask, "/v1/inpaint", *body) for _ in range(2)]
         wait_for(lambda: b"in_flight 2.0" in server.ask("/metrics")[1], 5)
         processes, started = children(server.process.pid), time.monotonic()
-        assert server.stop() == 0 and time.monotonic() - started < 26
+        assert server.stop() == 0 and time.monotonic() - started < 18
         assert {future.result()[0] for future in asked} <= {422, 503}
     assert processes and not [number for number in processes if Path(f"/proc/{number}").exists()]
     assert not [line for line in server.log if "Traceback" in line]
