@@ -320,6 +320,7 @@ def test_health_metrics_and_documentation(server):
     status, content, _ = server.ask("/healthz")
     health = json.loads(content)
     assert status == 200 and health["status"] == "ok" and health["provider"] and health["limits"]["pixels"] == 1_000_000
+    assert server.ask("/v1/inpaint", *form(image=part(PHOTO), mask=part(MASK), detail="model"))[0] == 200
     text = server.ask("/metrics")[1].decode()
     assert 'shiftnet_requests_total{path="/v1/inpaint",status="200"}' in text
     assert "shiftnet_request_seconds_bucket" in text and "shiftnet_requests_in_flight 0.0" in text

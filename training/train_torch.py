@@ -26,6 +26,7 @@ import torch.nn.functional as F
 
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.masks import sampling
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
@@ -34,6 +35,7 @@ from shiftnet_tf.training import torch_twin
 from shiftnet_tf.training.photo_folder import mask_sampler, open_photos
 from shiftnet_tf.training.torch_twin import LOSSES
 
+_NAMES = (*LOSSES, "discriminator")
 _MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
 _EPSILON = 1e-7  # Keras's, of Adam
 _WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
@@ -158,7 +160,7 @@ class Trainer:
             values = torch_twin.losses(
                 self.generator, self.discriminator, self.features, batches.image, batches.mask, batches.middles
             )
-        values = torch.stack([values[name].float() for name in (*LOSSES, "discriminator")])
+        values = torch.stack([values[name].float() for name in _NAMES])
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         (values * self.weights).sum().backward()
@@ -199,7 +201,7 @@ class Trainer:
         Raises:
             InputError: one is not finite.
         """
-        means = dict(zip((*LOSSES, "discriminator"), (self.sums / max(1, self.summed)).tolist()))
+        means = dict(zip(_NAMES, (self.sums / max(1, self.summed)).tolist()))
         self.sums.zero_()
         self.summed = 0
         if not all(map(math.isfinite, means.values())):
@@ -211,11 +213,10 @@ class Trainer:
 def validate(weights, photos, network, config, device):
     """PSNR of the hole in dB and deep distance, mean over photos: the centre hole of each photo's middle."""
     size = config.model.image_size
-    mask = np.zeros((size, size), np.uint8)
-    start, end = size // 4 + config.masks.overlap, size // 4 + size // 2 - config.masks.overlap
-    mask[start:end, start:end] = 1
+    mask = sampling.center(size, config.masks.overlap)
     hole = torch.from_numpy(mask).to(device).float()[None, None]
-    box = slice(start - 8, end + 8)  # as `deep_distance` has it
+    touched = np.flatnonzero(mask.any(axis=1))
+    box = slice(int(touched[0]) - 8, int(touched[-1]) + 9)  # as networks.deep_distance has it
     found = []
     for photo in photos:
         top, left = ((side - size) // 2 for side in photo.shape[1:])

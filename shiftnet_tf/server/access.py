@@ -55,8 +55,9 @@ class Access:
     def knows_host(self, header: str) -> bool:
         """Return whether a `Host` names this server; an address always does, since it cannot be rebound."""
         try:
-            name = (urlsplit(f"//{header}").hostname or "").rstrip(".")
-            _ = urlsplit(f"//{header}").port
+            parts = urlsplit(f"//{header}")
+            name = (parts.hostname or "").rstrip(".")
+            _ = parts.port  # which raises where it is no number
         except ValueError:
             return False
         if _is_address(name) or name in ("localhost", *_names_of_machine()):

@@ -333,7 +333,7 @@ def encode(weights, image, mask, count=8):
 
 
 def _shift(decoder, encoder, feature_mask):
-    """(joined features, shift map [B, N])."""
+    """Decoder, encoder and shifted features, [B, 3C, H, W]."""
     batch, channels, height, width = decoder.shape
     hole = feature_mask.flatten(1)  # [B, N]
     queries = decoder.flatten(2).transpose(1, 2).float()
@@ -346,7 +346,7 @@ def _shift(decoder, encoder, feature_mask):
     filled = hole * (1.0 - hole).amax(1, keepdim=True)
     shifted = _gather(sources, nearest) * filled[..., None].to(sources.dtype)
     shifted = shifted.transpose(1, 2).reshape(batch, channels, height, width)
-    return torch.cat([decoder, encoder, shifted], 1), nearest
+    return torch.cat([decoder, encoder, shifted], 1)
 
 
 def generate(weights, image, mask, training=False):
@@ -362,7 +362,7 @@ def generate(weights, image, mask, training=False):
         decoder, encoder = F.relu(x), F.relu(skips[i - 1])
         if i == 3:
             feature_mask = downsample_mask(mask, 3)
-            x, _ = _shift(decoder, encoder, feature_mask)
+            x = _shift(decoder, encoder, feature_mask)
             guided = decoder, feature_mask
         else:
             x = torch.cat([decoder, encoder], 1)
