@@ -21,6 +21,7 @@ from shiftnet_tf.server.worker import READY, Done, Job, Reply, Setup, Windows
 _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
 _PATIENCE = 5  # seconds in which a process ends by itself
+_ENDED = (EOFError, OSError, pickle.UnpicklingError)  # what talking with a process raises that has ended
 
 
 class Pool:
@@ -47,7 +48,7 @@ class Pool:
         process = _Process(self._setup)
         try:
             process.wait_until_ready()
-        except EOFError as error:
+        except _ENDED as error:
             raise self._why(process.end()) from error
         self._idle.append(process)
 
@@ -77,7 +78,7 @@ class Pool:
             task.start(process)
             done = process.answer(task.take_job(), self._backend)
             last = done.last
-        except (EOFError, OSError, pickle.UnpicklingError) as error:  # the process has ended
+        except _ENDED as error:
             raise self._why(process.end()) from error
         finally:
             task.finish()
@@ -94,9 +95,11 @@ class Pool:
         with contextlib.suppress(IndexError):
             while True:
                 process = self._idle.pop()
-                if process.lives:
+                try:
+                    process.wait_until_ready()
                     return process
-                process.end()
+                except _ENDED:
+                    process.end()
         try:
             return _Process(self._setup)
         except OSError as error:  # the system allows no more of them
@@ -172,32 +175,26 @@ class _Process:
         )
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        self._is_ready = False
         with contextlib.suppress(OSError):  # it ended at once, as whoever reads from it will see
             self._to.write(setup)
             self._to.flush()
 
-    @property
-    def lives(self) -> bool:
-        """Whether it can be asked."""
-        return self._process.poll() is None
-
     def wait_until_ready(self) -> None:
-        """Wait until it has loaded all that it needs.
+        """Ask for a sign of life, and wait for it.
 
         Raises:
-            EOFError: it has ended.
+            _ENDED: it has ended. The system may take a while to say so of a process that was killed.
         """
-        if not self._is_ready:
-            self._is_ready = pickle.load(self._from) == READY
+        self._send(READY)
+        if pickle.load(self._from) != READY:
+            raise EOFError
 
     def answer(self, job: Job, backend: Backend) -> Done:
         """Have a request answered, and run the model meanwhile on what the process asks for.
 
         Raises:
-            EOFError, OSError, pickle.UnpicklingError: it has ended.
+            _ENDED: it has ended.
         """
-        self.wait_until_ready()
         self._send(job)
         del job
         while True:

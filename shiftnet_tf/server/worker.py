@@ -37,7 +37,7 @@ try:
 except ImportError:  # on Windows, where no limits hold
     resource = None  # type: ignore[assignment]
 
-READY = "ready"  # the first message of a process
+READY = "ready"  # asks a process for a sign of life, and is its answer
 _STACK = 16 * 2**20  # bytes for the stack of each thread of a decoder, which has one for each core
 _SPARE = 10  # seconds
 _GROWTH = 32 * 2**20  # bytes of resident memory by which a process may have grown and still go on
@@ -159,9 +159,13 @@ def main() -> None:
         image_files.readable_suffixes()  # has Pillow load its formats
         _limit_memory(limits.memory)
         start = _memory().resident
-        server.send(READY)
         while True:
-            outcome = _outcome(inpainter, limits, server.receive())
+            job = server.receive()
+            if job == READY:
+                server.send(READY)
+                continue
+            outcome = _outcome(inpainter, limits, job)
+            del job
             release_freed_memory()
             done = Done(outcome, last=_memory().resident > start + _GROWTH)
             server.send(done)
