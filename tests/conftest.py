@@ -72,6 +72,14 @@ def untrained_run(path, **model):
     return run
 
 
+def change_weights(run):
+    """Take the weights of a run far from their small beginnings, at which sources of the shift are nearly alike."""
+    generator, rng = run.load_generator(), np.random.default_rng(0)
+    generator.set_weights([w + 0.05 * rng.normal(size=w.shape) for w in generator.get_weights()])
+    generator.save_weights(run.generator_weights)
+    return generator
+
+
 def says(capsys, code, message, result):
     """A command ended with that exit code and one sentence on stderr."""
     error = capsys.readouterr().err

@@ -25,8 +25,8 @@ def test_pairs_are_drawn_with_their_key(script, tmp_path, monkeypatch):
     ):
         (tmp_path / folder).mkdir(exist_ok=True)
         shutil.copy(PHOTOS / "test" / name, tmp_path / folder)
-    everything = script.removals
-    monkeypatch.setattr(script, "removals", lambda folders: itertools.islice(everything(folders), 1))
+    everything = script.read_removals
+    monkeypatch.setattr(script, "read_removals", lambda *where: itertools.islice(everything(*where), 1))
     monkeypatch.setattr(script.baselines, "baseline", lambda name: lambda image, mask: np.full_like(image, 9))
     arguments = ["draw", str(model_folder.default_model()), "--centers", str(tmp_path / "centers")]
     arguments += ["--removals", str(tmp_path / "removals"), "--out", str(tmp_path / "out")]

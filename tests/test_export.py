@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from conftest import PHOTOS, load_script, says, untrained_run
+from conftest import PHOTOS, change_weights, load_script, says, untrained_run
 
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, InputError
@@ -24,9 +24,9 @@ def generator(small_run):
 
 @pytest.fixture(scope="module")
 def wide_run(made_once):
-    """A run whose weights are most of its exported file, with patches and a seamless prediction."""
-    model = {"image_size": 64, "depth": 6, "filters": 16, "seamless": True, "patches": True}
-    return made_once("run", "wide", lambda path: untrained_run(path, **model))
+    """A run with the bundled model's network in small, whose weights are most of its exported file."""
+    network = dict.fromkeys(("seamless", "patches", "blend_patches", "smooth_upsampling"), True)
+    return made_once("run", "wide", lambda path: untrained_run(path, image_size=64, depth=6, filters=16, **network))
 
 
 @pytest.fixture(scope="module")
@@ -262,9 +262,7 @@ def test_any_batch(small_model, pairs, name):
 def test_a_network_of_real_size_with_weights_that_matter(tmp_path):
     """At 256x256 and 32x32 positions, where near ties occur: weights far from their small beginnings."""
     run = untrained_run(tmp_path / "run", filters=8)
-    network, rng = run.load_generator(), np.random.default_rng(0)
-    network.set_weights([w + 0.05 * rng.normal(size=w.shape) for w in network.get_weights()])
-    network.save_weights(run.generator_weights)
+    network = change_weights(run)
     for script in ("export_onnx", "export_tflite", "export_saved_model"):
         assert load_script(f"export/{script}").main([str(run.path), "--shift-map"]) == 0
     for entry in model_folder.ModelSpec.read(run.path / "export").files.values():

@@ -442,7 +442,9 @@ def test_the_precision_is_chosen_by_device(monkeypatch, wanted, capabilities, ex
 
 @pytest.mark.slow
 def test_trains_in_mixed_precision_and_exports_in_float32(train, few_photos, tmp_path):
-    run, settings = tmp_path / "run", [*TINY, "training.epochs=1", "training.mixed_precision=on"]
+    # Without the shift: in a network of this size sources are nearly alike, and another processor takes another one.
+    settings = [*TINY, "training.epochs=1", "training.mixed_precision=on", "model.shift_layers=[]"]
+    run = tmp_path / "run"
     try:
         assert train(with_settings(["--run-dir", str(run)], settings)) == 0
     finally:

@@ -7,9 +7,8 @@ import csv
 import math
 
 import keras
-import numpy as np
 import pytest
-from conftest import load_script, with_settings
+from conftest import change_weights, load_script, with_settings
 
 from shiftnet_tf import model_folder
 from shiftnet_tf.run_folder import Run
@@ -48,7 +47,6 @@ GENERATORS = {
         "model.patches=true",
         "model.blend_patches=true",
         "model.seamless=true",
-        *SAMPLE_SETTINGS,
         *EVEN_EPOCHS,
     ],
     "all at once": ["model.shift=mirrored", "model.normalization=switchable", "model.shift_layers=[3, 2]"],
@@ -65,19 +63,19 @@ TRAININGS = {
     "feature matching and R1": ["losses.feature_matching=5", "losses.r1=0.1", "losses.r1_every=2"],
     "discount": ["losses.discount=0.9"],
     "total variation": ["losses.total_variation=1"],
-    "texture": [
-        "losses.texture=20",
+    "texture": ["losses.texture=20", "model.seamless=true", *EVEN_EPOCHS],
+    "bundled model's network, texture": [
+        "model.smooth_upsampling=true",
+        "model.patches=true",
+        "model.blend_patches=true",
         "model.seamless=true",
+        "losses.texture=20",
         *SAMPLE_SETTINGS,
         *EVEN_EPOCHS,
     ],
     "cosine": ["training.schedule=cosine"],
 }
-SAMPLE = ("wgan_gp, batch norm", "smooth, blended patches", "texture")
-
-
-def long_but_for_the_sample(variants):
-    return [pytest.param(name, marks=pytest.mark.slow if name in SAMPLE else pytest.mark.long) for name in variants]
+SAMPLE = ("wgan_gp, batch norm", "bundled model's network, texture")
 
 
 def trained(train, settings, path):
@@ -95,13 +93,11 @@ def trained(train, settings, path):
     return Run.open(path)
 
 
-@pytest.mark.parametrize("name", long_but_for_the_sample(GENERATORS))
+@pytest.mark.long
+@pytest.mark.parametrize("name", GENERATORS)
 def test_network(train, tmp_path, name):
     run = trained(train, GENERATORS[name], tmp_path / "run")
-    network, rng = run.load_generator(), np.random.default_rng(0)
-    changed = [w + 0.05 * rng.uniform(-1, 1, w.shape) * (w.ndim > 1) for w in network.get_weights()]
-    network.set_weights(changed)  # far from their small beginnings, so that a difference can be seen
-    network.save_weights(run.generator_weights)
+    network = change_weights(run)
     keras.backend.clear_session()
     more = ["--shift-map"] if network.shift_layers else []
     for script in ("export_onnx", "export_tflite", "export_saved_model"):
@@ -113,7 +109,9 @@ def test_network(train, tmp_path, name):
         assert not network.shift_layers or entry.parity["equal_shifts"] >= 0.99
 
 
-@pytest.mark.parametrize("name", long_but_for_the_sample(TRAININGS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SAMPLE else pytest.mark.long) for name in TRAININGS]
+)
 def test_training(train, tmp_path, name):
     run = trained(train, TRAININGS[name], tmp_path / "run")
     with open(run.metrics, newline="") as file:

@@ -24,14 +24,15 @@ from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.evaluation import baselines, quality
+from shiftnet_tf.evaluation.removals import read_removals
 from shiftnet_tf.masks import sampling
-from shiftnet_tf.masks.shapes import draw_shapes
 from shiftnet_tf.photos import finding, image_files, pixels, sheets
 from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
 
+REMOVALS = Path(__file__).with_name("removals.json")
 PARTS = ("centre holes", "removals")
 SIDES = ("A", "B")
 _SHOWN = 480  # pixels: the longer side of a crop, at least
@@ -59,20 +60,6 @@ def centers(folder):
         image = quality.center_crop(image_files.read_image(path), 256)
         if image is not None:
             yield path.name, image, pixels.resize_mask(sampling.center(256), 256, 256)
-
-
-def removals(folders):
-    """(name, image, mask) of each thing of removals.json."""
-    if not folders:
-        return
-    paths = {path.name: path for folder in folders for path in finding.find_photos(folder)}
-    for thing in json.loads(Path(__file__).with_name("removals.json").read_text("utf-8")):
-        if thing["photo"] not in paths:
-            raise InputError(f"no photo {thing['photo']} below {', '.join(map(str, folders))}")
-        image = image_files.read_image(paths[thing["photo"]])
-        height, width = image.shape[:2]
-        polygon = [[x * width, y * height] for x, y in thing["points"]]
-        yield f"{thing['thing']} in {thing['photo']}", image, draw_shapes({"polygons": [polygon]}, (height, width))
 
 
 def crop_around(picture, box):
@@ -160,7 +147,8 @@ def main(arguments=None):
     options = parse(arguments)
     if options.command == "draw":
         check_folder("--out", options.out)
-        groups = (centers(options.centers) if options.centers else (), removals(options.removals))
+        things = read_removals(REMOVALS, options.removals) if options.removals else ()
+        groups = (centers(options.centers) if options.centers else (), things)
         draw(options.model, groups, options.out, options.seed)
         return
     key = json.loads(Path(options.key).read_text("utf-8"))
