@@ -100,7 +100,7 @@ def test_every_make_target_and_option_that_is_named_is_there():
     makefile = (ROOT / "Makefile").read_text()
     sources = "".join(
         path.read_text()
-        for folder in ("training", "export", "benchmarks", "shiftnet_tf")
+        for folder in ("training", "export", "benchmarks", "docs", "shiftnet_tf")
         for path in (ROOT / folder).rglob("*.py")
     )
     fields = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(FillOptions)}
