@@ -34,6 +34,7 @@ def parse(arguments):
     parser.add_argument("--from", dest="start", metavar="DIR", help="begin with the weights of this run or saved model")
     parser.add_argument("--resume", action="store_true", help="go on with --run-dir from its last checkpoint")
     parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 where there is no GPU")
+    parser.add_argument("--devices", metavar="N|auto", help="GPUs of this machine that share each batch; default: 1")
     options = parser.parse_args(arguments)
     for name, value in (("--run-dir", options.run_dir), ("--from", options.start)):
         check(name, value, value != "", "the name of a folder")
@@ -61,7 +62,16 @@ def main(arguments=None):
         settings, folder = read_resumable(options.run_dir, options.set), options.run_dir
     else:
         settings, folder = read_settings(options)
-    fit(settings, folder, start=options.start, resume=options.resume, require_gpu=options.require_gpu, log=say)
+    devices = int(options.devices) if (options.devices or "").isdecimal() else options.devices
+    fit(
+        settings,
+        folder,
+        start=options.start,
+        resume=options.resume,
+        require_gpu=options.require_gpu,
+        devices=devices,
+        log=say,
+    )
 
 
 def say(line):

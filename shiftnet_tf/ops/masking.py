@@ -4,6 +4,8 @@
 
 import tensorflow as tf
 
+from shiftnet_tf.ops import replicas
+
 # Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
 _THRESHOLD = 5 / 16
 
@@ -82,7 +84,8 @@ def random_hole_pixels(mask, count, seed):
     """
     height, width = mask.shape[1:3]
     ends = tf.cumsum(tf.reshape(mask, [-1, height * width]), axis=1)  # [B, H * W]
-    drawn = tf.random.stateless_uniform([tf.shape(mask)[0], count], seed) * ends[:, -1:]
+    drawn = replicas.rows(lambda images: tf.random.stateless_uniform([images, count], seed), tf.shape(mask)[0])
+    drawn *= ends[:, -1:]
     pixels = tf.minimum(tf.searchsorted(ends, drawn, side="right"), height * width - 1)
     return tf.stack([pixels // width, pixels % width], axis=-1)
 

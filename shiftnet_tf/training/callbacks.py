@@ -128,7 +128,7 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         for name, samples in self.datasets.items():
-            values = self.model.evaluate(samples, verbose=0, return_dict=True)
+            values = self.model.validate(samples)
             if self.network:
                 values["deep_distance"] = np.mean([self._deep_distance(sample) for sample in samples])
             logs |= {f"{name}_{measure}": float(value) for measure, value in values.items()}

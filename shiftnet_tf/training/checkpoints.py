@@ -67,16 +67,18 @@ class Checkpoints(keras.callbacks.Callback):
         stems = (path.stem.removeprefix("ckpt-") for path in self.run.checkpoints.glob("ckpt-*.index"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
-    def restore(self, log):
+    def restore(self, log, tidy=True):
         """Goes back to the last checkpoint that can be read, all of it; without any to the first step.
 
         Args:
             log: function of str.
+            tidy: bool, whether to remove what a process that was killed has left: by the chief of several workers.
 
         Raises:
             ShiftNetError: none of the checkpoints can be read, they do not fit the model, or they are gone.
         """
-        self._remove_leftovers()
+        if tidy:
+            self._remove_leftovers()
         numbers = self._numbers()
         for number in reversed(numbers):
             path = self.run.checkpoints / f"ckpt-{number}"
@@ -155,22 +157,28 @@ class Checkpoints(keras.callbacks.Callback):
 class StopOnSignal(keras.callbacks.Callback):
     """On Ctrl-C, or when the system asks the process to end: finishes the step, writes a checkpoint and leaves.
 
-    A second Ctrl-C leaves at once, without one.
+    A second Ctrl-C leaves at once, without one. Of several workers all leave after the same step, whichever was asked.
 
     Takes the signals while it is entered as a context.
 
     Args:
         checkpoints: Checkpoints.
+        team: Team of devices.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, checkpoints):
+    def __init__(self, checkpoints, team):
         super().__init__()
         self.checkpoints = checkpoints
+        self.team = team
         self.done = checkpoints.step
-        self.asked = False
+        self.asked = tf.Variable(0.0, trainable=False)
         self.before = {}
+
+    def set_model(self, model):
+        super().set_model(model)
+        model.wants_to_stop = self.asked
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():  # only there can a signal be taken
@@ -182,7 +190,7 @@ class StopOnSignal(keras.callbacks.Callback):
             signal.signal(*self.before.popitem())
 
     def _ask(self, number, frame):
-        self.asked = True
+        self.asked.assign(1.0)
         self.__exit__()
         print("stopping after this step, with a checkpoint (Ctrl-C again: at once)", file=sys.stderr, flush=True)
 
@@ -191,14 +199,22 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.done += 1
-        if self.asked and self.done < self.checkpoints.steps:  # at the end of an epoch its own checkpoint is due
-            self.checkpoints.save(self.epoch, self.done)
-            raise KeyboardInterrupt
+        if self._all_stop() and self.done < self.checkpoints.steps:  # at an epoch's end its own checkpoint is due
+            if self.team.workers.is_chief:
+                self.checkpoints.save(self.epoch, self.done)
+            self._leave()
 
     def on_epoch_end(self, epoch, logs=None):
         self.done = 0
-        if self.asked:
-            raise KeyboardInterrupt
+        if self._all_stop():
+            self._leave()
+
+    def _all_stop(self):
+        return float(self.asked if self.team.is_alone else self.model.stops) > 0
+
+    def _leave(self):
+        self.team.wait()  # a worker that ends while the chief writes would take it along
+        raise KeyboardInterrupt
 
 
 def cut_metrics(path, epochs):

@@ -19,15 +19,22 @@ from shiftnet_tf.training.photo_folder import PhotoFolder, mask_sampler
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
 
 
-def training_dataset(photos: PhotoFolder, config: Config, first_sample: int = 0) -> tf.data.Dataset:
+def training_dataset(
+    photos: PhotoFolder,
+    config: Config,
+    first_sample: int = 0,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
     """Return an endless stream of batches.
 
     Args:
         photos, config: what to train on, and how.
         first_sample: the number k of the first sample.
+        context: which worker reads, of several that share each batch; its replicas take its batches in turns.
 
     Returns:
-        tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1].
+        tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1], B = the batch
+        size, or with a context that of a replica.
     """
     seed, size, count = config.training.seed, config.model.image_size, len(photos)
     draw_mask = _keeping_failure(photos, mask_sampler(config))
@@ -47,9 +54,14 @@ def training_dataset(photos: PhotoFolder, config: Config, first_sample: int = 0)
         mask = tf.numpy_function(draw_mask, [mask_seed], tf.uint8, stateful=False)
         return _as_sample(image, mask, size)
 
-    samples = tf.data.Dataset.range(first_sample, np.iinfo(np.int64).max)
-    samples = samples.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return samples.batch(config.training.batch_size, drop_remainder=True).prefetch(2)
+    numbers, batch = tf.data.Dataset.range(first_sample, np.iinfo(np.int64).max), config.training.batch_size
+    if context is not None:
+        share = batch // context.num_input_pipelines
+        first = context.input_pipeline_id * share
+        numbers = numbers.batch(batch).map(lambda k: k[first : first + share]).unbatch()
+        batch = context.get_per_replica_batch_size(batch)
+    samples = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return samples.batch(batch, drop_remainder=True).prefetch(2)
 
 
 def _crop(photo, size, largest, seed, k):

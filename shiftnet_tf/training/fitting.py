@@ -1,7 +1,9 @@
 """Training from a config to a run folder: `fit`, which `training/train.py` calls."""
 
+import contextlib
 import dataclasses
 import datetime
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from shiftnet_tf.system.atomic import locked
 from shiftnet_tf.system.machine import total_memory
 from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
+from shiftnet_tf.training.distribution import gather, losses_named
 
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
 
@@ -28,11 +31,13 @@ def fit(
     start: str | os.PathLike[str] | None = None,
     resume: bool = False,
     require_gpu: bool = False,
+    devices: int | str | None = None,
     log: Callable[[str], object] = print,
 ) -> Run:
     """Train to the last epoch of a config.
 
-    SIGINT and SIGTERM finish the step, write a checkpoint and raise KeyboardInterrupt.
+    SIGINT and SIGTERM finish the step, write a checkpoint and raise KeyboardInterrupt. Where TF_CONFIG lists several
+    workers, each calls this with the same arguments, and they train together, see `training.distribution`.
 
     Args:
         settings: the config; of a run that is resumed what `read_resumable` gives.
@@ -40,6 +45,8 @@ def fit(
         start: a run folder or packed weights to begin with, in place of random weights.
         resume: whether to go on from the last checkpoint in the run folder.
         require_gpu: whether to refuse to train on a CPU.
+        devices: how many of this machine share each batch, or `"auto"` for all of its GPUs; None for one. To be set
+            before TensorFlow computes anything.
         log: function of a line, for what a person watches; all goes to log.txt in the run folder too.
 
     Returns:
@@ -56,33 +63,48 @@ def fit(
         steps = max(1, len(photos) // settings.training.batch_size)
         settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
     _check_memory(settings)
-    measured = callbacks.Validation(validation, settings)
-    model = build(settings)
-    begun = _load_start(start, model) if start else "with random weights"
-    run = Run(Path(run_dir), settings) if resume else Run.create(Path(run_dir), settings)
-
-    def tell(line: str, show: bool = True) -> None:
-        if show:
-            log(line)
-        with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
-
+    team = gather(devices)
+    team.check(settings)
     try:
-        with locked(run.path, wait=False):
-            _describe(device, photos, validation, model, tell)
-            inputs = _inputs_of(settings, photos, validation)
-            if resume:
-                for sentence in run_inputs.changes(run.path, inputs):
-                    tell(sentence)
-            else:
-                run_inputs.write(run.path, inputs)
-                tell(f"begins {begun}")
-            _fit(model, run, photos, measured, resume, start is not None, tell)
+        with losses_named(team):
+            return _train(settings, Path(run_dir), team, photos, validation, device, start, resume, log)
     except tf.errors.OpError:
         for folder in (photos, *validation.values()):
             if folder.failure:
                 raise folder.failure from None
         raise
+
+
+def _train(settings, folder, team, photos, validation, device, start, resume, log):
+    """Trains with a team of devices; the chief alone writes to the run folder and logs."""
+    chief = team.workers.is_chief
+    measured = callbacks.Validation(validation, settings)
+    with team.strategy.scope():
+        model = build(settings)
+    begun = _load_start(start, model) if start else "with random weights"
+    run = Run(folder, settings) if resume or not chief else Run.create(folder, settings)
+    team.wait()
+    team.check_folder((folder / "config.toml").is_file(), folder)
+
+    def tell(line: str, show: bool = True) -> None:
+        if not chief:
+            return
+        if show:
+            log(line)
+        with open(run.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+
+    with locked(run.path, wait=False) if chief else contextlib.nullcontext():
+        _describe(device, team, photos, validation, model, tell)
+        inputs = _inputs_of(settings, photos, validation)
+        if resume:
+            for sentence in run_inputs.changes(run.path, inputs):
+                tell(sentence)
+        elif chief:
+            run_inputs.write(run.path, inputs)
+        if not resume:
+            tell(f"begins {begun}")
+        _fit(model, run, team, photos, measured, resume, start is not None, tell)
     tell(f"run folder: {run.path}")
     return run
 
@@ -152,9 +174,12 @@ def _inputs_of(settings, photos, validation):
     return run_inputs.summarize(settings.training.seed, files)
 
 
-def _describe(device, photos, validation, model, log):
+def _describe(device, team, photos, validation, model, log):
     """Says what this run trains, on what and with what."""
     log(f"device: {device}")
+    if not team.is_alone:
+        workers = f" of {len(team.workers.addresses)} workers" if team.workers.addresses else ""
+        log(f"each batch is shared by {team.strategy.num_replicas_in_sync} devices{workers}")
     skipped = photos.skipped + [sentence for folder in validation.values() for sentence in folder.skipped]
     for sentence in skipped:
         log(f"skipped: {sentence}")
@@ -163,57 +188,63 @@ def _describe(device, photos, validation, model, log):
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
     words = {True: "on", False: "off"}
     log(
-        f"XLA: {words[model.jit_compile]}, precision: {keras.mixed_precision.dtype_policy().name}, "
+        f"XLA: {words[model.jit_compile and team.is_alone]}, precision: {keras.mixed_precision.dtype_policy().name}, "
         f"deterministic operations: {words[is_deterministic(model.config)]}"
     )
 
 
-def _fit(model, run, photos, validation, resume, started, log):
+def _fit(model, run, team, photos, validation, resume, started, log):
     """Trains to the last epoch of the config."""
-    settings = run.config
+    settings, chief = run.config, team.workers.is_chief
     steps = settings.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
     if resume:
-        saved.restore(log)
+        saved.restore(log, tidy=chief)
+        team.wait()  # before the chief writes
         if settings.training.schedule == "constant":
             model.optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
             model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
-        checkpoints.cut_metrics(run.metrics, saved.epoch)
-    elif started:
+        if chief:
+            checkpoints.cut_metrics(run.metrics, saved.epoch)
+    elif started and chief:
         saved.save(0, 0)  # else --resume could only begin with random weights
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
     if first >= epochs:
         log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
         return
-    run.write_config()
-    shown = [
-        validation,
-        callbacks.StopOnBadLoss(),
-        callbacks.Progress((epochs - first) * steps - done, epochs, log),
-        callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
-        keras.callbacks.TensorBoard(run.events, write_graph=False),
-    ]
+    shown, last = [callbacks.StopOnBadLoss()], [stop := checkpoints.StopOnSignal(saved, team)]
+    if chief:
+        run.write_config()
+        shown = [
+            validation,
+            *shown,
+            callbacks.Progress((epochs - first) * steps - done, epochs, log),
+            callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
+            keras.callbacks.TensorBoard(run.events, write_graph=False),
+        ]
+        last = [saved, stop]
 
     def fit_epochs(begin, end, begun=0):
+        log_file = [keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first)] if chief else []
         model.fit(
-            dataset.training_dataset(photos, settings, (begin * steps + begun) * settings.training.batch_size),
+            team.distribute(
+                functools.partial(
+                    dataset.training_dataset, photos, settings, (begin * steps + begun) * settings.training.batch_size
+                )
+            ),
             initial_epoch=begin,
             epochs=end,
             steps_per_epoch=steps - begun,
             shuffle=False,
             verbose=0,
             # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
-            callbacks=[
-                *shown,
-                keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first),
-                saved,
-                stop,
-            ],
+            callbacks=[*shown, *log_file, *last],
         )
 
-    with checkpoints.StopOnSignal(saved) as stop:
+    with stop:
         if done:  # an epoch that was left in the middle is ended first: `fit` has one number of steps for all
             fit_epochs(first, first + 1, done)
             first += 1
         if first < epochs:
             fit_epochs(first, epochs)
+    team.wait()  # until the chief has written all

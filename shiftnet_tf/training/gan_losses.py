@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from shiftnet_tf.ops import replicas
+
 
 def _mean(values, weights):
     """The mean, or a weighted one: weights of the same shape; 0 where all are 0."""
     if weights is None:
         return tf.reduce_mean(values)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), replicas.mean(tf.reduce_sum(weights)))
 
 
 def _taken_for_real(logits, weights):
@@ -141,7 +143,7 @@ def gradient_penalty(discriminator, real, generated, seed):
     Returns:
         float32 scalar.
     """
-    place = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed)
+    place = replicas.rows(lambda images: tf.random.stateless_uniform([images, 1, 1, 1], seed), tf.shape(real)[0])
     between = tf.stop_gradient(place * real + (1.0 - place) * generated)
     with tf.GradientTape() as tape:
         tape.watch(between)

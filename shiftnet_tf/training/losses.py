@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from shiftnet_tf.ops import replicas
 from shiftnet_tf.ops.masking import random_hole_pixels
 
 _PATCH = 7  # pixels, of the texture loss
@@ -42,7 +43,8 @@ def hole_loss(predicted_image, image, mask, discount=1.0):
     """
     weights = mask if discount == 1 else mask * discount_weights(mask, discount)
     difference = tf.abs(predicted_image - image) * weights
-    return tf.math.divide_no_nan(tf.reduce_sum(difference), tf.reduce_sum(mask) * image.shape[-1])
+    hole = replicas.mean(tf.reduce_sum(mask))
+    return tf.math.divide_no_nan(tf.reduce_sum(difference), hole * image.shape[-1])
 
 
 def hole_squared_loss(predicted_image, image, mask):
@@ -56,7 +58,8 @@ def hole_squared_loss(predicted_image, image, mask):
         float32 scalar.
     """
     difference = tf.square(predicted_image - image) * mask
-    return tf.math.divide_no_nan(tf.reduce_sum(difference), tf.reduce_sum(mask) * image.shape[-1])
+    hole = replicas.mean(tf.reduce_sum(mask))
+    return tf.math.divide_no_nan(tf.reduce_sum(difference), hole * image.shape[-1])
 
 
 def discount_weights(mask, discount):
@@ -210,11 +213,11 @@ def perceptual_loss(features, target_features, mask):
 
     Reference: [Johnson et al., 2016](https://arxiv.org/abs/1603.08155), with l1 and this scaling instead of theirs.
     """
-    share = tf.reduce_mean(mask)
+    share = replicas.mean(tf.reduce_mean(mask))
     ratios = []
     for feature, target in zip(features, target_features):
         target = tf.stop_gradient(target)
-        scale = share * tf.reduce_sum(tf.abs(target))
+        scale = share * replicas.mean(tf.reduce_sum(tf.abs(target)))
         ratios.append(tf.math.divide_no_nan(tf.reduce_sum(tf.abs(feature - target)), scale))
     return tf.add_n(ratios) / float(len(ratios))
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.config import toml_file
@@ -18,6 +19,7 @@ from shiftnet_tf.config.model import LOSSES
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
+from shiftnet_tf.ops import replicas
 from shiftnet_tf.ops.masking import composite, hole_window
 from shiftnet_tf.training import gan_losses, losses, metrics
 
@@ -32,6 +34,10 @@ class ShiftNet(keras.Model):
     Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
     (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation
     `psnr` and `hole_psnr` of the inpainted image, in dB.
+
+    Attributes:
+        wants_to_stop: tf.Variable of this process, above 0 when it is to stop; None where nothing stops it.
+        stops: of several devices: above 0 where a process wanted to stop before the last step, the same for all.
 
     Example:
 
@@ -66,6 +72,7 @@ class ShiftNet(keras.Model):
         names += ["r1_penalty"] if self.config.losses.r1 > 0 else []
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
+        self.wants_to_stop, self.stops = None, 0.0
 
     def _used_losses(self):
         weights = {name: getattr(self.config.losses, name) for name in LOSSES}
@@ -92,11 +99,36 @@ class ShiftNet(keras.Model):
         kwargs = {"auto_scale_loss": False, **kwargs}
         super().compile(optimizer=generator_optimizer, jit_compile=resolve_by_device(jit_compile, gpu=True), **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
+        self._validate = tf.function(self._validation_values, reduce_retracing=True)
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def call(self, inputs):
         return self.averaged_generator(inputs)
+
+    def make_train_function(self, force=False):
+        """Keras's own fails with several workers: it takes the mean of scalars along axis 0 (tensorflow#72388)."""
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync == 1 or (self.train_function is not None and not force):
+            return super().make_train_function(force)
+
+        def step_and_vote(batch):
+            vote = 0.0 if self.wants_to_stop is None else self.wants_to_stop.read_value()
+            return self.train_step(batch), tf.identity(vote)
+
+        @tf.function(reduce_retracing=True)
+        def step(iterator):
+            logs, stops = strategy.run(step_and_vote, args=(next(iterator),))
+            return tf.nest.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), (logs, stops))
+
+        def train(iterator):
+            logs, self.stops = step(iterator)
+            return logs
+
+        self.train_function = train
+
+    def _maybe_symbolic_build(self, *arguments, **named):
+        """Do nothing: it is built, and Keras's own fails with several workers (keras#20585)."""
 
     def train_step(self, data):
         image, mask = data["image"], data["mask"]
@@ -114,10 +146,10 @@ class ShiftNet(keras.Model):
             loss = tf.add_n([weight * values[name] for name, weight in self.loss_weights.items()])
 
         variables = self.generator.trainable_variables
-        gradients = tape.gradient(loss, variables)
+        gradients = _mean_gradients(tape, loss, variables)
         if self._uses("adversarial"):
             discriminator_variables = self.discriminator.trainable_variables
-            discriminator_gradients = tape.gradient(discriminator_loss, discriminator_variables)
+            discriminator_gradients = _mean_gradients(tape, discriminator_loss, discriminator_variables)
             self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables))
             values["discriminator_loss"] = discriminator_loss
         self.optimizer.apply_gradients(zip(gradients, variables))
@@ -126,14 +158,28 @@ class ShiftNet(keras.Model):
         return self._track({"loss": loss, **values})
 
     def test_step(self, data):
+        return self._track(self._validation_values(data))
+
+    def validate(self, dataset):
+        """Measure on this process's first device, whatever the others do; `evaluate` takes all devices.
+
+        Args:
+            dataset: tf.data.Dataset of batches.
+
+        Returns:
+            dict of float: `psnr` and `hole_psnr`, means over the images, in dB.
+        """
+        values = [self._validate(batch) for batch in dataset]
+        return {name: float(np.mean(np.concatenate([value[name] for value in values]))) for name in values[0]}
+
+    def _validation_values(self, data):
+        """Each image's `psnr` and `hole_psnr`: float32 [B]."""
         image, mask = data["image"], data["mask"]
         inpainted_image = composite(self.averaged_generator(data), image, mask)
-        return self._track(
-            {
-                "psnr": metrics.psnr(image, inpainted_image),
-                "hole_psnr": metrics.psnr(image, inpainted_image, mask),
-            }
-        )
+        return {
+            "psnr": metrics.psnr(image, inpainted_image),
+            "hole_psnr": metrics.psnr(image, inpainted_image, mask),
+        }
 
     def _update_average(self):
         """Batch norm's averages are averaged too. The first steps count more, so that the start is soon forgotten."""
@@ -224,6 +270,12 @@ class ShiftNet(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(toml_file.from_dict(config.pop("config")), **config)
+
+
+def _mean_gradients(tape, loss, variables):
+    """The gradients of the mean loss of all replicas, as this one adds to them: Keras's optimizers take their sum."""
+    gradients, number = tape.gradient(loss, variables), replicas.count()
+    return gradients if number == 1 else [g if g is None else g / number for g in gradients]
 
 
 def _load_features(settings):

@@ -1,0 +1,247 @@
+"""Training on several devices and machines, by `tf.distribute`.
+
+Several GPUs of one machine train as MirroredStrategy has it. Where TF_CONFIG names several workers, as Kubeflow's
+TFJob, Vertex AI and Ray Train write it, they train as MultiWorkerMirroredStrategy has it. Each replica sees its part of
+each batch; gradients, losses and random draws are those of one device with the whole batch. One worker is the chief: it
+alone logs, validates, draws and saves.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from shiftnet_tf.config.run import Config
+from shiftnet_tf.errors import InputError, ShiftNetError, check
+
+_PATIENCE = 60  # seconds in which all workers must have started
+_LOST = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError, tf.errors.CancelledError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The processes that train together.
+
+    Attributes:
+        addresses: `host:port` of each; empty for one process that trains alone.
+        index: of this one among them.
+    """
+
+    addresses: tuple[str, ...] = ()
+    index: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process logs, validates, draws and saves."""
+        return self.index == 0
+
+    @classmethod
+    def from_environment(cls) -> "Workers":
+        """Read TF_CONFIG.
+
+        Raises:
+            InputError: it is no JSON, lists other tasks than a chief and workers, or names no task of its own.
+        """
+        text = os.environ.get("TF_CONFIG", "")
+        try:
+            config = json.loads(text or "{}")
+            cluster, task = config.get("cluster", {}), config.get("task", {})
+            tasks = {kind: list(addresses) for kind, addresses in cluster.items()}
+            kind, index = task.get("type", "worker"), int(task.get("index", 0))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"TF_CONFIG must be JSON with `cluster` and `task`. Received: {text[:200]!r}") from error
+        if sum(map(len, tasks.values())) < 2:
+            return cls()
+        others = sorted(tasks.keys() - {"chief", "worker"})
+        if others:
+            text = "list a chief and workers alone (parameter servers and evaluators take no part in this training)"
+            raise InputError(f"TF_CONFIG must {text}. Received: {', '.join(others)}")
+        if not (kind in tasks and 0 <= index < len(tasks[kind])):
+            listed = ", ".join(f"{len(addresses)} {name}" for name, addresses in tasks.items())
+            raise InputError(f"the task of TF_CONFIG must be one that its cluster lists ({listed}). Received: {task!r}")
+        chief = tasks.get("chief", [])
+        place = index if kind == "chief" else len(chief) + index
+        return cls((*chief, *tasks.get("worker", [])), place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Team:
+    """The devices that train together.
+
+    Attributes:
+        strategy: of TensorFlow.
+        workers: the processes.
+    """
+
+    strategy: tf.distribute.Strategy
+    workers: Workers
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one device sees the whole batch."""
+        return self.strategy.num_replicas_in_sync == 1
+
+    def check(self, settings: Config) -> None:
+        """Refuse a config whose result would depend on the number of replicas.
+
+        Raises:
+            InputError: a batch that the replicas cannot share evenly, or statistics of the batch.
+        """
+        number = self.strategy.num_replicas_in_sync
+        if number == 1:
+            return
+        batch, networks = settings.training.batch_size, (settings.model, settings.discriminator)
+        check("training.batch_size", batch, batch % number == 0, f"a multiple of the {number} devices that share it")
+        for section, network in zip(("model", "discriminator"), networks):
+            kind, fits = network.normalization, network.normalization not in ("batch", "switchable")
+            check(f"{section}.normalization", kind, fits, "one without statistics of the batch, which devices share")
+        gan = settings.losses.gan
+        fits = gan != "relativistic_average"
+        check("losses.gan", gan, fits, "one without a mean over the batch, which the devices share")
+
+    def distribute(self, make: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
+        """Have each worker read its share.
+
+        Args:
+            make: function of `context`, see `dataset.training_dataset`.
+        """
+        if self.is_alone:
+            return make()
+        return self.strategy.distribute_datasets_from_function(lambda context: make(context=context))
+
+    def wait(self) -> None:
+        """Wait until all workers are here."""
+        if self.workers.addresses:
+            self.total(0.0)
+
+    def total(self, value: float) -> float:
+        """Return the sum of a value over all workers, each of which calls this."""
+        if not self.workers.addresses:
+            return value
+        local = len(self.strategy.extended.worker_devices)
+
+        @tf.function
+        def add() -> tf.Tensor:
+            return self.strategy.reduce("SUM", self.strategy.run(lambda: tf.constant(value / local)), axis=None)
+
+        return float(add())
+
+    def check_folder(self, holds: bool, folder: str | os.PathLike[str]) -> None:
+        """Refuse a run folder that some worker does not see; each worker calls this.
+
+        Args:
+            holds: whether this one sees it.
+            folder: its name, for the message.
+        """
+        absent = round(self.total(float(not holds)))
+        if absent:
+            raise InputError(
+                f"{absent} of {len(self.workers.addresses)} workers do not see {folder}: it must be shared"
+            )
+
+
+def gather(devices: int | str | None = None) -> Team:
+    """Choose the devices to train on, before TensorFlow computes anything.
+
+    Args:
+        devices: of this machine: how many, or `"auto"` for all of its GPUs; None for one, or with TF_CONFIG all. On a
+            machine without a GPU they are parts of its CPU, on which nothing is gained.
+
+    Raises:
+        InputError: TF_CONFIG or the number of devices cannot be, or a worker did not start within a minute.
+    """
+    workers = Workers.from_environment()
+    gpus = tf.config.list_physical_devices("GPU")
+    if workers.addresses:
+        check("--devices", devices, devices in (None, "auto"), "left out where TF_CONFIG lists workers")
+        wait_for_partners(workers)
+        return Team(tf.distribute.MultiWorkerMirroredStrategy(), workers)
+    number = {None: 1, "auto": len(gpus) or 1}.get(devices, devices)
+    check("--devices", devices, isinstance(number, int) and number >= 1, "a number from 1 on, or auto")
+    if number == 1:
+        return Team(tf.distribute.get_strategy(), workers)
+    if gpus:
+        check("--devices", devices, number <= len(gpus), f"at most {len(gpus)}, the GPUs that TensorFlow finds")
+    else:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
+    kind = "GPU" if gpus else "CPU"
+    return Team(tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(number)]), workers)
+
+
+def wait_for_partners(workers: Workers, patience: float = _PATIENCE) -> None:
+    """Wait until each other worker takes connections: TensorFlow itself waits for one that never comes.
+
+    Raises:
+        InputError: an address that is none, or that this worker cannot listen on.
+        ShiftNetError: a worker did not start in time.
+    """
+    for address in workers.addresses:
+        host, _, port = address.rpartition(":")
+        check("TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "addresses such as host:2222")
+    end = time.monotonic() + patience
+    with _listening(int(workers.addresses[workers.index].rpartition(":")[2])):
+        for i, address in enumerate(workers.addresses):
+            host, _, port = address.rpartition(":")
+            while i != workers.index and not _answers(host.strip("[]"), int(port)):
+                if time.monotonic() > end:
+                    raise ShiftNetError(f"worker {i} ({address}) did not start within {patience:g} seconds")
+                time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[None]:
+    """Take connections, which are closed at once, until TensorFlow does."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("", port))
+    except OSError as error:
+        listening.close()
+        raise InputError(f"TF_CONFIG: cannot listen on port {port} ({error.strerror})") from error
+    listening.listen()
+
+    def take() -> None:
+        with contextlib.suppress(OSError):  # it was shut down
+            while True:
+                listening.accept()[0].close()
+
+    taking = threading.Thread(target=take, daemon=True)
+    taking.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        taking.join()
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def losses_named(team: Team) -> Iterator[None]:
+    """Say in one sentence that another worker has ended.
+
+    Raises:
+        ShiftNetError: in place of TensorFlow's error.
+    """
+    try:
+        yield
+    except _LOST as error:
+        if not team.workers.addresses:
+            raise
+        text = "another worker has ended or cannot be reached: start all of them again with --resume"
+        raise ShiftNetError(text) from error
