@@ -85,7 +85,7 @@ class Team:
     @property
     def is_alone(self) -> bool:
         """Whether one device sees the whole batch."""
-        return self.strategy.num_replicas_in_sync == 1
+        return bool(self.strategy.num_replicas_in_sync == 1)
 
     def check(self, settings: Config) -> None:
         """Refuse a config whose result would depend on the number of replicas.
@@ -96,10 +96,11 @@ class Team:
         number = self.strategy.num_replicas_in_sync
         if number == 1:
             return
-        batch, networks = settings.training.batch_size, (settings.model, settings.discriminator)
+        batch = settings.training.batch_size
         check("training.batch_size", batch, batch % number == 0, f"a multiple of the {number} devices that share it")
-        for section, network in zip(("model", "discriminator"), networks):
-            kind, fits = network.normalization, network.normalization not in ("batch", "switchable")
+        kinds = {"model": settings.model.normalization, "discriminator": settings.discriminator.normalization}
+        for section, kind in kinds.items():
+            fits = kind not in ("batch", "switchable")
             check(f"{section}.normalization", kind, fits, "one without statistics of the batch, which devices share")
         gan = settings.losses.gan
         fits = gan != "relativistic_average"
@@ -126,11 +127,10 @@ class Team:
             return value
         local = len(self.strategy.extended.worker_devices)
 
-        @tf.function
         def add() -> tf.Tensor:
             return self.strategy.reduce("SUM", self.strategy.run(lambda: tf.constant(value / local)), axis=None)
 
-        return float(add())
+        return float(tf.function(add)())
 
     def check_folder(self, holds: bool, folder: str | os.PathLike[str]) -> None:
         """Refuse a run folder that some worker does not see; each worker calls this.
@@ -162,8 +162,9 @@ def gather(devices: int | str | None = None) -> Team:
         check("--devices", devices, devices in (None, "auto"), "left out where TF_CONFIG lists workers")
         wait_for_partners(workers)
         return Team(tf.distribute.MultiWorkerMirroredStrategy(), workers)
-    number = {None: 1, "auto": len(gpus) or 1}.get(devices, devices)
-    check("--devices", devices, isinstance(number, int) and number >= 1, "a number from 1 on, or auto")
+    number = {None: 1, "auto": len(gpus) or 1}.get(devices, devices)  # type: ignore[arg-type]
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"`--devices` must be a number from 1 on, or auto. Received: {devices!r}")
     if number == 1:
         return Team(tf.distribute.get_strategy(), workers)
     if gpus:
