@@ -175,7 +175,7 @@ def _serve(options: argparse.Namespace) -> int:
         fd=options.fd,
         hosts=tuple(options.allow_host),
         origins=tuple(options.allow_origin),
-        token=options.token or os.environ.get("SHIFTNET_TOKEN"),
+        token=os.environ.get("SHIFTNET_TOKEN") if options.token is None else options.token,
         root_path=options.root_path,
         log_format=options.log_format,
         page=options.page,

@@ -1,18 +1,21 @@
 """The processes that read, fill and write the photos of a server, seen from the server; see `server.worker`."""
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from shiftnet_tf.errors import ShiftNetError
-from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.protocol import RequestError
@@ -21,6 +24,7 @@ from shiftnet_tf.server.worker import READY, Done, Job, Reply, Setup, Windows
 _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
 _PATIENCE = 5  # seconds in which a process ends by itself
+_Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 class Pool:
@@ -41,6 +45,12 @@ class Pool:
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
         self._idle: list[_Process] = []
         self._tasks: set[Task] = set()
+        self._calls: dict[int, float] = {}  # thread that waits for the model -> since when
+
+    @property
+    def model_seconds(self) -> float:
+        """For how long the oldest call of the model has not been answered; 0 where none waits."""
+        return time.monotonic() - min(list(self._calls.values()), default=time.monotonic())
 
     def warm_up(self) -> None:
         """Start one process and wait until it is ready."""
@@ -75,7 +85,7 @@ class Pool:
         last = True
         try:
             task.start(process)
-            done = process.answer(task.take_job(), self._backend)
+            done = process.answer(task.take_job(), self._run_model)
             last = done.last
         except (EOFError, OSError, pickle.UnpicklingError) as error:  # the process has ended
             raise self._why(process.end()) from error
@@ -88,6 +98,13 @@ class Pool:
         if isinstance(done.outcome, Exception):
             raise done.outcome
         return done.outcome
+
+    def _run_model(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        self._calls[threading.get_ident()] = time.monotonic()
+        try:
+            return self._backend(image, mask)
+        finally:
+            del self._calls[threading.get_ident()]
 
     def _take(self) -> "_Process":
         """Return a process that waits, or a new one."""
@@ -189,9 +206,9 @@ class _Process:
             EOFError: it has ended.
         """
         if not self._is_ready:
-            self._is_ready = pickle.load(self._from) == READY
+            self._is_ready = self._receive() == READY
 
-    def answer(self, job: Job, backend: Backend) -> Done:
+    def answer(self, job: Job, model: _Model) -> Done:
         """Have a request answered, and run the model meanwhile on what the process asks for.
 
         Raises:
@@ -201,12 +218,12 @@ class _Process:
         self._send(job)
         del job
         while True:
-            message: Done | Windows = pickle.load(self._from)
+            message: Done | Windows = self._receive()
             if isinstance(message, Done):
                 return message
             outcome: dict[str, np.ndarray] | Exception
             try:
-                outcome = backend(message.image, message.mask)
+                outcome = model(message.image, message.mask)
             except Exception as error:  # which goes through the process, as it would without one
                 outcome = error
             self._send(outcome)
@@ -225,6 +242,12 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.kill()
             return self._process.wait()
+
+    def _receive(self) -> Any:
+        """Return the next message; what the process logs meanwhile goes to the server's log."""
+        while isinstance(message := pickle.load(self._from), logging.LogRecord):
+            logging.getLogger(message.name).handle(message)
+        return message
 
     def _send(self, message: object) -> None:
         pickle.dump(message, self._to, pickle.HIGHEST_PROTOCOL)

@@ -1,4 +1,4 @@
-"""What surrounds each request: its id, its line in the log, counting, headers, errors that nobody foresaw."""
+"""What surrounds each request: a proxy's prefix, its id, its line in the log, counting, headers, unforeseen errors."""
 
 import asyncio
 import errno
@@ -33,15 +33,18 @@ class Surroundings:
         app: what it surrounds.
         metrics: where requests are counted.
         paths: that are counted by their names; all others are counted together.
+        root_path: prefix that is taken off each path that has it, so that a proxy may pass it on or take it off.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
-        self._app, self._metrics, self._paths = app, metrics, paths
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str], root_path: str = "") -> None:
+        self._app, self._metrics, self._paths, self._root_path = app, metrics, paths, root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if scope["path"].startswith(self._root_path + "/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._root_path)}
         await _Exchange(scope, send).run(self._app, receive, self._metrics, self._paths)
 
 
@@ -54,13 +57,10 @@ class _Exchange:
         self._method: str = scope["method"]
         given = Headers(scope=scope).get("x-request-id", "")
         self._id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        root = scope.get("root_path", "")
-        if not scope["path"].startswith(root + "/"):  # a proxy may leave the prefix or take it off
-            scope = {**scope, "path": root + scope["path"]}
         if self._method == "HEAD":
             scope = {**scope, "method": "GET"}
         self._scope = scope
-        self._path: str = scope["path"].removeprefix(root)
+        self._path: str = scope["path"]
         self._state = scope.setdefault("state", {})
 
     async def run(self, app: ASGIApp, receive: Receive, metrics: Metrics, paths: Collection[str]) -> None:
