@@ -21,8 +21,8 @@ class Connection(H11Protocol):
 
     Attributes:
         most: connections at a time. When there are more, the one that has waited longest for its client is closed.
-        most_unread: bytes of all answers that clients have yet to read. When there are more, the connection of the
-            oldest answer is closed.
+        most_unread: bytes of all answers that clients have yet to read. When several have more, the connection of the
+            oldest one is closed.
     """
 
     most: int
@@ -102,7 +102,8 @@ class Connection(H11Protocol):
     def _holds_memory_of_others(self) -> bool:
         """Whether there are too many bytes that clients have yet to read, and this client has had most time for it."""
         readers = [other for other in self._open if other._unread]
-        return readers[:1] == [self] and sum(other._unread for other in readers) > self.most_unread
+        is_oldest = len(readers) > 1 and readers[0] is self
+        return is_oldest and sum(other._unread for other in readers) > self.most_unread
 
 
 def limited(most: int, most_unread: int) -> type[Connection]:
