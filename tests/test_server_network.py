@@ -236,13 +236,19 @@ def test_the_memory_of_bodies_is_taken_from_the_one_that_began_first():
 
 
 def test_a_stop_does_not_wait_for_clients_that_do_nothing():
-    with local(seconds=1) as server:
+    with local(seconds=1, access=Access()) as server:
         clients = [server.connect(sent) for sent in (b"", b"GET / HT", head(), head() + b"x")]
-        wait_for(lambda: len(server.server.server_state.connections) == 4)
+        unknown = server.connect(head().replace(b"localhost", b"evil.example"))
+        reader = read_nothing(server)
+        wait_for(lambda: len(server.server.server_state.connections) == 6 and unread(server))
+        server.server.config.timeout_graceful_shutdown = 1.5  # by default 5 seconds more than `seconds`
         started = time.monotonic()
         server.stop()
         assert time.monotonic() - started < 1 + 10
-        del clients
+        answers = [received(client) for client in clients]
+        assert answers[:2] == [b"", b""] and all(answer.startswith(b"HTTP/1.1 408") for answer in answers[2:])
+        assert b"the server ended before the answer" in received(unknown)
+        reader.close()
 
 
 def test_a_model_that_hangs_is_seen_in_health_and_does_not_hold_up_the_end(monkeypatch):
@@ -464,7 +470,7 @@ def test_the_log_for_programs(command):
     body, headers = form(image=PHOTO.read_bytes(), mask=mask.getvalue(), detail="model", strategy="resize")
     headers |= BEARER | {"X-Request-ID": "a-1"}
     assert command.ask("/inpainting/v1/inpaint", body, headers)[0] == 200
-    command.ask("/nowhere%C3%A4%E2%80%A8%0A", headers={"X-Request-ID": "a-2"})
+    command.ask("/nowhere%C3%A4%E2%80%A8%0A", headers={"X-Request-ID": "a-2", "X-Forwarded-For": "203.0.113.9"})
     wait_for(lambda: any('"a-2"' in line for line in command.log))
     lines = [json.loads(line) for line in command.log]
     by_id = {line["request_id"]: line for line in lines if "request_id" in line}
@@ -480,6 +486,7 @@ def test_the_log_for_programs(command):
         }.items()
     )
     assert by_id["a-1"]["milliseconds"] > 0 and by_id["a-1"]["bytes"] > 1000
+    assert by_id["a-2"]["client"] == "203.0.113.9"  # a proxy on this machine is believed
     assert by_id["a-2"]["status"] == 404 and by_id["a-2"]["reason"] == "no such path: see /docs"
     notes = [line for line in lines if "mask" in line.get("message", "")]
     assert notes and notes[0]["level"] == "WARNING"  # of the process that read the mask

@@ -1,5 +1,6 @@
 """Uvicorn with the limits of this server, whose stop has an end."""
 
+import contextlib
 import logging
 import math
 import os
@@ -11,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.server.connections import limited
 from shiftnet_tf.server.limits import BACKLOG, Limits
 
@@ -48,15 +50,21 @@ class HTTPServer(uvicorn.Server):
 
         Args:
             listening: where clients come.
+
+        Raises:
+            ShiftNetError: the application could not start.
         """
         # Of this class already before it runs, and once it has ended, when Uvicorn raises the signal again.
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
-            self.run(sockets=[listening])
+            with contextlib.suppress(SystemExit):  # by which Uvicorn says that it could not start
+                self.run(sockets=[listening])
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if not self.started:
+            raise ShiftNetError("the server could not start: see the log")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was taken; end the process at last if the model never answers."""

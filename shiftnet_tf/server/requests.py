@@ -68,19 +68,21 @@ class _Exchange:
         failure: Exception | None = None
         try:
             await app(self._scope, receive, self._pass)
-        except asyncio.CancelledError:
-            self._state["reason"] = "the server ended before the answer"
-            raise
+        except asyncio.CancelledError:  # by the server, whose time to stop is over
+            text = "the server ended before the answer"
+            await self._refuse(receive, RequestError(503, text, {"Connection": "close"}), text)
         except Exception as error:
             failure = error
-            await self._answer_failure(receive, error)
-        finally:
-            label = self._path if self._path in paths else "other"
-            seconds = time.perf_counter() - self._started
-            metrics.requests.labels(label, str(self._status)).inc()
-            if self._status == 200 and self._path.startswith("/v1/"):
-                metrics.seconds.labels(label).observe(seconds)
-            self._log(seconds, failure)
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            status, what = (507, "the server's disk is full") if full else (500, "internal error")
+            said = RequestError(status, f"{what}; request id {self._id}")  # what the error says is for the log alone
+            await self._refuse(receive, said, f"{type(error).__name__}: {error}")
+        label = self._path if self._path in paths else "other"
+        seconds = time.perf_counter() - self._started
+        metrics.requests.labels(label, str(self._status)).inc()
+        if self._status == 200 and self._path.startswith("/v1/"):
+            metrics.seconds.labels(label).observe(seconds)
+        self._log(seconds, failure)
 
     async def _pass(self, message: Message) -> None:
         """Send a part of the answer, with the headers that all answers have."""
@@ -96,14 +98,11 @@ class _Exchange:
             self._bytes += len(message.get("body", b""))
         await self._send(message)
 
-    async def _answer_failure(self, receive: Receive, error: Exception) -> None:
-        """Answer with the id alone: what the error says is for the log."""
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        status, what = (507, "the server's disk is full") if full else (500, "internal error")
-        said = RequestError(status, f"{what}; request id {self._id}")
+    async def _refuse(self, receive: Receive, said: RequestError, reason: str) -> None:
+        """Answer, unless an answer has begun; the reason is for the log."""
         if self._status == 0:
             await refusal(Request(self._scope), said)(self._scope, receive, self._pass)
-        self._state["reason"] = f"{type(error).__name__}: {error}"
+        self._state["reason"] = reason
 
     def _log(self, seconds: float, failure: Exception | None) -> None:
         client = self._scope.get("client")

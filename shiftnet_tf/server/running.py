@@ -59,6 +59,7 @@ def serve(
     Raises:
         InputError: a port or socket that cannot be used, or another setting that cannot be.
         MissingPackageError: the extra `serve` is not installed.
+        ShiftNetError: the server could not start.
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
