@@ -428,16 +428,20 @@ def test_an_unforeseen_error_is_answered_with_the_id_alone(failure, status, text
 
 
 @pytest.fixture(scope="module")
-def command():
+def command(tmp_path_factory):
     """`shiftnet serve` on a socket that is handed to it, below a prefix, with a log for programs."""
+    folder = tmp_path_factory.mktemp("tmp")
+    # A CI's variables turn the telemetry of ONNX Runtime off, and so must the server by itself.
+    environment = {"SHIFTNET_TOKEN": "sesame", "TMPDIR": str(folder)} | dict.fromkeys(("CI", "GITHUB_ACTIONS"), "")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         options = ["--fd", str(listening.fileno()), "--root-path", "/inpainting", "--log-format", "json"]
-        server = Server(*options, environment={"SHIFTNET_TOKEN": "sesame"}, pass_fds=[listening.fileno()])
+        server = Server(*options, environment=environment, pass_fds=[listening.fileno()])
     server.address, _, rest = server.address.partition("/")
     assert rest == "inpainting"
     yield server
     assert server.stop() == 0
     assert all(json.loads(line)["time"].endswith("Z") for line in server.log)  # of the end too
+    assert list(folder.iterdir()) == []  # telemetry of ONNX Runtime leaves .ses there, for example
 
 
 def test_paths_with_the_prefix_of_a_proxy_and_without_it(command):
