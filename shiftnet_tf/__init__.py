@@ -19,6 +19,9 @@ __version__ = "0.1.0"
 # (The environment's own KERAS_BACKEND stands; layers/ refuses another.)
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# ONNX Runtime 1.29 and newer sends Microsoft what it runs, unless told before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _ROOMS = {"config", "evaluation", "export", "layers", "masks", "networks", "ops", "photos", "runtime", "training"}
 _MODULE_OF = {
     "FillOptions": "shiftnet_tf.runtime",

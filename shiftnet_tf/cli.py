@@ -175,7 +175,7 @@ def _serve(options: argparse.Namespace) -> int:
         fd=options.fd,
         hosts=tuple(options.allow_host),
         origins=tuple(options.allow_origin),
-        token=options.token or os.environ.get("SHIFTNET_TOKEN"),
+        token=os.environ.get("SHIFTNET_TOKEN") if options.token is None else options.token,
         root_path=options.root_path,
         log_format=options.log_format,
         page=options.page,
@@ -238,39 +238,58 @@ def _add_inpaint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_serving(parser: argparse.ArgumentParser, page: bool) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
-    parser.add_argument("--port", type=int, default=7860 if page else 8000, help="default: %(default)s")
-    parser.add_argument("--fd", type=int, metavar="N", help="take the listening socket with this number, as of systemd")
-    parser.add_argument("--root-path", default="", metavar="PATH", help="prefix that a proxy puts before all paths")
-    parser.add_argument("--log-format", choices=["text", "json"], default="text", help="default: text")
+    port = 7860 if page else 8000
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1, for this machine alone)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=port, help="listen on this port; 0 for any that is free (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--fd", type=int, metavar="N", help="listen on the open socket with this number, as systemd passes it"
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="answer below this prefix too, such as /inpainting, under which a reverse proxy publishes the server "
+        "(default: none)",
+    )
+    parser.add_argument(
+        "--log-format", choices=["text", "json"], default="text", help="write the log in this format (default: text)"
+    )
     if page:
         parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     group = parser.add_argument_group("limits")
-    group.add_argument("--max-bytes", type=float, default=64, metavar="MB", help="of a request; default: 64")
-    group.add_argument("--max-pixels", type=float, default=50, metavar="MILLIONS", help="of a photo; default: 50")
-    group.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="of a request; default: 60")
-    group.add_argument("--in-flight", type=int, default=32, metavar="N", help="requests at a time; default: 32")
-    group.add_argument("--connections", type=int, default=512, metavar="N", help="open at a time; default: 512")
+    for name, kind, default, metavar, text in (
+        ("--max-bytes", float, 64, "MB", "reject requests above this many megabytes"),
+        ("--max-pixels", float, 50, "MILLIONS", "reject photos above this many megapixels"),
+        ("--timeout", float, 60, "SECONDS", "give up a request after this time"),
+        ("--in-flight", int, 32, "N", "answer at most this many requests at a time and refuse others with 429"),
+        ("--connections", int, 512, "N", "keep at most this many connections open and close idle ones beyond that"),
+    ):
+        group.add_argument(name, type=kind, default=default, metavar=metavar, help=f"{text} (default: {default})")
     group = parser.add_argument_group("who may use it")
     group.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer requests to this name too (repeat for several; *.example.org for all below a name, * for any); "
-        "default: addresses, localhost and the machine's name",
+        help="answer requests to this name too (repeat for several; *.example.org for all names below it, * for any; "
+        "default: IP addresses, localhost and the machine's name)",
     )
     group.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="URL",
-        help="let web pages of this origin use the server too, such as https://example.org (repeat for several, * for "
-        "any); default: only its own pages",
+        help="let web pages of this origin use the server too, such as https://example.org (repeat for several; * for "
+        "any; default: only its own pages)",
     )
     group.add_argument(
         "--token",
-        help="require `Authorization: Bearer TOKEN`; default: the environment variable SHIFTNET_TOKEN, or none",
+        help="require `Authorization: Bearer TOKEN`; other users of the machine can see the token in the command line, "
+        "but not in the environment variable SHIFTNET_TOKEN (default: that variable, or none)",
     )
 
 

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import MASK, PHOTOS, ROOT
@@ -57,6 +58,22 @@ def test_the_command_has_options_that_exist_and_limits_that_hold(name):
         seconds=options.timeout,
         in_flight=options.in_flight,
     )
+
+
+def test_the_public_name_and_the_token_reach_the_server():
+    """Of the proxies the long tests show it."""
+    [name] = re.findall(r"server_name (\S+);", read("nginx.conf"))
+    assert f"\n{name} {{\n" in read("Caddyfile")
+    for file in ("shiftnet.service", "kubernetes.yaml"):
+        assert name in _parser().parse_args(arguments(file)).allow_host, file
+        assert "--token" not in arguments(file)  # which others can read
+    assert unit()["Service"]["EnvironmentFile"].startswith("/") and "name: SHIFTNET_TOKEN" in read("kubernetes.yaml")
+    for file, passes_on in (("nginx.conf", ["proxy_set_header Host $http_host;"]), ("Caddyfile", [])):
+        text = read(file)
+        assert [
+            line.strip() for line in text.splitlines() if re.match(r"\s*(proxy_set_header|header_up) Host", line)
+        ] == (passes_on)
+        assert not re.search(r"^\s*(proxy_set_header|header_up) -?Authorization", text, re.MULTILINE)
 
 
 def test_the_unit_waits_until_the_server_has_ended():
@@ -173,18 +190,19 @@ def free_port():
 def server():
     port = free_port()
     command = [sys.executable, "-c", "import sys; from shiftnet_tf.cli import main; sys.exit(main())"]
-    with running(*command, "serve", "--port", port, port=port, PYTHONPATH=str(ROOT)):
+    options = ["--port", port, "--allow-host", "photos.example.org", "--root-path", "/inpainting"]
+    with running(*command, "serve", *options, port=port, PYTHONPATH=str(ROOT), SHIFTNET_TOKEN="right"):
         yield port
 
 
-def ask(url, password=None, body=None):
+def ask(url, token=None, body=None, **headers):
     """The status and the body of an answer; 0 where the connection was closed while the body was sent."""
-    import base64
     import ssl
 
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"} if body else {}
-    if password:
-        headers["Authorization"] = "Basic " + base64.b64encode(f"photos:{password}".encode()).decode()
+    if body:
+        headers["Content-Type"] = f"multipart/form-data; boundary={BOUNDARY}"
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     context = ssl._create_unverified_context() if url.startswith("https") else None
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=90, context=context) as answer:
@@ -205,13 +223,17 @@ def form():
 
 
 def stands_before(url, server):
-    """A proxy gives the server's own answers to who knows the password, and to nobody else."""
-    direct = ask(f"http://127.0.0.1:{server}/v1/inpaint", body=form())
+    """A proxy gives the server's own answers to who has the token, and to nobody else."""
+    direct = ask(f"http://127.0.0.1:{server}/v1/inpaint", "right", form())
     assert direct[0] == 200
-    assert ask(f"{url}/v1/inpaint", "right", form()) == direct
-    assert ask(f"{url}/healthz", "right")[0] == 200
-    assert ask(f"{url}/v1/inpaint", "wrong", form())[0] == ask(f"{url}/healthz")[0] == 401
+    for host, origin in ((urlsplit(url).netloc, url), ("photos.example.org", "https://photos.example.org")):
+        assert ask(f"{url}/v1/inpaint", "right", form(), Host=host, Origin=origin) == direct
+    assert ask(f"{url}/inpainting/v1/inpaint", "right", form()) == direct
+    assert ask(f"{url}/inpainting/healthz")[0] == ask(f"{url}/healthz")[0] == 200
+    assert ask(f"{url}/v1/inpaint", "wrong", form())[0] == ask(f"{url}/v1/inpaint", body=form())[0] == 401
+    assert ask(f"{url}/healthz", Origin="https://evil.example")[0] == 403
     assert ask(f"{url}/metrics", "right")[0] == 404
+    assert ask(f"http://127.0.0.1:{server}/metrics", "right")[0] == 200
     status, body = ask(f"{url}/v1/inpaint", "right", bytes(64_000_001))
     assert status == 0 or (status == 413 and "error" in json.loads(body))  # the server's sentence
     assert ask(f"{url}/v1/inpaint", "right", bytes(69_000_000))[0] in (0, 413, 502)  # the proxy's; Caddy 2.6 says 502
@@ -220,18 +242,15 @@ def stands_before(url, server):
 @pytest.mark.long
 def test_nginx_stands_before_the_server(server, tmp_path):
     nginx, port = program("nginx"), free_port()
-    key, certificate, passwords = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "passwords"
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     request = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=photos.example.org"]
     run(*request, "-keyout", key, "-out", certificate)
-    hashed = run(program("openssl"), "passwd", "-apr1", "right")
-    passwords.write_text(f"photos:{hashed}")
     text = read("nginx.conf")
     for old, new in (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("127.0.0.1:8000", f"127.0.0.1:{server}"),
         ("/etc/ssl/certs/photos.example.org.pem", str(certificate)),
         ("/etc/ssl/private/photos.example.org.key", str(key)),
-        ("/etc/nginx/shiftnet.htpasswd", str(passwords)),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -253,13 +272,12 @@ def test_nginx_stands_before_the_server(server, tmp_path):
 def test_caddy_stands_before_the_server(server, tmp_path):
     caddy, port = program("caddy"), free_port()
     variables = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-    variables["SHIFTNET_PASSWORD_HASH"] = run(caddy, "hash-password", "--plaintext", "right", **variables).strip()
     file = ["--adapter", "caddyfile", "--config"]
     assert "Valid configuration" in run(caddy, "validate", *file, DEPLOY / "Caddyfile", **variables)
     text = read("Caddyfile")
     for old, new in (
-        ("photos.example.org {", f"http://127.0.0.1:{port} {{"),
-        ("127.0.0.1:8000", f"127.0.0.1:{server}"),
+        ("photos.example.org {", f"http://:{port} {{"),
+        ("reverse_proxy 127.0.0.1:8000", f"reverse_proxy 127.0.0.1:{server}"),
         ("{\n\tservers", "{\n\tadmin off\n\tservers"),
     ):
         assert old in text
@@ -267,3 +285,11 @@ def test_caddy_stands_before_the_server(server, tmp_path):
     (tmp_path / "Caddyfile").write_text(text)
     with running(caddy, "run", *file, tmp_path / "Caddyfile", port=port, **variables):
         stands_before(f"http://127.0.0.1:{port}", server)
+
+
+@pytest.mark.long
+def test_systemd_hands_the_server_a_socket():
+    port = free_port()
+    activate = [program("systemd-socket-activate"), "--listen", f"127.0.0.1:{port}", f"--setenv=PYTHONPATH={ROOT}"]
+    with running(*activate, sys.executable, "-m", "shiftnet_tf.cli", "serve", "--fd", "3", port=port):
+        assert ask(f"http://127.0.0.1:{port}/healthz")[0] == 200

@@ -166,7 +166,7 @@ def test_base64_of_any_kind_and_json_with_a_byte_order_mark(server):
         return base64.b64decode(json.loads(content)["image"])
 
     def values(image, mask):
-        return json.dumps({"image": image, "mask": mask, "detail": "model", "strategy": "", "threshold": None})
+        return json.dumps({"image": image, "mask": mask, "detail": "model", "strategy": None, "threshold": None})
 
     expected = ask(values(plain, base64.b64encode(mask).decode()))
     for image in (
@@ -296,6 +296,9 @@ def test_bad_requests_are_said_in_a_sentence(server):
         (b'{"image": 3, "mask": 4}', "`image`: must be a file in base64"),
         (b'{"image": "%%%", "mask": ""}', "`image`: must be a file in base64"),
         (b'{"image": "", "mask": ""}', "no picture that Pillow can read"),
+        (b'{"image": "", "mask": "", "invert": 0}', "`invert`: should be a valid boolean"),
+        (b'{"image": "", "mask": "", "dilate": "3"}', "`dilate`: should be a valid integer"),
+        (b'{"image": "", "mask": []}', "`mask`: list should have at least 1 item"),
     ):
         assert message in error(server.ask("/v1/inpaint", body, kind), 422), body
     assert "malformed multipart form" in error(
@@ -329,6 +332,7 @@ def test_health_metrics_and_documentation(server):
         "multipart/form-data",
         "application/json",
     }
+    assert '"null"' not in json.dumps(documentation)  # which is no type of OpenAPI 3.0
     page = server.ask("/docs")[1].decode()
     assert "http" not in page.replace("http-equiv", "")  # nothing from outside
     for asset in ("/docs/static/swagger-ui-bundle.js", "/docs/static/swagger-ui.css", "/static/icon.svg"):

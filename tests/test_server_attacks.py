@@ -105,12 +105,13 @@ def check(server, attack, copies, patience=3):
 
 
 def children(process):
-    """The processes that a process started, by their numbers."""
+    """The processes that a process started and that have not ended, by their numbers."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent = path.read_text().rsplit(")", 1)[1].split()[:2]
-            if int(parent) == process and state != "Z":
+            has_ended = state == "Z" and len(list((path.parent / "task").iterdir())) == 1  # its last thread too
+            if int(parent) == process and not has_ended:
                 found.append(int(path.parent.name))
     return found
 

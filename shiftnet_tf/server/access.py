@@ -7,6 +7,7 @@ rebound to the server's address sends that name (`Host`).
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Access:
         token: what a request must bear to use the model or read the metrics; None: nothing.
 
     Raises:
-        InputError: an origin or a token that cannot be.
+        InputError: a name, an origin or a token that cannot be.
     """
 
     hosts: tuple[str, ...] = ()
@@ -44,16 +45,26 @@ class Access:
     token: str | None = None
 
     def __post_init__(self) -> None:
+        for host in self.hosts:
+            holds = _is_address(host) or not re.search(r"[:/\s]", host)
+            check("--allow-host", host, holds, "a name such as photos.example.org, without scheme, port and path")
         for origin in self.origins:
-            parts = urlsplit(origin)
-            holds = origin == "*" or (parts.scheme and parts.netloc and origin == f"{parts.scheme}://{parts.netloc}")
-            check("--allow-origin", origin, holds, "such as https://example.org, without a path")
+            netloc = _netloc(origin)
+            is_origin = netloc and re.fullmatch(r"[a-z][a-z0-9+.-]*://" + re.escape(netloc), origin)
+            check(
+                "--allow-origin",
+                origin,
+                origin == "*" or is_origin,
+                "such as https://example.org, in lower case and without a path",
+            )
         if self.token is not None:
             holds = self.token.isascii() and self.token.isprintable() and self.token.strip() == self.token != ""
             check("--token", "(hidden)", holds, "printable ASCII without spaces at its ends")
 
     def knows_host(self, header: str) -> bool:
         """Return whether a `Host` names this server; an address always does, since it cannot be rebound."""
+        if re.search(r"[/?#@\\]", header):  # which a name and a port never have
+            return False
         try:
             parts = urlsplit(f"//{header}")
             name = (parts.hostname or "").rstrip(".")
@@ -66,7 +77,15 @@ class Access:
 
     def knows_origin(self, origin: str, host: str) -> bool:
         """Return whether requests of a web page are taken: its own, and pages that are allowed."""
-        return "*" in self.origins or origin in self.origins or urlsplit(origin).netloc.lower() == host.lower()
+        return "*" in self.origins or origin in self.origins or _netloc(origin) == host.lower() != ""
+
+
+def _netloc(origin: str) -> str:
+    """Return the name and port of an origin in lower case; nothing where it has none, such as `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

@@ -17,30 +17,35 @@ class Bodies:
 
     def __init__(self, most: int) -> None:
         self._most, self._held = most, 0
-        self._coming: dict[asyncio.Timeout, None] = {}
+        self._sizes: dict[asyncio.Timeout, int] = {}  # of those that are counted
+        self._coming: dict[asyncio.Timeout, None] = {}  # in the order in which they began
 
     @contextlib.contextmanager
     def one(self, patience: asyncio.Timeout) -> Iterator[Callable[[int], None]]:
         """Count a body while a request lasts; its `patience` ends when it must go. Yields what takes its bytes."""
-        size = 0
 
         def took(number: int) -> None:
-            nonlocal size
-            size += number
+            if patience not in self._sizes:  # it was given up, and ends soon
+                return
+            self._sizes[patience] += number
             self._held += number
-            if self._held > self._most and self._coming:
+            while self._held > self._most and self._coming:
                 first = next(iter(self._coming))
-                self.keep(first)
+                self._forget(first)
                 if not first.expired():
                     first.reschedule(0)
 
+        self._sizes[patience] = 0
         self._coming[patience] = None
         try:
             yield took
         finally:
-            self.keep(patience)
-            self._held -= size
+            self._forget(patience)
 
     def keep(self, patience: asyncio.Timeout) -> None:
         """Let a body stay until its request is answered."""
         self._coming.pop(patience, None)
+
+    def _forget(self, patience: asyncio.Timeout) -> None:
+        self._coming.pop(patience, None)
+        self._held -= self._sizes.pop(patience, 0)

@@ -1,7 +1,7 @@
-"""Connections of clients that do nothing: each is closed after a time, or when a new client needs its place.
+"""Connections of clients that do nothing: each is closed after a time, or when a new client needs its place or memory.
 
-Uvicorn limits neither the time of a header nor that of a client that does not read its answer, and with its own
-`limit_concurrency` the clients that idle keep out new ones.
+Uvicorn limits neither the time of a header, nor that of a client that does not read its answer, nor the memory of such
+answers, and with its own `limit_concurrency` the clients that idle keep out new ones.
 """
 
 import json
@@ -17,13 +17,16 @@ LOOK_SECONDS = 1.0  # between two looks at a connection
 
 
 class Connection(H11Protocol):
-    """A connection with limits; `with_limit` makes the class that Uvicorn takes.
+    """A connection with limits; `limited` makes the class that Uvicorn takes.
 
     Attributes:
         most: connections at a time. When there are more, the one that has waited longest for its client is closed.
+        most_unread: bytes of all answers that clients have yet to read. When several have more, the connection of the
+            oldest one is closed.
     """
 
-    most = 512
+    most: int
+    most_unread: int
     _open: dict["Connection", None]  # in the order in which they began to wait for a header
 
     def connection_made(self, transport: Any) -> None:
@@ -77,25 +80,35 @@ class Connection(H11Protocol):
         self._look = self.loop.call_later(LOOK_SECONDS, self._look_at_client)
 
     def _look_at_client(self) -> None:
-        """Close the connection if its client has done nothing for too long."""
+        """Close the connection if its client has done nothing for too long, or its answer must make room for others."""
         now, unread = self.loop.time(), self.transport.get_write_buffer_size()
         if unread != self._unread:
             self._unread, self._since = unread, now
-        if unread:
-            patience = READ_SECONDS
-        elif self._waits_for_header and self._begun:
-            patience = HEADER_SECONDS
-        else:  # it has other limits: of a request, or between two requests
-            patience = math.inf
-        if now - self._since > patience:
+        if now - self._since > self._patience or self._holds_memory_of_others:
             self.transport.abort()
         else:
             self._look_later()
 
+    @property
+    def _patience(self) -> float:
+        """Seconds in which the client must do something."""
+        if self._unread:
+            return READ_SECONDS
+        if self._waits_for_header and self._begun:
+            return HEADER_SECONDS
+        return math.inf  # it has other limits: of a request, or between two requests
 
-def with_limit(most: int) -> type[Connection]:
-    """Return the class of connections of one server, of which there are at most so many at a time."""
-    return type("LimitedConnection", (Connection,), {"most": most, "_open": {}})
+    @property
+    def _holds_memory_of_others(self) -> bool:
+        """Whether there are too many bytes that clients have yet to read, and this client has had most time for it."""
+        readers = [other for other in self._open if other._unread]
+        is_oldest = len(readers) > 1 and readers[0] is self
+        return is_oldest and sum(other._unread for other in readers) > self.most_unread
+
+
+def limited(most: int, most_unread: int) -> type[Connection]:
+    """Return the class of the connections of one server, with their limits; see `Connection`."""
+    return type("LimitedConnection", (Connection,), {"most": most, "most_unread": most_unread, "_open": {}})
 
 
 def _answer(status: int, phrase: str, text: str) -> bytes:

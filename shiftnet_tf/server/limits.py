@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from shiftnet_tf.errors import check
 from shiftnet_tf.system.machine import usable_cores
 
+BACKLOG = 64  # connections that are accepted at once, and that the system keeps until then
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -47,6 +49,11 @@ class Limits:
     def body_bytes(self) -> int:
         """Bytes of all bodies at a time: those that are coming and those of the requests that are answered."""
         return self.in_flight * self.bytes
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of all answers at a time that clients have yet to read: two of the largest, pixels and metadata."""
+        return 8 * self.pixels + 2 * self.bytes
 
     @property
     def memory(self) -> int:

@@ -1,18 +1,21 @@
 """The processes that read, fill and write the photos of a server, seen from the server; see `server.worker`."""
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from shiftnet_tf.errors import ShiftNetError
-from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.protocol import RequestError
@@ -22,6 +25,7 @@ _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker impo
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
 _PATIENCE = 5  # seconds in which a process ends by itself
 _ENDED = (EOFError, OSError, pickle.UnpicklingError)  # what talking with a process raises that has ended
+_Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 class Pool:
@@ -42,6 +46,12 @@ class Pool:
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
         self._idle: list[_Process] = []
         self._tasks: set[Task] = set()
+        self._calls: dict[int, float] = {}  # thread that waits for the model -> since when
+
+    @property
+    def model_seconds(self) -> float:
+        """For how long the oldest call of the model has not been answered; 0 where none waits."""
+        return time.monotonic() - min(list(self._calls.values()), default=time.monotonic())
 
     def warm_up(self) -> None:
         """Start one process and wait until it is ready."""
@@ -76,7 +86,7 @@ class Pool:
         last = True
         try:
             task.start(process)
-            done = process.answer(task.take_job(), self._backend)
+            done = process.answer(task.take_job(), self._run_model)
             last = done.last
         except _ENDED as error:
             raise self._why(process.end()) from error
@@ -89,6 +99,13 @@ class Pool:
         if isinstance(done.outcome, Exception):
             raise done.outcome
         return done.outcome
+
+    def _run_model(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        self._calls[threading.get_ident()] = time.monotonic()
+        try:
+            return self._backend(image, mask)
+        finally:
+            del self._calls[threading.get_ident()]
 
     def _take(self) -> "_Process":
         """Return a process that waits, or a new one."""
@@ -186,10 +203,10 @@ class _Process:
             _ENDED: it has ended. The system may take a while to say so of a process that was killed.
         """
         self._send(READY)
-        if pickle.load(self._from) != READY:
+        if self._receive() != READY:
             raise EOFError
 
-    def answer(self, job: Job, backend: Backend) -> Done:
+    def answer(self, job: Job, model: _Model) -> Done:
         """Have a request answered, and run the model meanwhile on what the process asks for.
 
         Raises:
@@ -198,12 +215,12 @@ class _Process:
         self._send(job)
         del job
         while True:
-            message: Done | Windows = pickle.load(self._from)
+            message: Done | Windows = self._receive()
             if isinstance(message, Done):
                 return message
             outcome: dict[str, np.ndarray] | Exception
             try:
-                outcome = backend(message.image, message.mask)
+                outcome = model(message.image, message.mask)
             except Exception as error:  # which goes through the process, as it would without one
                 outcome = error
             self._send(outcome)
@@ -222,6 +239,12 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.kill()
             return self._process.wait()
+
+    def _receive(self) -> Any:
+        """Return the next message; what the process logs meanwhile goes to the server's log."""
+        while isinstance(message := pickle.load(self._from), logging.LogRecord):
+            logging.getLogger(message.name).handle(message)
+        return message
 
     def _send(self, message: object) -> None:
         pickle.dump(message, self._to, pickle.HIGHEST_PROTOCOL)

@@ -114,22 +114,20 @@ def _from_base64(item: Any) -> bytes:
         raise ValueError("must be a file in base64") from error
 
 
-def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the settings that are empty, as a form sends what is not filled in, and what is null."""
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None and (name in ("image", "mask") or value != "")
-    }
-
-
 def _field(default: Any, text: str, most: int | None) -> Any:
     limits: Any = {} if most is None else {"ge": 0, "le": most}
     return Field(default, description=text, **limits)
 
 
-def _model(name: str, file: Any) -> type[BaseModel]:
-    """Return a pydantic model of a request whose files have the type `file`."""
+def _model(name: str, file: Any, masks: Any, strict: bool) -> type[BaseModel]:
+    """Return a pydantic model of a request whose files have the types `file` and `masks`.
+
+    Args:
+        name: of the model.
+        file: type of the photo.
+        masks: type of all masks.
+        strict: whether a setting must have its own type; in a form all are text.
+    """
     types = get_type_hints(FillOptions)
     options: Any = {
         field.name: (types[field.name], _field(field.default, field.metadata["help"], field.metadata.get("most")))
@@ -137,26 +135,56 @@ def _model(name: str, file: Any) -> type[BaseModel]:
     }
     image = "JPEG, PNG, WebP, TIFF, ..."
     mask = "A picture of the photo's size, lighter than the middle = hole; or JSON of shapes. Several are joined."
-    files = Annotated[list[file], BeforeValidator(_as_list)]
     return create_model(
         name,
-        __config__={"extra": "forbid"},
+        __config__={"extra": "forbid", "strict": strict},
         image=(Annotated[file, Field(description=image)], ...),
-        mask=(Annotated[files, Field(description=mask, min_length=1, max_length=_MOST_MASKS)], ...),
+        mask=(Annotated[masks, Field(description=mask)], ...),
         format=(str | None, Field(None, description="of the answer, such as png; default: the photo's own")),
         **options,
     )
 
 
-_FORM = _model("Form", Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})])
+def _schema(model: type[BaseModel], nullable: bool) -> dict[str, Any]:
+    """Return the schema of a model in the words of OpenAPI 3.0, which has no type `null`.
+
+    Args:
+        model: of a request.
+        nullable: whether a setting may be null, as if it was left out.
+    """
+    schema = model.model_json_schema()
+    for name in schema["properties"].keys() - {"image", "mask"}:
+        field = schema["properties"][name]
+        for kind in field.pop("anyOf", []):
+            field |= kind if kind != {"type": "null"} else {}
+        if nullable:
+            field |= {"nullable": True} | ({"enum": [*field["enum"], None]} if "enum" in field else {})
+    return schema
+
+
+_IN_FORM = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+_IN_BASE64 = {"type": "string", "format": "byte"}
+_IN_JSON = Annotated[bytes, BeforeValidator(_from_base64), WithJsonSchema(_IN_BASE64)]
+_MASK_IN_JSON = {"anyOf": [_IN_BASE64, {"type": "object", "description": "boxes, polygons and strokes"}]}
+_SEVERAL = Field(min_length=1, max_length=_MOST_MASKS)
+_MASKS_IN_JSON = {
+    "anyOf": [
+        *_MASK_IN_JSON["anyOf"],
+        {"type": "array", "items": _MASK_IN_JSON, "minItems": 1, "maxItems": _MOST_MASKS},
+    ]
+}
+_FORM = _model("Form", _IN_FORM, Annotated[list[_IN_FORM], _SEVERAL], strict=False)
 _JSON = _model(
-    "JSON", Annotated[bytes, BeforeValidator(_from_base64), WithJsonSchema({"type": "string", "format": "byte"})]
+    "JSON",
+    _IN_JSON,
+    Annotated[list[_IN_JSON], _SEVERAL, BeforeValidator(_as_list), WithJsonSchema(_MASKS_IN_JSON)],
+    strict=True,
 )
 _KINDS = {"multipart/form-data": _FORM, "application/json": _JSON}
 BODY = {
     "requestBody": {
         "required": True,
-        "content": {kind: {"schema": model.model_json_schema()} for kind, model in _KINDS.items()},
+        "content": {kind: {"schema": _schema(model, nullable=model is _JSON)} for kind, model in _KINDS.items()},
     }
 }
 
@@ -290,7 +318,7 @@ async def _read_form(content_type: str, body: bytes) -> dict[str, Any]:
                 raise RequestError(422, f"`{name[:40]}` must not be a file")
     finally:
         await form.close()
-    return _without_blanks(values)
+    return {name: value for name, value in values.items() if value != ""}  # what is not filled in
 
 
 def _decoded(text: str) -> str:
@@ -307,7 +335,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
         raise RequestError(422, f"invalid JSON: {error}") from error
     if not isinstance(values, dict):
         raise RequestError(422, "the JSON must be an object")
-    return _without_blanks(values)
+    return {name: value for name, value in values.items() if value is not None or name in ("image", "mask")}
 
 
 def _format(name: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What surrounds each request: its id, its line in the log, counting, headers, errors that nobody foresaw."""
+"""What surrounds each request: a proxy's prefix, its id, its line in the log, counting, headers, unforeseen errors."""
 
 import asyncio
 import errno
@@ -33,15 +33,18 @@ class Surroundings:
         app: what it surrounds.
         metrics: where requests are counted.
         paths: that are counted by their names; all others are counted together.
+        root_path: prefix that is taken off each path that has it, so that a proxy may pass it on or take it off.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
-        self._app, self._metrics, self._paths = app, metrics, paths
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str], root_path: str = "") -> None:
+        self._app, self._metrics, self._paths, self._root_path = app, metrics, paths, root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if scope["path"].startswith(self._root_path + "/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._root_path)}
         await _Exchange(scope, send).run(self._app, receive, self._metrics, self._paths)
 
 
@@ -54,13 +57,10 @@ class _Exchange:
         self._method: str = scope["method"]
         given = Headers(scope=scope).get("x-request-id", "")
         self._id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        root = scope.get("root_path", "")
-        if not scope["path"].startswith(root + "/"):  # a proxy may leave the prefix or take it off
-            scope = {**scope, "path": root + scope["path"]}
         if self._method == "HEAD":
             scope = {**scope, "method": "GET"}
         self._scope = scope
-        self._path: str = scope["path"].removeprefix(root)
+        self._path: str = scope["path"]
         self._state = scope.setdefault("state", {})
 
     async def run(self, app: ASGIApp, receive: Receive, metrics: Metrics, paths: Collection[str]) -> None:
@@ -68,19 +68,21 @@ class _Exchange:
         failure: Exception | None = None
         try:
             await app(self._scope, receive, self._pass)
-        except asyncio.CancelledError:
-            self._state["reason"] = "the server ended before the answer"
-            raise
+        except asyncio.CancelledError:  # by the server, whose time to stop is over
+            text = "the server ended before the answer"
+            await self._refuse(receive, RequestError(503, text, {"Connection": "close"}), text)
         except Exception as error:
             failure = error
-            await self._answer_failure(receive, error)
-        finally:
-            label = self._path if self._path in paths else "other"
-            seconds = time.perf_counter() - self._started
-            metrics.requests.labels(label, str(self._status)).inc()
-            if self._status == 200 and self._path.startswith("/v1/"):
-                metrics.seconds.labels(label).observe(seconds)
-            self._log(seconds, failure)
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            status, what = (507, "the server's disk is full") if full else (500, "internal error")
+            said = RequestError(status, f"{what}; request id {self._id}")  # what the error says is for the log alone
+            await self._refuse(receive, said, f"{type(error).__name__}: {error}")
+        label = self._path if self._path in paths else "other"
+        seconds = time.perf_counter() - self._started
+        metrics.requests.labels(label, str(self._status)).inc()
+        if self._status == 200 and self._path.startswith("/v1/"):
+            metrics.seconds.labels(label).observe(seconds)
+        self._log(seconds, failure)
 
     async def _pass(self, message: Message) -> None:
         """Send a part of the answer, with the headers that all answers have."""
@@ -96,14 +98,11 @@ class _Exchange:
             self._bytes += len(message.get("body", b""))
         await self._send(message)
 
-    async def _answer_failure(self, receive: Receive, error: Exception) -> None:
-        """Answer with the id alone: what the error says is for the log."""
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        status, what = (507, "the server's disk is full") if full else (500, "internal error")
-        said = RequestError(status, f"{what}; request id {self._id}")
+    async def _refuse(self, receive: Receive, said: RequestError, reason: str) -> None:
+        """Answer, unless an answer has begun; the reason is for the log."""
         if self._status == 0:
             await refusal(Request(self._scope), said)(self._scope, receive, self._pass)
-        self._state["reason"] = f"{type(error).__name__}: {error}"
+        self._state["reason"] = reason
 
     def _log(self, seconds: float, failure: Exception | None) -> None:
         client = self._scope.get("client")

@@ -2,8 +2,7 @@
 
 import contextlib
 import importlib.util
-import math
-import signal
+import re
 import socket
 import threading
 import webbrowser
@@ -13,7 +12,7 @@ import numpy as np
 from shiftnet_tf.errors import InputError, MissingPackageError, check
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server import log
-from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.limits import BACKLOG, Limits
 from shiftnet_tf.server.log import LogFormat
 
 try:
@@ -22,7 +21,7 @@ except ImportError:  # on Windows
     resource = None  # type: ignore[assignment]
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "swagger_ui_bundle")
-_BACKLOG = 64  # connections that are accepted at once, and that the system keeps until then
+_ROOT_PATH = re.compile(r"(?!/(v1|docs|static|healthz|metrics)$)(/[A-Za-z0-9._~-]+)*")
 
 
 def serve(
@@ -51,7 +50,7 @@ def serve(
         page: whether to serve the page too.
         open_browser: whether to open a browser on it.
         hosts, origins, token: who may use the server, see `server.access.Access`.
-        root_path: prefix that a proxy puts before all paths, such as `/shiftnet`.
+        root_path: prefix that a proxy puts before all paths, such as `/inpainting`.
         log_format: of the log.
 
     Returns:
@@ -60,45 +59,33 @@ def serve(
     Raises:
         InputError: a port or socket that cannot be used, or another setting that cannot be.
         MissingPackageError: the extra `serve` is not installed.
+        ShiftNetError: the server could not start.
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
         raise MissingPackageError(f'a server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
-    import uvicorn
-
     from shiftnet_tf.server.access import Access
     from shiftnet_tf.server.app import create_app
-    from shiftnet_tf.server.connections import with_limit
+    from shiftnet_tf.server.http_server import HTTPServer
 
     limits = limits or Limits()
     root_path = root_path.rstrip("/")
-    check("--root-path", root_path, root_path[:1] in ("", "/"), "a path that begins with /")
+    check(
+        "--root-path", root_path, _ROOT_PATH.fullmatch(root_path), "a path such as /inpainting, not a path of its own"
+    )
     access = Access(hosts=(*hosts, host), origins=origins, token=token)
     with contextlib.closing(_bound(host, port) if fd is None else _inherited(fd)) as listening:
         _warm_up(inpainter)
         app = create_app(inpainter, limits, page, access, root_path)
-        url = _url(listening, host, root_path)
-        config = uvicorn.Config(
-            app,
-            http=with_limit(_connections(limits)),
-            ws="none",
-            loop="asyncio",
-            backlog=_BACKLOG,
-            access_log=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # for who does not fetch their answer
-            server_header=False,
-            log_config=log.configuration(log_format, "WARNING" if page else "INFO"),
-        )
-        server = uvicorn.Server(config)
-        listening.listen(_BACKLOG)  # whoever comes from now on waits until they are answered
+        log_config = log.configuration(log_format, "WARNING" if page else "INFO")
+        server = HTTPServer(app, limits, _connections(limits), log_config)
+        listening.listen(BACKLOG)  # whoever comes from now on waits until they are answered
+        url = _url(listening, None if fd is not None else host, root_path)
         print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
         print(f"{url}  (Ctrl-C ends it)", flush=True)
         if open_browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
-        for number in (signal.SIGINT, signal.SIGTERM):  # which uvicorn raises once more after its clean end
-            signal.signal(number, lambda *_: None)
-        server.run(sockets=[listening])
+        server.run_until_told(listening)
         app.state.service.stop()  # after a second Ctrl-C there may be something that is not finished
     return 0
 
@@ -108,7 +95,7 @@ def _connections(limits: Limits) -> int:
     if resource is None:
         return limits.connections
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    others = 64 + _BACKLOG + 4 * limits.workers  # what Python has open, connections that are just coming, pipes
+    others = 64 + BACKLOG + 4 * limits.workers  # what Python has open, connections that are just coming, pipes
     return limits.connections if files < 0 else max(16, min(limits.connections, files - others))
 
 
@@ -119,9 +106,10 @@ def _bound(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        raise InputError(f"cannot listen on {host} port {port} ({error.strerror}): name another --port") from error
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot listen on {host} port {port} ({why}): name another --host or --port") from error
     return listening
 
 
@@ -129,22 +117,20 @@ def _inherited(fd: int) -> socket.socket:
     """Return the socket that the process was started with."""
     try:
         listening = socket.socket(fileno=fd)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--fd {fd} is no open socket; systemd passes the first one as 3") from error
-    if listening.type != socket.SOCK_STREAM:
-        raise InputError(f"--fd {fd} is no stream socket")
+        listens = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(f"--fd {fd} is not an open socket: systemd passes the first one as 3") from error
+    check("--fd", fd, listens, "a socket that listens: systemd passes such a one with `Accept=no`")
     return listening
 
 
-def _url(listening: socket.socket, host: str, root_path: str) -> str:
+def _url(listening: socket.socket, host: str | None, root_path: str) -> str:
+    """Return where the server is; `host` is the name that the user gave, if any."""
     name = listening.getsockname()
-    if isinstance(name, tuple):
-        return f"http://{_name(host)}:{name[1]}{root_path}/"
-    return f"unix:{name}"
-
-
-def _name(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    if not isinstance(name, tuple):
+        return f"unix:{name}"
+    host = host or name[0]
+    return f"http://{f'[{host}]' if ':' in host else host}:{name[1]}{root_path}/"
 
 
 def _warm_up(inpainter: Inpainter) -> None:

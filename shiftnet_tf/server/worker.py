@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import logging
+import logging.handlers
 import math
 import os
 import pickle
@@ -144,17 +145,28 @@ class _Server:
         """Do nothing: the model is the server's."""
 
 
+class _Log(logging.handlers.QueueHandler):
+    """Sends what is logged here to the server, which logs it in its own format."""
+
+    def __init__(self, server: _Server) -> None:
+        super().__init__(server)  # type: ignore[arg-type]
+        self._server = server
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self._server.send(record)
+
+
 def main() -> None:
     """Answer requests until the server ends, or asks no more."""
     messages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints goes to the log
-    logging.basicConfig(format="note: %(message)s")
+    os.dup2(2, 1)  # what a library prints itself comes beside the log
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # which a terminal or a service manager sends to all processes
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError):
         server = _Server(messages, answers)
         limits = server.setup.limits
+        logging.getLogger().addHandler(_Log(server))
         inpainter = Inpainter(server, server.setup.model)
         image_files.readable_suffixes()  # has Pillow load its formats
         _limit_memory(limits.memory)

@@ -1,0 +1,82 @@
+"""Uvicorn with the limits of this server, whose stop has an end."""
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.server.connections import limited
+from shiftnet_tf.server.limits import BACKLOG, Limits
+
+_logger = logging.getLogger("uvicorn.error")
+
+
+class HTTPServer(uvicorn.Server):
+    """Serves an application.
+
+    Args:
+        app: what it serves.
+        limits: of its requests.
+        connections: at a time.
+        log_config: see `log.configuration`; None leaves logging as it is.
+    """
+
+    def __init__(self, app: FastAPI, limits: Limits, connections: int, log_config: dict[str, Any] | None) -> None:
+        config = uvicorn.Config(
+            app,
+            http=limited(connections, limits.answer_bytes),
+            ws="none",
+            loop="asyncio",
+            backlog=BACKLOG,
+            access_log=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # for who does not fetch their answer
+            server_header=False,
+            log_config=log_config,
+        )
+        super().__init__(config)
+        self._seconds_to_stop = limits.seconds + 9
+
+    def run_until_told(self, listening: socket.socket) -> None:
+        """Serve until SIGINT or SIGTERM, and then finish what was taken.
+
+        Args:
+            listening: where clients come.
+
+        Raises:
+            ShiftNetError: the application could not start.
+        """
+        # Of this class already before it runs, and once it has ended, when Uvicorn raises the signal again.
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            with contextlib.suppress(SystemExit):  # by which Uvicorn says that it could not start
+                self.run(sockets=[listening])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if not self.started:
+            raise ShiftNetError("the server could not start: see the log")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was taken; end the process at last if the model never answers."""
+        watchdog = threading.Timer(self._seconds_to_stop, _end_process)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            await super().shutdown(sockets)
+        finally:
+            watchdog.cancel()
+
+
+def _end_process() -> None:
+    _logger.error("the model does not answer: the server ends without it")
+    os._exit(1)
