@@ -13,7 +13,7 @@ from typing import Any
 import swagger_ui_bundle
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -24,15 +24,14 @@ from shiftnet_tf.server.access import Access, AccessMiddleware, bearer
 from shiftnet_tf.server.bodies import Bodies
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.metrics import Metrics
+from shiftnet_tf.server.page import PageFiles, answer_page
 from shiftnet_tf.server.pool import Pool
 from shiftnet_tf.server.protocol import BODY, CLIENT_GONE, RequestError, answers, drain, read_body, refusal
 from shiftnet_tf.server.requests import Surroundings
 from shiftnet_tf.server.worker import Job, Reply
 
-STATIC = Path(__file__).parent / "static"
 _ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
 _MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
-_POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 
 def create_app(
@@ -67,7 +66,7 @@ def create_app(
     app.state.service = service
     bundle = Path(swagger_ui_bundle.swagger_ui_path)
     app.mount("/docs/static", StaticFiles(directory=bundle))
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", PageFiles())
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _no_such_path)
     guarded = [Depends(bearer(access.token))] if access and access.token is not None else []
@@ -107,9 +106,9 @@ def create_app(
         )
 
     @app.get("/", response_model=None, include_in_schema=False)
-    async def root() -> FileResponse | dict[str, str]:
+    async def root() -> Response | dict[str, str]:
         if page:
-            return FileResponse(STATIC / "page.html", headers={"Content-Security-Policy": _POLICY})
+            return answer_page()
         paths = {"inpaint": "/v1/inpaint", "documentation": "/docs", "health": "/healthz", "metrics": "/metrics"}
         return {name: root_path + path for name, path in paths.items()}
 
