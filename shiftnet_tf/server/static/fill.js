@@ -85,7 +85,8 @@ export class Filler {
       $("token-form").hidden = request.status !== 401;
       if (request.status === 200) return { blob: request.response, header: (name) => request.getResponseHeader(name) };
       if (request.status !== 429 || tries === TRIES) throw new Error(await reasonOf(request));
-      const seconds = Math.max(Number(request.getResponseHeader("Retry-After")) || 1, 1);
+      const given = request.getResponseHeader("Retry-After");
+      const seconds = /^\d+$/.test(given) ? Number(given) : 1; // it may be a date
       this.#progress(`The server is busy: next try in ${seconds} s (${tries} of ${TRIES - 1}) ...`, null);
       await pause(1000 * seconds, signal);
       if (signal.aborted) return null;

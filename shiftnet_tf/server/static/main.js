@@ -271,7 +271,7 @@ $("size").addEventListener("input", () => resizeBrush(Number($("size").value)));
 
 // After a click with the mouse, keys such as the space bar mean the photo again.
 for (const button of document.querySelectorAll("#painting button, #zoom button")) {
-  button.addEventListener("click", (event) => event.detail > 0 && canvas.focus({ preventScroll: true }));
+  button.addEventListener("click", (event) => event.detail > 0 && !filler.isBusy && canvas.focus());
 }
 canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && painter.sayCursor());
 canvas.addEventListener("blur", () => ($("outline").hidden = true));

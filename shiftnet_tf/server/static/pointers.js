@@ -31,7 +31,10 @@ export function watchPointers(stage, view, drawing) {
 
   function move(event) {
     if (event.pointerType !== "touch") drawing.hover(event);
-    if (fingers.has(event.pointerId) && isPinch) return pinch(event);
+    if (fingers.has(event.pointerId)) {
+      if (isPinch) return pinch(event);
+      fingers.set(event.pointerId, view.onStage(event));
+    }
     if (active?.id !== event.pointerId) return;
     if (active.last) {
       const [x, y] = view.onStage(event);
