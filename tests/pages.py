@@ -112,11 +112,13 @@ class Fingers:
 
 
 def painted(page):
-    """The share of the canvas that is painted."""
+    """The painted area as a share of the photo."""
     return page.evaluate(
         """() => { const c = document.getElementById("brush");
         const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-        let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 127; return n / (d.length / 4); }"""
+        let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 127;
+        const box = document.getElementById("photo").getBoundingClientRect(), ratio = window.devicePixelRatio;
+        return n / (box.width * box.height * ratio * ratio); }"""
     )
 
 

@@ -115,8 +115,20 @@ def test_preview_progress_and_cancel(page, tmp_path):
     assert "network's answer" in page.inner_text("#status") and page.is_visible("#cancel")
     assert page.is_hidden("#save") and page.is_disabled("#go-on")
     page.click("#cancel")
-    assert page.inner_text("#status") == "Stopped: this is the network's answer."
+    assert page.inner_text("#status") == "Stopped. What is shown is the network's answer."
     assert page.is_visible("#save") and page.is_enabled("#go-on")
+
+    page.click("#back")
+    page.click("#fill")
+    for number, act in ((3, "continue_"), (4, "abort")):
+        while len(held) <= number:
+            page.wait_for_timeout(20)
+        getattr(held[number], act)()
+    page.wait_for_selector("#status.error")
+    page.errors.clear()  # the browser's own line
+    said = page.inner_text("#status")
+    assert "does not answer" in said and said.endswith("What is shown is the network's answer.")
+    assert page.is_visible("#save")
 
     page.unroute("**/v1/inpaint")
     page.route("**/v1/shift-map", lambda route: held.append(route))

@@ -103,7 +103,9 @@ def test_zoom_and_pan(page, tmp_path):
     x, y = map(round, at(page, 0.7, 0.4))  # a wheel's place has no fractions
     page.mouse.move(x, y)
     page.mouse.wheel(0, -480)  # zooms by e
-    page.wait_for_function(f"() => document.getElementById('photo').getBoundingClientRect().width > {2 * fitted['width']}")
+    page.wait_for_function(
+        f"() => document.getElementById('photo').getBoundingClientRect().width > {2 * fitted['width']}"
+    )
     assert page.locator("#photo").bounding_box()["width"] == pytest.approx(math.e * fitted["width"], rel=0.001)
     assert at(page, 0.7, 0.4) == pytest.approx((x, y), abs=2)  # what is under the mouse stays there
     assert outline(page) == pytest.approx((x, y, 40), abs=1)
@@ -250,7 +252,10 @@ def test_loaded_masks(page, tmp_path):
         return read_hole([saved(page, "#painting .save-mask", tmp_path / f"saved{suffix}")], (120, 160))
 
     shapes = {"boxes": [[10, 20, 60.2, 80]], "polygons": [[[90, 10], [150, 20], [100, 60]]]}
-    shapes["strokes"] = [{"points": [[5, 100], [150, 110]], "width": 12}, {"points": [[30, 50]], "width": 9, "erase": True}]
+    shapes["strokes"] = [
+        {"points": [[5, 100], [150, 110]], "width": 12},
+        {"points": [[30, 50]], "width": 9, "erase": True},
+    ]
     (tmp_path / "shapes.json").write_text(json.dumps(shapes))
     assert load(tmp_path / "shapes.json") == "Loaded shapes.json." and page.is_enabled("#fill")
     expected = read_hole([tmp_path / "shapes.json"], (120, 160))
@@ -292,7 +297,10 @@ def test_a_mask_picture_is_erased_filled_and_saved_as_the_command_takes_it(page,
     stroke(page, (0.4, 0.5), (0.5, 0.5))
     page.select_option("#detail", "model")
     fill(page)
-    filled, mask = saved(page, "#save", tmp_path / "filled.png"), saved(page, "#comparing .save-mask", tmp_path / "m.png")
+    filled, mask = (
+        saved(page, "#save", tmp_path / "filled.png"),
+        saved(page, "#comparing .save-mask", tmp_path / "m.png"),
+    )
     assert 0 < read_hole([mask], (120, 160)).sum() < 40 * 60
     command = ["inpaint", str(photo), "--mask", str(mask), "--detail", "model", "-o", str(tmp_path / "command.png")]
     assert main(command) == 0 and filled.read_bytes() == (tmp_path / "command.png").read_bytes()

@@ -35,6 +35,12 @@ export class Comparison {
     this.begin(points.at(-1));
   }
 
+  end() {}
+
+  cancel() {}
+
+  hover() {}
+
   render() {
     const share = Number($("compare").value); // of the width that shows the photo before
     $("after").style.clipPath = this.#isShown ? `inset(0 0 0 ${share}%)` : "";

@@ -1,6 +1,7 @@
 // Elements of the page, and files that they show.
 
 export const $ = (id) => document.getElementById(id);
+export const $$ = (selector) => document.querySelectorAll(selector);
 
 export function say(text, isError = false) {
   if ($("status").textContent !== text) $("status").textContent = text; // else a screen reader may say it again

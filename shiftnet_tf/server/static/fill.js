@@ -19,7 +19,8 @@ export class Filler {
 
   constructor(onChange) {
     this.#onChange = onChange;
-    fetch("healthz").then(async (answer) => (this.#limits = (await answer.json()).limits ?? {})).catch(() => {});
+    const read = async (answer) => (this.#limits = (await answer.json()).limits ?? {});
+    fetch("healthz").then(read).catch(() => {});
   }
 
   get isBusy() {
@@ -30,7 +31,8 @@ export class Filler {
   refuses({ name, size }, photoPixels, mask = null) {
     const { bytes = Infinity, pixels = Infinity } = this.#limits, million = (number) => (number / 1e6).toFixed(1);
     if (photoPixels > pixels) {
-      return `${name} is too large: ${million(photoPixels)} million pixels; the server takes ${million(pixels)} million.`;
+      const numbers = `${million(photoPixels)} million pixels; the server takes ${million(pixels)} million`;
+      return `${name} is too large: ${numbers}.`;
     }
     const sent = size + (mask?.size ?? 0);
     return sent > bytes ? `${name} is too large: ${million(sent)} MB; the server takes ${million(bytes)} MB.` : "";
@@ -52,14 +54,15 @@ export class Filler {
     share === null ? $("progress").removeAttribute("value") : ($("progress").value = share);
   }
 
-  // Runs a task, which gets `ask(path, fields, doing)` for its requests; a null of it means that it was cancelled.
+  // Runs a task, which gets `ask(path, fields, doing)` for its requests, and the signal by which it is cancelled; `ask`
+  // returns { blob, header(name) }, null where it was cancelled.
   // Returns what the task returns, null where it failed: then the reason is said.
   async run(task) {
     this.cancel();
     const pending = (this.#pending = new AbortController());
     this.#showBusy();
     try {
-      return await task((path, fields, doing) => this.#ask(path, fields, doing, pending.signal));
+      return await task((...request) => this.#ask(...request, pending.signal), pending.signal);
     } catch (error) {
       if (!pending.signal.aborted) say(error.message, true);
       return null;
@@ -79,9 +82,9 @@ export class Filler {
 
   // Has the server answer a form, again while it is too busy.
   async #ask(path, fields, doing, signal) {
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1; !signal.aborted; tries++) {
       const request = await this.#send(path, fields, doing, signal);
-      if (signal.aborted) return null;
+      if (signal.aborted) break;
       $("token-form").hidden = request.status !== 401;
       if (request.status === 200) return { blob: request.response, header: (name) => request.getResponseHeader(name) };
       if (request.status !== 429 || tries === TRIES) throw new Error(await reasonOf(request));
@@ -89,8 +92,8 @@ export class Filler {
       const seconds = /^\d+$/.test(given) ? Number(given) : 1; // it may be a date
       this.#progress(`The server is busy: next try in ${seconds} s (${tries} of ${TRIES - 1}) ...`, null);
       await pause(1000 * seconds, signal);
-      if (signal.aborted) return null;
     }
+    return null;
   }
 
   // By XMLHttpRequest: `fetch` does not tell how much of a body has been sent.

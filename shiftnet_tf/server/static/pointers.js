@@ -2,8 +2,8 @@
 
 const LINE = 16, NOTCH = 480; // pixels of a line of a wheel; pixels that zoom by e
 
-// `drawing` has begin(point, event), move(points), end(), cancel() and hover(event or null).
-export function watchPointers(stage, view, drawing) {
+// `hand` returns what a pointer does now: begin(point, event), move(points), end(), cancel(), hover(event or null).
+export function watchPointers(stage, view, hand) {
   const fingers = new Map(); // id -> [x, y] on the stage
   let isPinch = false; // from the second finger on until the last one is lifted
   let active = null; // { id, type, last } of the pointer that draws, or pans where it has `last`
@@ -14,7 +14,7 @@ export function watchPointers(stage, view, drawing) {
       if (active?.type === "pen") return; // the palm
       fingers.set(event.pointerId, view.onStage(event));
       if (fingers.size > 1) {
-        drawing.cancel();
+        hand().cancel();
         active = null;
         isPinch = true;
       }
@@ -26,11 +26,11 @@ export function watchPointers(stage, view, drawing) {
     stage.focus({ preventScroll: true });
     stage.setPointerCapture(event.pointerId);
     active = { id: event.pointerId, type: event.pointerType, last: pans ? view.onStage(event) : null };
-    if (!pans) drawing.begin(view.onPhoto(event), event);
+    if (!pans) hand().begin(view.onPhoto(event), event);
   }
 
   function move(event) {
-    if (event.pointerType !== "touch") drawing.hover(event);
+    if (event.pointerType !== "touch") hand().hover(event);
     if (fingers.has(event.pointerId)) {
       if (isPinch) return pinch(event);
       fingers.set(event.pointerId, view.onStage(event));
@@ -42,7 +42,7 @@ export function watchPointers(stage, view, drawing) {
       active.last = [x, y];
     } else {
       const events = event.getCoalescedEvents?.() ?? [];
-      drawing.move((events.length ? events : [event]).map((each) => view.onPhoto(each)));
+      hand().move((events.length ? events : [event]).map((each) => view.onPhoto(each)));
     }
   }
 
@@ -64,7 +64,7 @@ export function watchPointers(stage, view, drawing) {
     if (active?.id !== event.pointerId) return;
     const draws = !active.last;
     active = null;
-    if (draws) event.type === "pointerup" ? drawing.end() : drawing.cancel();
+    if (draws) event.type === "pointerup" ? hand().end() : hand().cancel();
   }
 
   function wheel(event) {
@@ -86,7 +86,7 @@ export function watchPointers(stage, view, drawing) {
   stage.addEventListener("pointermove", move);
   stage.addEventListener("pointerup", end);
   stage.addEventListener("pointercancel", end);
-  stage.addEventListener("pointerleave", () => drawing.hover(null));
+  stage.addEventListener("pointerleave", () => hand().hover(null));
   stage.addEventListener("wheel", wheel, { passive: false });
   stage.addEventListener("keydown", space);
   stage.addEventListener("keyup", space);

@@ -16,7 +16,8 @@ export class View {
   constructor(stage, onChange) {
     this.#stage = stage;
     this.#onChange = onChange;
-    new ResizeObserver(() => (this.#isFitted ? this.fit() : this.#moveTo(this.scale, this.left, this.top))).observe(stage);
+    const resize = () => (this.#isFitted ? this.fit() : this.#moveTo(this.scale, this.left, this.top));
+    new ResizeObserver(resize).observe(stage);
   }
 
   open(width, height) {
