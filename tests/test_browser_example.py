@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import numpy as np
+import onnxruntime
 import pytest
 from conftest import PHOTOS, ROOT
 from pages import CHROMIUM, saved, visit
@@ -90,13 +91,18 @@ def test_the_browser_gives_the_picture_of_python(browser, site, example, folder,
     expected = answer_of(path, image, mask)
     difference = np.abs(found.astype(int) - expected)
     assert (difference[mask == 0] == 0).all() and np.abs(found.astype(int) - image)[mask == 1].mean() > 5
-    print(
-        f"{precision}: at most {difference.max()}, in mean {difference.mean():.4f}, above 1: {(difference > 1).mean():.2%}"
-    )
     if precision == "float32":
         assert difference.max() <= 1
-    else:  # 8 bits: the order of a sum decides about a rounding, which the layers behind it carry on
-        assert difference.mean() < 0.3 and np.percentile(difference, 99) <= 8
+        return
+    # Of 8 bits the order of a sum decides about a rounding, which the layers behind it carry on. Without ONNX Runtime's
+    # own layout of convolutions on x86, which WebAssembly lacks, the order is the same up to the width of vectors.
+    assert difference.mean() < 0.3 and np.percentile(difference, 99) <= 8
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    session = onnxruntime.InferenceSession(path, options)
+    [same_layout] = session.run(["inpainted_image"], {"image": image[None], "mask": mask[None, ..., None]})
+    difference = np.abs(found.astype(int) - same_layout[0])
+    assert (difference > 1).mean() < 0.001 and difference.max() <= 4
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
@@ -129,11 +135,12 @@ def test_what_the_browser_or_the_folder_lacks_is_one_sentence(browser, site):
         (site, "WebAssembly.validate = () => false", "This browser has no WebAssembly SIMD, which the model needs"),
         (f"{site}?model=nowhere", "", "There is no model in nowhere"),
     ):
-        with visit(browser, site) as page:
+        with visit(browser, f"{site}package.json") as page:
             page.add_init_script(script)
             page.goto(address)
             page.wait_for_function("() => !document.getElementById('status').textContent.startsWith('Loading')")
             page.errors.clear()  # the browser's own line about a file that is not there
+            page.asked.clear()
             assert page.inner_text("#status").startswith(message) and page.is_disabled("#fill")
 
 

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from conftest import ROOT, load_script
 from pages import NEEDS_CHROMIUM, PHONE, PHOTO, fill, open_photo, painted, saved, small, stroke, visit
 from PIL import Image
 
@@ -222,3 +224,11 @@ def test_a_phone(browser, address):
         page.wait_for_selector("#cancel", state="hidden")
         assert page.evaluate("() => document.documentElement.scrollWidth") == 360
         assert page.locator("#go-on").bounding_box()["y"] < 600
+
+
+@pytest.mark.long
+def test_the_picture_of_the_documentation_is_made(tmp_path):
+    load_script("docs/page_picture").main(tmp_path / "page.jpg")
+    made, kept = Image.open(tmp_path / "page.jpg"), Image.open(ROOT / "docs" / "page.jpg")
+    assert made.size == kept.size
+    assert np.abs(np.array(made).astype(int) - np.array(kept)).mean() < 8  # it shows the page as it is

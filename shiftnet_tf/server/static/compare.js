@@ -4,7 +4,7 @@ import { $ } from "./dom.js";
 
 export class Comparison {
   #view;
-  #width = 1;
+  #size = [1, 1];
   #isShown = false;
 
   constructor(view) {
@@ -13,8 +13,8 @@ export class Comparison {
   }
 
   // Shows all of a new result.
-  start(width) {
-    [this.#width, this.#isShown] = [width, true];
+  start(...size) {
+    [this.#size, this.#isShown] = [size, true];
     $("compare").value = 0;
     this.render();
   }
@@ -27,7 +27,7 @@ export class Comparison {
 
   // A pointer, see pointers.js, drags the divider.
   begin([x]) {
-    $("compare").value = Math.round((100 * x) / this.#width);
+    $("compare").value = Math.round((100 * x) / this.#size[0]);
     this.render();
   }
 
@@ -47,7 +47,9 @@ export class Comparison {
     $("compare").setAttribute("aria-valuetext", `before: left ${share} %, after: right ${100 - share} %`);
     const isSplit = this.#isShown && $("map").hidden;
     $("divider").hidden = !isSplit || share === 0 || share === 100;
-    $("divider").style.left = `${this.#view.left + (share / 100) * this.#width * this.#view.scale}px`;
+    const { left, top, scale } = this.#view, [width, height] = this.#size.map((length) => length * scale);
+    const place = { left: left + (share / 100) * width, top, height };
+    for (const [name, pixels] of Object.entries(place)) $("divider").style[name] = `${pixels}px`;
     $("label-before").hidden = !isSplit || share === 0;
     $("label-after").hidden = !isSplit || share === 100;
   }

@@ -46,7 +46,7 @@ async function showResult(blob, mask, fields, isFinal, signal) {
   await after.decode();
   show(map, null);
   map.hidden = true;
-  if (isFirst) comparison.start(before.naturalWidth);
+  if (isFirst) comparison.start(before.naturalWidth, before.naturalHeight);
   showTools();
   return !signal.aborted;
 }
