@@ -1,10 +1,12 @@
 """The page of `shiftnet demo`: filling, comparing, going on, saving, and what it says when something goes wrong."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, load_script
+from conftest import ROOT
 from pages import NEEDS_CHROMIUM, PHONE, PHOTO, fill, open_photo, painted, saved, small, stroke, visit
 from PIL import Image
 
@@ -228,7 +230,7 @@ def test_a_phone(browser, address):
 
 @pytest.mark.long
 def test_the_picture_of_the_documentation_is_made(tmp_path):
-    load_script("docs/page_picture").main(tmp_path / "page.jpg")
+    subprocess.run([sys.executable, ROOT / "docs" / "page_picture.py", tmp_path / "page.jpg"], check=True)
     made, kept = Image.open(tmp_path / "page.jpg"), Image.open(ROOT / "docs" / "page.jpg")
     assert made.size == kept.size
     assert np.abs(np.array(made).astype(int) - np.array(kept)).mean() < 8  # it shows the page as it is

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import PHOTOS, ROOT
 from pages import (
     NEEDS_CHROMIUM,
     PHONE,
@@ -313,6 +314,8 @@ def test_photos_are_pasted_dropped_and_tried(page):
         const event = kind === "paste" ? new ClipboardEvent(kind, { clipboardData: data, bubbles: true })
             : new DragEvent(kind, { dataTransfer: data, bubbles: true });
         document.body.dispatchEvent(event); }"""
+    sample = ROOT / "shiftnet_tf" / "server" / "static" / "sample.jpg"
+    assert sample.read_bytes() == (PHOTOS / "test" / "gc_farm_sheep.jpg").read_bytes()  # whose author is named
     page.click("#sample")
     for name in ("sample", "paste", "drop"):
         if name != "sample":

@@ -52,7 +52,8 @@ function windowOf(pixels, size) {
   }
   const side = Math.max(size, 2 * (right - left + 1), 2 * (bottom - top + 1));
   const [w, h] = [Math.min(side, width), Math.min(side, height)];
-  const start = (from, to, length, all) => Math.round(Math.min(Math.max((from + to + 1 - length) / 2, 0), all - length));
+  const inside = (at, most) => Math.round(Math.min(Math.max(at, 0), most));
+  const start = (from, to, length, all) => inside((from + to + 1 - length) / 2, all - length);
   return [start(left, right, w, width), start(top, bottom, h, height), w, h];
 }
 
@@ -66,7 +67,7 @@ async function fill(model) {
   small.drawImage(photo.canvas, ...place, 0, 0, size, size);
   smallHole.drawImage(hole.canvas, ...place, 0, 0, size, size);
   const image = small.getImageData(0, 0, size, size);
-  const mask = smallHole.getImageData(0, 0, size, size).data.filter((value, i) => i % 4 === 3); // touched: hole
+  const mask = smallHole.getImageData(0, 0, size, size).data.filter((value, i) => i % 4 === 3); // where touched
   const started = performance.now();
   await inpaint(model, image, Uint8Array.from(mask));
   small.putImageData(image, 0, 0);
@@ -85,7 +86,8 @@ async function fill(model) {
 
 function save() {
   photo.canvas.toBlob((blob) => {
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: "filled.png" });
+    const link = document.createElement("a");
+    Object.assign(link, { href: URL.createObjectURL(blob), download: "filled.png" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });

@@ -78,5 +78,5 @@ export function edit(text) {
 
 export function goOn() {
   state.mask.goOn(state.result.file);
-  edit("Brush over what else you want to remove. All is filled together, from the original photo.");
+  edit("Brush over what else to remove; all of it is filled from the original photo.");
 }
