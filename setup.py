@@ -95,6 +95,7 @@ setup(
             "pytest-xdist>=3.6",
             "httpx>=0.27",
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
+            "axe-playwright-python>=0.1.8",  # axe-core for the page
             "pdoc>=15",
             "ruff>=0.9",
             "mypy>=1.15",

@@ -188,6 +188,33 @@ def photo():
     return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), mask_files.read_mask(MASK)
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests of pages."""
+    from pages import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def address():
+    """The address of one server with the page."""
+    from pages import demo
+
+    with demo() as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page in a window of 1000x760."""
+    from pages import visit
+
+    with visit(browser, address) as page:
+        yield page
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system with room for a few checkpoints; function that changes its size."""

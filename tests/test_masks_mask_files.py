@@ -262,6 +262,12 @@ def test_shapes():
     assert not erased[20, 30] and erased[20, 15] and erased[20, 45]
     dot = draw_shapes({"strokes": [{"points": [[30, 20]], "width": 9}]}, SHAPE)
     assert 60 <= dot.sum() <= 85
+    area = {"points": [[10, 5], [29, 5], [29, 19], [10, 19]], "fill": True}
+    np.testing.assert_array_equal(draw_shapes({"strokes": [area]}, SHAPE), hole(BOX))
+    inner = {"points": [[12, 7], [20, 7], [20, 12], [12, 12]], "fill": True, "erase": True}
+    line = {"points": [[13, 9], [19, 9]], "width": 2}
+    mixed = draw_shapes({"strokes": [area, inner, line]}, SHAPE)  # each one over those before it
+    assert mixed[6, 11] and not mixed[11, 15] and mixed[9, 15] and mixed[18, 28]
 
 
 def test_bytes_are_as_good_as_a_file(save):
@@ -287,6 +293,9 @@ def test_bytes_are_as_good_as_a_file(save):
         ('{"strokes": [{"points": [[1, 2]], "width": 0}]}', "width must be above 0"),
         ('{"strokes": [{"points": [[1, 2]], "width": 1e9}]}', "width must be above 0"),
         ('{"strokes": [{"points": [], "width": 3}]}', "1 points"),
+        ('{"strokes": [{"points": [[1, 2], [3, 4], [5, 9]]}]}', "it must be ..points.* for the width"),
+        ('{"strokes": [{"points": [[1, 2]], "width": 2, "fill": true}]}', "it must be ..points"),
+        ('{"strokes": [{"points": [[1, 2], [3, 4]], "fill": true}]}', "3 points"),
         ("[" * 100000, "no JSON"),
         ('{"boxes": [[-9, -9, 999, 999]]}', "covers the whole photo"),
     ],

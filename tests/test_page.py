@@ -1,252 +1,236 @@
-"""The page of `shiftnet demo` in a real Chromium, as a person uses it."""
+"""The page of `shiftnet demo`: filling, comparing, going on, saving, and what it says when something goes wrong."""
 
-import contextlib
-import io
 import json
-import math
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
-from conftest import PHOTOS
+from conftest import ROOT
+from pages import NEEDS_CHROMIUM, PHONE, PHOTO, fill, open_photo, painted, saved, small, stroke, visit
 from PIL import Image
 
 from shiftnet_tf.cli import main
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-]
-PHOTO = PHOTOS / "test" / "gc_kingfisher.jpg"
+pytestmark = NEEDS_CHROMIUM
+ARTIST = 0x013B  # a field of EXIF
+NOTE_DETAILS = """() => { window.details = []; const append = FormData.prototype.append;
+    FormData.prototype.append = function (name, value) {
+        if (name === "detail") window.details.push(value);
+        append.call(this, name, value); }; }"""
 
 
-@pytest.fixture(scope="module")
-def address(small_model):
-    command = [sys.executable, "-m", "shiftnet_tf.cli", "demo", "--no-browser", "--port", "0"]
-    command += ["--model", str(small_model)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert "warm" in server.stdout.readline()
-        yield server.stdout.readline().split()[0]
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0 and server.stderr.read() == ""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        yield p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
-
-
-@pytest.fixture
-def page(browser, address):
-    with contextlib.closing(browser.new_page(viewport={"width": 1000, "height": 760})) as page:
-        page.asked, page.errors = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and page.errors.append(message.text))
-        page.goto(address)
-        yield page
-        assert page.errors == []
-        assert all(url.startswith((address, "blob:", "data:")) for url in page.asked), page.asked
-
-
-def open_photo(page, path=PHOTO):
-    page.set_input_files("#file", path)
-    page.wait_for_selector("#painting:not([hidden])")
-
-
-def stroke(page, *places):
-    """Draws with the mouse through places given as shares of the photo."""
-    box = page.locator("#brush").bounding_box()
-    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point, steps=8)
-    page.mouse.up()
-
-
-def painted(page):
-    """The share of the brush's canvas that is painted."""
-    return page.evaluate(
-        """() => { const c = document.getElementById("brush");
-        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-        let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 127; return n / (d.length / 4); }"""
-    )
-
-
-def green(page):
-    """The green channel of the photo as it is shown, with what is painted over it: float [H, W], screen pixels."""
-    return np.array(Image.open(io.BytesIO(page.locator("#photo").screenshot())).convert("RGB"), float)[..., 1]
-
-
-def seen_area(page, white):
-    """The painted area in square CSS pixels, measured against a white photo; edge pixels count by their coverage."""
-    paint = white - green(page)  # the brush is red, so green drops most
-    return paint.sum() / max(paint.max(), 1) / page.evaluate("() => window.devicePixelRatio") ** 2
-
-
-def saved(page, link, path):
-    with page.expect_download() as download:
-        page.click(link)
-    download.value.save_as(path)
-    return path
-
-
-def fill(page):
-    page.click("#fill")
-    page.wait_for_selector("#comparing:not([hidden])", timeout=30_000)
-
-
-def test_the_saved_picture_is_byte_for_byte_that_of_the_command(page, small_model, tmp_path, capsys):
-    open_photo(page)
-    stroke(page, (0.35, 0.2), (0.4, 0.4), (0.5, 0.45))
+def test_the_saved_picture_is_byte_for_byte_that_of_the_command(page, tmp_path):
+    exif = Image.Exif()
+    exif[ARTIST] = "a person who was there"
+    Image.open(PHOTO).resize((341, 192)).save(tmp_path / "photo.jpg", quality=83, exif=exif)
+    open_photo(page, tmp_path / "photo.jpg")
+    page.evaluate(NOTE_DETAILS)
+    stroke(page, (0.35, 0.2), (0.4, 0.4))
     stroke(page, (0.3, 0.7))  # a dot
+    page.click("#lasso")
+    stroke(page, (0.6, 0.2), (0.7, 0.2), (0.65, 0.3))
     page.click("#erase")
-    stroke(page, (0.36, 0.3), (0.5, 0.3))
-    fill(page)
-    assert "window" in page.inner_text("#status")
-    filled = saved(page, "#save", tmp_path / "page.jpg")
-    mask = saved(page, "#save-mask", tmp_path / "mask.json")
-    assert [stroke["erase"] for stroke in json.loads(mask.read_text())["strokes"]] == [False, False, True]
-    command = ["inpaint", str(PHOTO), "--mask", str(mask), "-o", str(tmp_path / "command.jpg")]
-    assert main([*command, "--model", str(small_model)]) == 0
-    assert filled.read_bytes() == (tmp_path / "command.jpg").read_bytes()
-    assert filled.read_bytes() != PHOTO.read_bytes()
-
-
-def test_brush_size_undo_and_clear(page):
-    open_photo(page)
-    assert page.is_disabled("#fill") and page.is_disabled("#undo")
-    stroke(page, (0.2, 0.5), (0.8, 0.5))
-    thin = painted(page)
-    page.click("#undo")
-    assert painted(page) == 0 and page.is_disabled("#fill")
-    page.fill("#size", "120")
-    stroke(page, (0.2, 0.5), (0.8, 0.5))
-    assert painted(page) > 2 * thin > 0
-    page.click("#erase")
-    stroke(page, (0.2, 0.5), (0.8, 0.5))
-    assert painted(page) < thin
-    page.keyboard.press("Control+z")
-    assert painted(page) > 2 * thin
-    page.click("#clear")
-    assert painted(page) == 0
-
-
-@pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
-def test_a_click_or_tap_without_movement_paints_and_erases_a_disc(browser, address, tmp_path, touch):
-    Image.new("RGB", (682, 512), "white").save(tmp_path / "white.png")
-    context = browser.new_context(
-        viewport={"width": 800, "height": 640}, has_touch=touch, device_scale_factor=3 if touch else 1
-    )
-    page = context.new_page()
-    page.goto(address)
-    open_photo(page, tmp_path / "white.png")
-
-    def dot(x, y, size):
-        page.fill("#size", str(size))
-        box = page.locator("#brush").bounding_box()
-        press = page.touchscreen.tap if touch else page.mouse.click
-        press(box["x"] + x * box["width"], box["y"] + y * box["height"])
-
-    def disc(size):
-        return math.pi * (size / 2) ** 2
-
-    white = green(page)
-    assert seen_area(page, white) == 0
-    dot(0.3, 0.4, 80)
-    assert seen_area(page, white) == pytest.approx(disc(80), rel=0.02)
-    dot(0.7, 0.5, 30)
-    assert seen_area(page, white) == pytest.approx(disc(80) + disc(30), rel=0.02)
-    page.click("#erase")
-    dot(0.3, 0.4, 50)
-    ring = disc(80) - disc(50)
-    assert seen_area(page, white) == pytest.approx(ring + disc(30), rel=0.02)
-    dot(0.7, 0.5, 60)
-    assert seen_area(page, white) == pytest.approx(ring, rel=0.02)
     page.click("#paint")
-    stroke(page, (0.2, 0.8), (0.8, 0.8))
-    with_a_line = seen_area(page, white)
+    stroke(page, (0.36, 0.3), (0.5, 0.3))
     page.click("#erase")
-    dot(0.5, 0.8, 30)
-    assert with_a_line - seen_area(page, white) == pytest.approx(disc(30), rel=0.05)
-    context.close()
+    page.click("#rectangle")
+    stroke(page, (0.36, 0.28), (0.37, 0.31))
+    fill(page)
+    assert page.evaluate("details") == ["model", "auto"] and "window" in page.inner_text("#status")
+    first = saved(page, "#save", tmp_path / "first.jpg")
+
+    page.click("#go-on")
+    assert "original" in page.inner_text("#status") and page.is_disabled("#fill")
+    stroke(page, (0.8, 0.7), (0.85, 0.8))
+    fill(page)
+    filled = saved(page, "#save", tmp_path / "second.jpg")
+    mask = saved(page, "#comparing .save-mask", tmp_path / "mask.json")
+    assert [shape["erase"] for shape in json.loads(mask.read_text())["strokes"]] == [False] * 3 + [True] + [False] * 2
+    out = tmp_path / "command.jpg"
+    assert main(["inpaint", str(tmp_path / "photo.jpg"), "--mask", str(mask), "-o", str(out)]) == 0
+    assert filled.read_bytes() == out.read_bytes() != first.read_bytes()
+    photo, result = Image.open(tmp_path / "photo.jpg"), Image.open(filled)
+    assert result.getexif()[ARTIST] == "a person who was there" and result.quantization == photo.quantization
 
 
-def test_compare_map_and_go_on(page):
-    open_photo(page)
+def test_compare_sources_and_continue(page, tmp_path):
+    open_photo(page, small(tmp_path / "photo.jpg"))
+    shows = """id => { const image = document.getElementById(id), canvas = document.createElement("canvas");
+        if (image.hidden) return null; [canvas.width, canvas.height] = [160, 120];
+        canvas.getContext("2d").drawImage(image, 0, 0); return canvas.toDataURL(); }"""
     stroke(page, (0.4, 0.3), (0.45, 0.5))
     fill(page)
+    before, first = page.evaluate(shows, "before"), page.evaluate(shows, "after")
     clip = "() => getComputedStyle(document.getElementById('after')).clipPath"
-    assert page.evaluate(clip) == "inset(0px 0px 0px 0%)"
-    page.fill("#compare", "70")
+    assert page.evaluate(clip) == "inset(0px 0px 0px 0%)" and first != before
+    assert page.is_visible("#label-after") and page.is_hidden("#label-before") and page.is_hidden("#divider")
+    page.fill("#compare", "70")  # the left 70 % are the photo before
     assert page.evaluate(clip) == "inset(0px 0px 0px 70%)" and page.is_visible("#divider")
+    assert page.is_visible("#label-before") and page.is_visible("#label-after")
+    stroke(page, (0.7, 0.5), (0.25, 0.5))  # drags the divider
+    assert page.input_value("#compare") == "25"
     page.click("#show-map")
     page.wait_for_selector("#map:not([hidden])")
-    assert page.evaluate("() => document.getElementById('map').naturalWidth") == 682
+    assert page.is_hidden("#divider")
     page.click("#show-map")
     assert page.is_hidden("#map")
+
     page.click("#back")
-    assert painted(page) > 0  # the hole is as it was
+    whole = painted(page)
+    assert whole > 0 and page.evaluate(shows, "after") is None  # the mask is as it was, on the original
     fill(page)
+    assert page.input_value("#compare") == "0"  # the new result is seen whole
     page.click("#go-on")
-    page.wait_for_selector("#painting:not([hidden])")
-    assert painted(page) == 0 and "gc_kingfisher-filled.jpg" in page.inner_text("#status")
-
-
-def test_nothing_can_be_changed_while_the_server_is_at_work(page):
-    open_photo(page)
-    stroke(page, (0.4, 0.3), (0.45, 0.5))
-    stroke(page, (0.6, 0.3), (0.65, 0.5))
-    page.route("**/v1/*", lambda route: (time.sleep(0.5), route.continue_()))
-    page.click("#fill")
-    assert page.is_disabled("#undo") and page.is_disabled("#clear") and page.is_disabled("#fill")
+    assert page.evaluate(shows, "after") == first and 0 < painted(page) < whole / 4  # a contour
+    stroke(page, (0.7, 0.6), (0.75, 0.7))
+    fill(page)
+    assert page.evaluate(shows, "after") not in (before, first) and page.evaluate(shows, "before") == before
+    page.click("#back")
     page.keyboard.press("Control+z")
-    page.wait_for_selector("#comparing:not([hidden])")
-    page.click("#show-map")
-    page.click("#back")  # before the map has come
-    page.wait_for_selector("#busy", state="hidden")
-    page.wait_for_timeout(700)
-    assert page.is_visible("#painting") and page.is_hidden("#comparing") and page.is_hidden("#map")
-    assert page.is_enabled("#fill")
+    assert page.is_disabled("#fill") and page.evaluate(shows, "after") == first
+    page.click("#original")
+    assert page.evaluate(shows, "after") is None and painted(page) == pytest.approx(whole)
+    page.keyboard.press("Control+z")
+    assert page.evaluate(shows, "after") == first
 
 
-def test_what_goes_wrong_is_said(page, tmp_path):
-    (tmp_path / "notes.jpg").write_text("no photo")
-    page.set_input_files("#file", tmp_path / "notes.jpg")
-    page.wait_for_selector("#status.error")
-    assert "cannot show notes.jpg" in page.inner_text("#status")
-    open_photo(page)
-    assert page.get_attribute("#status", "class") == ""
-    page.fill("#size", "160")
-    for y in range(12):
-        stroke(page, (0, y / 10 - 0.05), (1, y / 10 - 0.05))
+def test_preview_progress_and_cancel(page, tmp_path):
+    open_photo(page, small(tmp_path / "photo.jpg"))
+    stroke(page, (0.4, 0.3), (0.45, 0.5))
+    held = []
+    page.route("**/v1/inpaint", lambda route: held.append(route))
     page.click("#fill")
+    page.wait_for_selector("#cancel")
+    assert page.is_visible("#progress") and page.evaluate("document.activeElement.id") == "cancel"
+    assert page.is_disabled("#undo") and page.is_disabled("#fill")
+    page.keyboard.press("Control+z")
+    stroke(page, (0.7, 0.3), (0.75, 0.5))
+    page.keyboard.press("Escape")
+    assert page.inner_text("#status") == "Cancelled." and page.is_enabled("#fill") and page.is_hidden("#progress")
+    assert page.evaluate("document.activeElement.id") == "brush"
+
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("() => document.getElementById('cancel').checkVisibility()")
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    held[1].continue_()
+    page.wait_for_selector("#comparing:not([hidden])")  # the network's answer, while the second one is held
+    assert "network's answer" in page.inner_text("#status") and page.is_visible("#cancel")
+    assert page.is_hidden("#save") and page.is_disabled("#go-on")
+    page.click("#cancel")
+    assert page.inner_text("#status") == "Stopped. What is shown is the network's answer."
+    assert page.is_visible("#save") and page.is_enabled("#go-on")
+
+    page.click("#back")
+    page.click("#fill")
+    for number, act in ((3, "continue_"), (4, "abort")):
+        while len(held) <= number:
+            page.wait_for_timeout(20)
+        getattr(held[number], act)()
     page.wait_for_selector("#status.error")
-    page.errors.clear()  # the browser's own line about the status 422
-    assert "covers the whole photo" in page.inner_text("#status") and page.is_enabled("#fill")
+    page.errors.clear()  # the browser's own line
+    said = page.inner_text("#status")
+    assert "does not answer" in said and said.endswith("What is shown is the network's answer.")
+    assert page.is_visible("#save")
+
+    page.unroute("**/v1/inpaint")
+    page.route("**/v1/shift-map", lambda route: held.append(route))
+    page.click("#show-map")
+    page.click("#back")  # before the sources have come
+    assert page.is_visible("#painting") and page.is_enabled("#fill") and page.is_hidden("#cancel")
+
+
+def test_errors_of_the_server_are_told_as_they_are(page, tmp_path):
+    open_photo(page, small(tmp_path / "photo.jpg"))
+    stroke(page, (0.4, 0.3), (0.45, 0.5))
+    answers = []
+
+    def answer(route):
+        status, headers, body = answers.pop(0)
+        route.abort() if status == 0 else route.fulfill(status=status, headers=headers, body=body)
+
+    def told(*planned):
+        answers.extend(planned)
+        page.click("#fill")
+        page.wait_for_selector("#cancel", state="hidden")
+        page.errors.clear()  # the browser's own line about the status
+        assert answers == [] and "error" in page.get_attribute("#status", "class")
+        return page.inner_text("#status")
+
+    page.route("**/v1/inpaint", answer)
+    assert told((0, {}, "")).startswith("The server does not answer: is it still running?")
+    html = {"content-type": "text/html"}
+    assert told((413, html, "<h1>413</h1>")) == "The photo is larger than the server takes."
+    assert told((502, html, "")) == "The server behind the proxy does not answer. Try again with Fill."
+    late = json.dumps({"error": "not answered within 60 seconds"})
+    assert told((503, {}, late)) == "Not answered within 60 seconds. Try again with Fill."
+    assert told((500, {}, "null")).startswith("The server answered 500.")
+    busy = (429, {"retry-after": "0"}, "{}")
+    assert told(busy, busy, (422, {}, '{"error": "the mask is wrong."}')) == "The mask is wrong."
+    assert told(*[busy] * 6) == "The server is busy. Try again with Fill."
+
+    assert told((401, {}, "{}")) == "The server asks for a token."
+    page.wait_for_function("() => document.activeElement.id === 'token'")
+    page.unroute("**/v1/inpaint")
+    given = []
+    page.on("request", lambda request: given.append(request.headers.get("authorization")))
+    page.keyboard.type("secret")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#save:not([hidden])")
+    assert given[0] == "Bearer secret" and page.is_hidden("#token-form")
+
+
+def test_what_is_wrong_with_a_file_is_told(browser, address, tmp_path):
+    limits = {"limits": {"bytes": 50_000, "pixels": 200_000}}
+    with visit(browser, address, viewport={"width": 600, "height": 500}) as page:
+        page.route("**/healthz", lambda route: route.fulfill(json=limits))
+        page.reload()
+        for name, content in (("notes.jpg", b"no photo"), ("scan.tif", b"II*\0")):
+            page.set_input_files("#file", {"name": name, "mimeType": "image/jpeg", "buffer": content})
+            page.wait_for_selector("#status.error")
+            assert f"{name} is not an image that this browser can show" in page.inner_text("#status")
+        open_photo(page)
+        assert page.inner_text("#status") == (
+            "gc_kingfisher.jpg is too large: 0.3 million pixels; the server takes 0.2 million."
+        )
+        noise = Image.effect_noise((400, 400), 80)
+        noise.save(tmp_path / "noise.png")
+        open_photo(page, tmp_path / "noise.png")
+        stroke(page, (0.4, 0.3), (0.45, 0.5))
+        page.click("#fill")
+        page.wait_for_selector("#status.error")
+        assert page.inner_text("#status").startswith("noise.png is too large: 0.")
+        open_photo(page, small(tmp_path / "photo.jpg"))
+        page.click("#rectangle")
+        stroke(page, (-0.01, -0.01), (1.01, 1.01))
+        page.click("#fill")
+        page.wait_for_selector("#status.error")
+        page.errors.clear()  # the browser's own line about the status 422
+        assert page.inner_text("#status").startswith("The mask covers the whole photo") and page.is_enabled("#fill")
 
 
 def test_a_phone(browser, address):
-    context = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True, device_scale_factor=3)
-    page = context.new_page()
-    page.goto(address)
-    open_photo(page)
-    for selector in ("#fill", "#undo", "#erase", "#brush"):
-        box = page.locator(selector).bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] + box["height"] <= 640, selector
-    assert page.evaluate("() => document.documentElement.scrollWidth") == 360
-    box = page.locator("#brush").bounding_box()
-    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert painted(page) > 0
-    fill(page)
-    assert page.locator("#go-on").bounding_box()["y"] < 640
-    context.close()
+    with visit(browser, address, **PHONE) as page:
+        page.tap("#sample")
+        page.wait_for_selector("#painting:not([hidden])")
+        for selector in ("#fill", "#undo", "#erase", "#brush"):
+            box = page.locator(selector).bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] + box["height"] <= 640, selector
+        assert page.locator("#photo").bounding_box()["height"] > 200
+        box = page.locator("#brush").bounding_box()
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        assert painted(page) > 0
+        page.tap("#fill")
+        page.wait_for_selector("#save:not([hidden])")
+        page.wait_for_selector("#cancel", state="hidden")
+        assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+        assert page.locator("#go-on").bounding_box()["y"] < 600
+
+
+@pytest.mark.long
+def test_the_picture_of_the_documentation_is_made(tmp_path):
+    subprocess.run([sys.executable, ROOT / "docs" / "page_picture.py", tmp_path / "page.jpg"], check=True)
+    made, kept = Image.open(tmp_path / "page.jpg"), Image.open(ROOT / "docs" / "page.jpg")
+    assert made.size == kept.size
+    assert np.abs(np.array(made).astype(int) - np.array(kept)).mean() < 8  # it shows the page as it is

@@ -4,9 +4,11 @@ In pixels of the upright photo, x to the right and y down:
 
     {"boxes": [[left, top, right, bottom], ...],
      "polygons": [[[x, y], [x, y], [x, y], ...], ...],
-     "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false}, ...]}
+     "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false},
+                 {"points": [[x, y], ...], "fill": true, "erase": false}, ...]}
 
-Boxes include their left and upper edge and not the other two. Strokes are drawn in their order, with round ends.
+Boxes include their left and upper edge and not the other two. Strokes are drawn after boxes and polygons, in their
+order: lines with round ends, or filled areas such as a lasso encloses.
 """
 
 import itertools
@@ -68,21 +70,23 @@ class _Painter:
         self._work((right - left) * (bottom - top))
         self.draw.rectangle([round(left), round(top), round(right) - 1, round(bottom) - 1], fill=255)
 
-    def polygon(self, item: object) -> None:
+    def polygon(self, item: object, level: int = 255) -> None:
         """Draw `[[x, y], ...]` with its inside."""
         points = self._points(item, 3)
         (left, right), (top, bottom) = ((min(numbers), max(numbers)) for numbers in zip(*points))
         self._work((right - left) * (bottom - top) + _CROSSING * len(points) * self.rows)
-        self.draw.polygon(points, fill=255, outline=255)
+        self.draw.polygon(points, fill=level, outline=level)
 
     def stroke(self, item: object) -> None:
-        """Draw or erase `{"points": [[x, y], ...], "width": number}`."""
-        if not isinstance(item, dict) or not {"points", "width"} <= set(item):
-            raise ValueError('it must be {"points": [[x, y], ...], "width": number}')
+        """Draw or erase a line `{"points": [[x, y], ...], "width": number}` or an area, with `"fill": true`."""
+        if not isinstance(item, dict) or "points" not in item or ("width" in item) == (item.get("fill") is True):
+            raise ValueError('it must be {"points": [[x, y], ...], "width": number}, or "fill": true for the width')
+        fill = 0 if item.get("erase", False) else 255
+        if "width" not in item:
+            return self.polygon(item["points"], fill)
         points, width = self._points(item["points"], 1), float(item["width"])
         if not 0 < width <= 2 * self.side:
             raise ValueError(f"its width must be above 0 and at most twice the photo's longer side. Received: {width}")
-        fill = 0 if item.get("erase", False) else 255
         last = None
         for x, y in points:  # a round joint; those that hardly differ from the last one are left out
             if last is None or math.dist(last, (x, y)) > width / 8 or (x, y) == points[-1]:

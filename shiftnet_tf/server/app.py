@@ -10,7 +10,7 @@ from typing import Any
 import swagger_ui_bundle
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -20,11 +20,11 @@ from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server.access import Access, AccessMiddleware, bearer
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.metrics import Metrics
+from shiftnet_tf.server.page import PageFiles, answer_page
 from shiftnet_tf.server.protocol import BODY, REFUSALS, RequestError, answers, refusal
 from shiftnet_tf.server.requests import Surroundings
 from shiftnet_tf.server.service import Service
 
-STATIC = Path(__file__).parent / "static"
 _ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
 _MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
 _HEALTH_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -32,7 +32,6 @@ _HEALTH_ANSWERS: dict[int | str, dict[str, Any]] = {
     503: REFUSALS[503] | {"description": "The model does not answer"},
 }
 _PATHS = {"inpaint": "/v1/inpaint", "documentation": "/docs", "health": "/healthz", "metrics": "/metrics"}
-_POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 
 def create_app(
@@ -109,7 +108,7 @@ def _add_service(app: FastAPI, service: Service, metrics: Metrics, token: str | 
 def _add_pages(app: FastAPI, page: bool, root_path: str) -> None:
     """Add the paths for browsers; what they load has relative paths, so that it is below a proxy's prefix too."""
     app.mount("/docs/static", StaticFiles(directory=Path(swagger_ui_bundle.swagger_ui_path)))
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", PageFiles())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -122,9 +121,9 @@ def _add_pages(app: FastAPI, page: bool, root_path: str) -> None:
         )
 
     @app.get("/", response_model=None, include_in_schema=False)
-    async def root() -> FileResponse | dict[str, str]:
+    async def root() -> Response | dict[str, str]:
         if page:
-            return FileResponse(STATIC / "page.html", headers={"Content-Security-Policy": _POLICY})
+            return answer_page()
         return {name: root_path + path for name, path in _PATHS.items()}
 
     if root_path:  # without its slash the relative paths would lie beside the prefix
