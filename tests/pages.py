@@ -37,9 +37,11 @@ def demo():
 
 @contextlib.contextmanager
 def chromium():
+    """A browser for which each name below .example is this machine: other sites, and pages that were rebound."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as p:
-        yield p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        arguments = ["--host-resolver-rules=MAP *.example 127.0.0.1"] + ["--no-sandbox"] * (os.getuid() == 0)
+        yield p.chromium.launch(executable_path=CHROMIUM, args=arguments)
 
 
 @contextlib.contextmanager

@@ -2,20 +2,14 @@
 
 import contextlib
 import http.server
-import os
 import re
-import shutil
 import threading
 
 import pytest
+from pages import NEEDS_CHROMIUM
 from test_server import Server
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 # A page's script: a fetch of each kind, and what it gets to see.
 ASK = """async (address) => {
@@ -68,14 +62,6 @@ def server(stranger):
     server = Server("--allow-origin", f"http://friend.example:{stranger}")
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Each name below .example is this machine: of other sites, and of pages that were rebound."""
-    arguments = ["--host-resolver-rules=MAP *.example 127.0.0.1"] + ["--no-sandbox"] * (os.getuid() == 0)
-    with playwright.sync_playwright() as p:
-        yield p.chromium.launch(executable_path=CHROMIUM, args=arguments)
 
 
 def seen_from(browser, page_address, address):
