@@ -29,7 +29,7 @@ PHOTO = PHOTOS / "test" / "gc_kingfisher.jpg"
 
 @pytest.fixture(scope="module")
 def address(small_model):
-    command = [sys.executable, "-m", "shiftnet_tf.cli", "demo", "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "shiftnet_tf", "demo", "--no-browser", "--port", "0"]
     command += ["--model", str(small_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert "warm" in server.stdout.readline()

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, first_line
 from shiftnet_tf.export import exporter, graph, mobile_gpu
 from shiftnet_tf.export.mobile_network import for_mobile_gpu
@@ -67,12 +66,8 @@ def quantize(path, pairs=None):
 
 FORMAT = exporter.Format(
     name="tflite",
-    suffix=".tflite",
     convert=convert,
     packages=("tensorflow", "keras"),
-    precisions=("float32", "float16", "dynamic", "int8"),
-    profiles=model_folder.PROFILES,
-    batch=1,
 )
 
 
@@ -92,7 +87,7 @@ def export_tflite(
     """Write a run's network as TFLite: uint8 image and mask in, uint8 inpainted image out, batch 1, builtins alone.
 
     Args:
-        run: a run folder, or a folder of packed weights.
+        run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
         out: the model folder to write to; None: `export/` in the run folder.
         image_size: S in pixels, a multiple of 2**depth; None: the training's.
         shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.

@@ -17,15 +17,21 @@ fourth input channel (as in the authors' PyTorch code), which tells a hole from 
 
 import dataclasses
 import functools
+import os
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from shiftnet_tf import layers
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.model import ModelConfig
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks.weights import load_weights
 from shiftnet_tf.ops.masking import composite, downsample_mask, mask_image
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches
+from shiftnet_tf.system.bundled import GENERATOR_WEIGHTS, find_preset
 
 _ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
 
@@ -133,6 +139,46 @@ class Generator(keras.Model):
         self.decoder_norms = [self._norm(f"decoder_norm_{i + 1}") for i in range(1, depth)]
         self.detail_gate = layers.DetailGate(blend=blend_patches, name="detail_gate") if patches else None
         self.shifts = [self._shift(f"shift_{layer}") for layer in self.shift_layers]
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike[str], image_size: int | None = None) -> "Generator":
+        """Return a generator with trained weights, to fine-tune or to export.
+
+        Args:
+            preset: `"compact"`, the bundled weights, or the path of a run folder or of packed weights.
+            image_size: in pixels; None: that of the training. The weights fit any size.
+
+        Raises:
+            InputError: no such preset, no weights yet, or an image size that does not fit.
+
+        Example:
+
+        >>> generator = Generator.from_preset("compact")
+        >>> generator.image_size, generator.count_params()
+        (256, 13673733)
+        """
+        folder = find_preset(preset)
+        if not (folder / "config.toml").is_file():
+            raise InputError(f"no weights to load (no config.toml), give a run folder. Received: {folder}")
+        return cls.from_weights(toml_file.read(folder / "config.toml").model, folder / GENERATOR_WEIGHTS, image_size)
+
+    @classmethod
+    def from_weights(cls, config: ModelConfig, path: Path, image_size: int | None = None) -> "Generator":
+        """Return a generator with the weights of a file.
+
+        Args:
+            config: its arguments.
+            path: of the weights.
+            image_size: takes the place of the config's, if it is not None.
+
+        Raises:
+            InputError: see `networks.weights`; or an image size that does not fit.
+        """
+        config = config if image_size is None else dataclasses.replace(config, image_size=image_size)
+        generator = cls(**dataclasses.asdict(config))
+        generator.build()
+        load_weights(generator, path)
+        return generator
 
     def _norm(self, name):
         return layers.normalization(self.normalization, name)

@@ -10,13 +10,14 @@ from shiftnet_tf import __version__
 from shiftnet_tf.errors import MissingPackageError
 
 
-def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
+def import_optional(module: str, package: str, needed_for: str, install: str = "") -> ModuleType:
     """Import an optional package on use.
 
     Args:
         module: what to import, for example ``"onnxruntime"``.
-        package: what to give to `pip install`.
+        package: its name.
         needed_for: the purpose, for the message.
+        install: what to give to `pip install`; "": the package.
 
     Raises:
         MissingPackageError: the module is not installed.
@@ -27,7 +28,7 @@ def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the package is there, something that it needs is not: that is another problem
         raise MissingPackageError(
-            f"{needed_for} needs the package {package}, which is not installed: pip install {package}"
+            f"{needed_for} needs the package {package}, which is not installed: pip install {install or package}"
         ) from error
 
 
