@@ -20,6 +20,7 @@ from shiftnet_tf.system.quiet import quiet_stderr
 def convert(generator, path, job):
     """Write a TFLite file: the converter of `export_tflite`, see `exporter.Format`."""
     if job.profile == "mobile-gpu":
+        mobile_gpu.check_network(generator)
         generator = for_mobile_gpu(generator)
     with tempfile.TemporaryDirectory() as folder, graph_for_file():
         graph.write_saved_model(generator, folder, batch=1, with_shift_map=job.shift_map)

@@ -18,7 +18,9 @@ fourth input channel (as in the authors' PyTorch code), which tells a hole from 
 import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import keras
 import tensorflow as tf
@@ -206,6 +208,18 @@ class Generator(keras.Model):
         for norm, convolution in norms:
             norm.build((None, None, None, convolution.filters))
         self.built = True
+
+    if TYPE_CHECKING:  # Keras hands a call on to `call`
+
+        @overload
+        def __call__(
+            self, inputs: Mapping[str, Any], return_features: Literal[False] = ..., training: bool = ...
+        ) -> tf.Tensor: ...
+        @overload
+        def __call__(
+            self, inputs: Mapping[str, Any], return_features: Literal[True], training: bool = ...
+        ) -> tuple[tf.Tensor, dict[str, list[tf.Tensor]]]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, inputs, return_features=False, training=False):
         image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # mixed precision: not these
