@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from shiftnet_tf.cli.parsing import Parser, Subcommand
-from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.system.packages import check_installed
 
 _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _PATHS = {"PHOTO", "FILE", "DIR", "PATH", "MODEL", "RUN", "CONFIG", "PRESET"}  # metavars that name files or folders
@@ -23,9 +23,11 @@ def completion(make_parser: Callable[[], Parser]) -> Subcommand:
     """Return the subcommand that prints the script for a parser."""
 
     def run(options: argparse.Namespace) -> None:
-        shtab = import_optional("shtab", "shtab", "making a completion script", '"shiftnet-tf[completion]"')
+        check_installed("shtab", "completion", "making a completion script")
+        import shtab
+
         parser = make_parser()
-        for action in _actions(parser):
+        for action in (action for each in parsers(parser) for action in each._actions):
             if action.metavar in _PATHS:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
         sys.stdout.write(shtab.complete(parser, options.shell) + "\n")
@@ -37,9 +39,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=f"one of {', '.join(_SHELLS)}")
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and those of its subcommands."""
+    yield parser
     for action in parser._actions:
-        yield action
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _actions(command)
+            for member in action.choices.values():
+                yield from parsers(member)

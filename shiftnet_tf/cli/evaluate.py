@@ -4,6 +4,7 @@ import argparse
 
 from shiftnet_tf.cli.parsing import Subcommand
 from shiftnet_tf.errors import InputError, check_folder
+from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
 
 _DESCRIPTION = """
@@ -51,10 +52,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    check_installed("tensorflow", "evaluate", "evaluating")
     if not options.models and not options.baselines:
         raise InputError("name at least one MODEL or one of --baselines")
     check_folder("--out", options.out)
-    load_tensorflow("evaluating", '"shiftnet-tf[evaluate]"')
+    load_tensorflow()
     from shiftnet_tf.evaluation import Samples, evaluate
 
     samples = Samples(images=options.images, masks=options.masks, size=options.size, whole=options.whole)

@@ -7,6 +7,7 @@ import inspect
 from shiftnet_tf.cli.parsing import Group, Subcommand
 from shiftnet_tf.model_folder import FORMATS
 from shiftnet_tf.system.bundled import find_bundled
+from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
 
 _ONNX = """
@@ -94,7 +95,8 @@ def _add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _run(options: argparse.Namespace, name: str) -> None:
-    load_tensorflow("exporting", '"shiftnet-tf[export]"')
+    check_installed("tensorflow", "export", "exporting")
+    load_tensorflow()
     from shiftnet_tf import export
 
     function = getattr(export, f"export_{name}")

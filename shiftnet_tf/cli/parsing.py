@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -37,12 +38,21 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and refuse what is left over here, where the options of the subcommand are known."""
+        self._check_options(sys.argv[1:] if args is None else args)
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            word = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
-            kind = "option" if word.startswith("-") else "argument"
-            self.error(f"unknown {kind} {word}{did_you_mean(word, self._option_string_actions)}")
+            self.error(f"unknown {'option' if unknown[0].startswith('-') else 'argument'} {unknown[0]}")
         return options, unknown
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        """Refuse an unknown option first: else a misspelt one that is required would be reported as missing."""
+        known = self._option_string_actions
+        for word in words:
+            if word == "--" or (self._subparsers and not word.startswith("-")):  # what follows is the subcommand's
+                return
+            name = word.partition("=")[0]
+            if word.startswith("--") and not any(option.startswith(name) for option in known):
+                self.error(f"unknown option {name}{did_you_mean(name, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -10,8 +10,9 @@ from shiftnet_tf.cli.parsing import Subcommand
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.system.bundled import config_names, find_config
+from shiftnet_tf.system.bundled import config_names, find_config, find_preset
 from shiftnet_tf.system.machine import keep_freed_memory
+from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
 
 _DESCRIPTION = """
@@ -67,18 +68,18 @@ def _new_run(options: argparse.Namespace) -> tuple[Config, str | os.PathLike[str
 
 
 def _run(options: argparse.Namespace) -> None:
+    check_installed("tensorflow", "train", "training")
     _check(options)
+    settings, folder = (None, options.run_dir) if options.resume else _new_run(options)
+    start = find_preset(options.start) if options.start else None
     if options.whole_process:
         keep_freed_memory()  # before TensorFlow starts its threads
-    load_tensorflow("training", '"shiftnet-tf[train]"')
+    load_tensorflow()
     from shiftnet_tf.training.fitting import fit, read_resumable
 
-    if options.resume:
-        settings, folder = read_resumable(options.run_dir, options.set), options.run_dir
-    else:
-        settings, folder = _new_run(options)
+    settings = settings or read_resumable(options.run_dir, options.set)
     log = functools.partial(print, flush=True)
-    fit(settings, folder, start=options.start, resume=options.resume, require_gpu=options.require_gpu, log=log)
+    fit(settings, folder, start=start, resume=options.resume, require_gpu=options.require_gpu, log=log)
 
 
 TRAIN = Subcommand("train a model on your photos", _DESCRIPTION, _add_arguments, _run)

@@ -86,7 +86,7 @@ def import_tensorflow() -> ModuleType:
     """
 
     def imported(arguments: Sequence[str] | None) -> None:
-        load_tensorflow("this")
+        load_tensorflow()
 
     exit_code = command(imported)()
     if exit_code:
@@ -94,19 +94,15 @@ def import_tensorflow() -> ModuleType:
     return sys.modules["tensorflow"]
 
 
-def load_tensorflow(needed_for: str, install: str = "tensorflow") -> ModuleType:
+def load_tensorflow() -> ModuleType:
     """Import TensorFlow with its startup log suppressed, and find its devices.
-
-    Args:
-        needed_for: the purpose, for the message.
-        install: what to give to `pip install`.
 
     Raises:
         MissingPackageError: it is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():
-        tensorflow = import_optional("tensorflow", "tensorflow", needed_for, install)
+        tensorflow = import_optional("tensorflow", "tensorflow", "this")
         if (cores := usable_cores()) < affinity_cores():  # it knows the affinity, not the quota of a container
             tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
             tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
