@@ -155,9 +155,8 @@ class Generator(keras.Model):
 
         Example:
 
-        >>> generator = Generator.from_preset("compact")
-        >>> generator.image_size, generator.count_params()
-        (256, 13673733)
+        >>> generator = Generator.from_preset("compact")         # doctest: +SKIP
+        >>> generator.summary()                                   # doctest: +SKIP
         """
         folder = find_preset(preset)
         if not (folder / "config.toml").is_file():
