@@ -93,7 +93,10 @@ def export(
     its = model_folder.FORMATS[file_format.name]
     check("precision", precision, precision in its.precisions, f"one of {', '.join(its.precisions)}")
     check("profile", profile, profile in its.profiles, f"one of {', '.join(its.profiles)}")
-    run = Run.open(find_preset(run))
+    folder = find_preset(run)
+    if out is None and folder != Path(run):
+        raise InputError(f"bundled weights have no folder to export to: name one (--out). Received: {run!r}")
+    run = Run.open(folder)
     generator = run.load_generator(image_size)
     if shift_map and not generator.shift_layers:
         raise InputError(f"no shift map: the network of {run.path} has no shift connection")

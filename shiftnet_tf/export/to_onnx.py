@@ -137,7 +137,7 @@ def export_onnx(
 
     Args:
         run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
-        out: the model folder to write to; None: `export/` in the run folder.
+        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
         image_size: S in pixels, a multiple of 2**depth; None: the training's.
         shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
         precision: `"float32"`; `"float16"`, half the file, weights kept in 16 bits and computed with in 32; `"int8"`, a

@@ -39,7 +39,7 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
     names = sorted(path.parent.name for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}"))
     if preset in names:
         return ROOT / "saved_models" / os.fspath(preset)
-    _check_name(preset, "preset", names, "the path of a run folder")
+    _check_name(preset, "preset", names, "the path of a folder")
     return Path(preset)
 
 
