@@ -28,27 +28,45 @@ SERVE = [
     "prometheus-client>=0.20",
     "swagger-ui-bundle>=1.1",
 ]
+COMPLETION = ["shtab>=1.7"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 
-class BuildWithModel(build_py):
-    """Copies the small files of saved_models/compact, 8-bit ones, to the package's default_model/."""
+class BuildWithBundle(build_py):
+    """Copies the bundled model and the configs to the package's bundled/, each to its path in the repository.
+
+    Of the model: its 8-bit files, and the weights to fine-tune. A config whose photos are not installed stays out.
+    """
 
     def run(self):
         super().run()
-        source, target = HERE / "saved_models" / "compact", Path(self.build_lib) / "shiftnet_tf" / "default_model"
-        if self.editable_mode or not (source / "spec.json").is_file():  # a checkout reads saved_models/ itself
+        bundle = Path(self.build_lib) / "shiftnet_tf" / "bundled"
+        shutil.rmtree(bundle, ignore_errors=True)
+        if self.editable_mode:  # a checkout reads its own files
             return
-        spec = json.loads((source / "spec.json").read_text("utf-8"))
+        self.copy_model("saved_models/compact", bundle)
+        for config in sorted(HERE.glob("training/configs/*.toml")):
+            if "sample_photos" not in config.read_text("utf-8"):
+                self.copy(f"training/configs/{config.name}", bundle)
+
+    def copy_model(self, folder, bundle):
+        if not (HERE / folder / "spec.json").is_file():
+            return
+        spec = json.loads((HERE / folder / "spec.json").read_text("utf-8"))
         spec["files"] = {n: entry for n, entry in spec["files"].items() if entry["precision"] in ("int8", "dynamic")}
-        absent = [name for name in (*spec["files"], "README.md") if not (source / name).is_file()]
+        names = [*spec["files"], "README.md"]
+        absent = [name for name in names if not (HERE / folder / name).is_file()]
         if absent or not spec["files"]:
-            raise SystemExit(f"{source} has no file of 8 bits, or lacks {absent}: export it again, or remove it")
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for name in (*spec["files"], "README.md"):
-            shutil.copyfile(source / name, target / name)
-        (target / "spec.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            raise SystemExit(f"{folder} has no file of 8 bits, or lacks {absent}: export it again, or remove it")
+        if (HERE / folder / "generator.weights.h5").is_file():  # the container image goes without
+            names += ["generator.weights.h5", "config.toml"]
+        for name in names:
+            self.copy(f"{folder}/{name}", bundle)
+        (bundle / folder / "spec.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    def copy(self, path, bundle):
+        (bundle / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(HERE / path, bundle / path)
 
 
 setup(
@@ -62,7 +80,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
     package_data={"shiftnet_tf": ["py.typed", "masks/object_outlines.json", "server/static/*"]},
-    cmdclass={"build_py": BuildWithModel},
+    cmdclass={"build_py": BuildWithBundle},
     install_requires=["numpy>=2.3", "pillow>=13.0", "tqdm>=4.60"],
     extras_require={
         "onnx": ONNX,
@@ -86,10 +104,12 @@ setup(
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,
         "heic": ["pillow-heif>=0.20"],
+        "completion": COMPLETION,
         "dev": [
             *EXPORT,
             *EVALUATE,
             *SERVE,
+            *COMPLETION,
             "pillow-heif>=0.20",
             "pytest>=8",
             "pytest-xdist>=3.6",

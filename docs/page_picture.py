@@ -66,7 +66,7 @@ def take(page: Page, address: str) -> list[Image.Image]:
 
 def main(out: str) -> None:
     """Start the page, use it, and write the two screenshots side by side."""
-    command = [sys.executable, "-m", "shiftnet_tf.cli", "demo", "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "shiftnet_tf", "demo", "--no-browser", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as p:
         assert server.stdout
         server.stdout.readline()

@@ -1,6 +1,8 @@
 """Errors shown to the user, their exit codes, and checks that raise them."""
 
+import difflib
 import typing
+from collections.abc import Iterable
 
 
 class ShiftNetError(Exception):
@@ -80,6 +82,12 @@ def check_folder(name: str, value: str) -> None:
         InputError: it is empty or begins with `-`.
     """
     check(name, value, value and not value.startswith("-"), "the name of a folder")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown word, such as `", did you mean 'serve'?"`; "" without a guess."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.bundled import find_bundled
 from shiftnet_tf.system.regular_files import check_regular
 
 FORMAT_VERSION = 1
@@ -26,10 +27,32 @@ MOST_SPEC_BYTES = 2**20
 MOST_FILE_BYTES = 2**32
 MOST_PIXELS = 8192  # of a side of the model's image
 MOST_BATCH = 1024
-FORMATS = ("onnx", "tflite", "saved_model")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
 PROFILES = ("default", "mobile-gpu")
 SPEC_NAME = "spec.json"
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """What model files of one format can be.
+
+    Attributes:
+        suffix: of the file name; "" of a folder.
+        precisions, profiles: what it is exported in.
+        batch: pictures that it takes at a time; None for any number.
+    """
+
+    suffix: str = ""
+    precisions: tuple[str, ...] = ("float32",)
+    profiles: tuple[str, ...] = ("default",)
+    batch: int | None = None
+
+
+FORMATS = {
+    "onnx": FileFormat(".onnx", ("float32", "float16", "int8")),
+    "tflite": FileFormat(".tflite", PRECISIONS, PROFILES, batch=1),
+    "saved_model": FileFormat(),
+}
 
 INPUTS: dict[str, dict[str, Any]] = {
     "image": {"shape": ["batch", "image_size", "image_size", 3], "dtype": "uint8", "meaning": "RGB"},
@@ -190,12 +213,11 @@ class ModelSpec:
 
 
 def default_model() -> Path:
-    """Return the folder of the bundled model: part of an installed package, in a checkout saved_models/compact."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "default_model", package.parent / "saved_models" / "compact"):
-        if (folder / SPEC_NAME).is_file():
-            return folder
-    raise InputError("this build has no bundled model: pass --model")
+    """Return the folder of the bundled model, saved_models/compact."""
+    spec = find_bundled(f"saved_models/compact/{SPEC_NAME}")
+    if spec is None:
+        raise InputError("this build has no bundled model: pass --model")
+    return spec.parent
 
 
 def locate(path: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.run import Config
-from shiftnet_tf.errors import InputError, first_line
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.system.atomic import is_leftover, write_atomically
+from shiftnet_tf.system.bundled import GENERATOR_WEIGHTS
 from shiftnet_tf.system.packages import versions_of
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -90,7 +91,7 @@ class Run:
 
     @property
     def generator_weights(self):
-        return self.path / "generator.weights.h5"
+        return self.path / GENERATOR_WEIGHTS
 
     @property
     def discriminator_weights(self):
@@ -107,24 +108,4 @@ class Run:
         """
         from shiftnet_tf.networks import Generator
 
-        model = self.config.model
-        if image_size is not None:
-            model = dataclasses.replace(model, image_size=image_size)
-        generator = Generator(**dataclasses.asdict(model))
-        generator.build()
-        self.load_weights(generator, self.generator_weights)
-        return generator
-
-    @staticmethod
-    def load_weights(network, path: Path) -> None:
-        """Load a file of weights into a built network.
-
-        Raises:
-            InputError: no such file yet, or weights of another network.
-        """
-        if not path.is_file():
-            raise InputError(f"the run has no {path.name} yet: {path.parent}")
-        try:
-            network.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} does not fit its network: {first_line(error)}") from error
+        return Generator.from_weights(self.config.model, self.generator_weights, image_size)

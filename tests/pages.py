@@ -27,7 +27,7 @@ PREFIX = "/photos"  # as behind a proxy: no address of the page may begin with a
 @contextlib.contextmanager
 def demo():
     """The address of the page, with the bundled model."""
-    command = [sys.executable, "-m", "shiftnet_tf.cli", "demo", "--no-browser", "--port", "0", "--root-path", PREFIX]
+    command = [sys.executable, "-m", "shiftnet_tf", "demo", "--no-browser", "--port", "0", "--root-path", PREFIX]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert "warm" in server.stdout.readline()
         yield server.stdout.readline().split()[0]

@@ -1,5 +1,7 @@
 """The command `shiftnet`: exit codes, one sentence for bad input, nothing half-written."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import MASK, PHOTOS, load_script, says
@@ -19,7 +21,9 @@ def inpaint(model, out, photo=PHOTO, mask=MASK, *more):
 def test_inpaint(small_model, tmp_path, capsys, photo):
     assert inpaint(small_model, tmp_path / "out.png") == 0
     printed = capsys.readouterr().out
-    assert f"out.png: filled {100 * photo[1].mean():.1f} % with {small_model}" in printed
+    assert re.search(
+        rf"out\.png: filled {100 * photo[1].mean():.1f} % in [0-9.]+ s with small/model\.onnx on onnxrun", printed
+    )
     np.testing.assert_array_equal(image_files.read_image(tmp_path / "out.png"), Inpainter.load(small_model)(*photo))
 
 
@@ -83,7 +87,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tm
             (without_map, out, PHOTO, MASK, "--detail", "model", "--save-shift-map", str(tmp_path / "map.png")),
             "has no shift map: export",
         ),
-        ((small_model, tmp_path / "nowhere" / "out.png"), "the output folder does not exist"),
+        ((small_model, PHOTO / "new" / "out.png"), "cannot make the folder"),
         ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]
     before = sorted(tmp_path.iterdir())
@@ -118,19 +122,20 @@ def test_info(small_model, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "trained at: 64x64, masks: center 1, rectangle 1, freeform 1" in text
     assert (
-        "model.tflite: tflite, float32, 64x64, batch 1" in text and "taken here: model.onnx on onnxruntime (CPU" in text
+        "model.tflite: tflite, float32, 64x64, batch 1" in text
+        and "selected on this machine: small/model.onnx on onnxruntime (CPU" in text
     )
     says(capsys, 2, "pass --runtime tensorflow", main(["info", str(small_model / "saved_model")]))
     assert main(["info", str(small_model / "saved_model"), "--runtime", "tensorflow"]) == 0
     text = capsys.readouterr().out
-    assert "model.onnx" not in text and "taken here: saved_model on tensorflow" in text
+    assert "model.onnx" not in text and "selected on this machine: small/saved_model on tensorflow" in text
     for path, message in ((tmp_path, "no model folder"), (tmp_path / "absent", "does not exist")):
         says(capsys, 2, message, main(["info", str(path)]))
 
 
 def test_usage(capsys):
-    for arguments, code in ((["--version"], 0), ([], 2), (["inpaint"], 2), (["inpaint", "--help"], 0)):
+    for arguments in (["--version"], ["inpaint", "--help"]):
         with pytest.raises(SystemExit) as exit_:
             main(arguments)
-        assert exit_.value.code == code
+        assert exit_.value.code == 0
     assert __version__ in capsys.readouterr().out

@@ -101,7 +101,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
         ([*base, "--masks", "center", "--size", "3"], "`size` must be at least 32"),
         (["--images", str(tmp_path / "empty"), "--masks", "center", "--baselines", "telea", *out], "no photo"),
         ([*base, "--masks", "center", "--baselines", "magic"], "a baseline must be one of"),
-        (["nowhere", *base, "--masks", "center"], "the model does not exist"),
+        (["./nowhere", *base, "--masks", "center"], "the model does not exist"),
     ]
     for arguments, message in cases:
         says(capsys, 2, message, evaluate(arguments))

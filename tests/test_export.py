@@ -9,9 +9,9 @@ import onnx
 import pytest
 from conftest import PHOTOS, change_weights, load_script, says, untrained_run
 
-from shiftnet_tf import model_folder
+from shiftnet_tf import __version__, model_folder
 from shiftnet_tf.errors import ExportError, InputError
-from shiftnet_tf.export import export_onnx, export_tflite, exporter, graph, parity, to_saved_model
+from shiftnet_tf.export import export_onnx, export_tflite, exporter, facts, graph, parity, to_saved_model
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import Inpainter, backends
@@ -105,6 +105,20 @@ def test_onnx_opset_inputs_and_batch(small_model, pairs):
     apart = [backend(pairs[0][i : i + 1], pairs[1][i : i + 1]) for i in range(5)]
     for name in backend.outputs:
         np.testing.assert_array_equal(together[name], np.concatenate([one[name] for one in apart]))
+
+
+def test_onnx_files_say_what_they_are(small_model, small_run, generator, tmp_path):
+    """Producer, description and metadata; the licence of the weights from the model card or the caller."""
+    model = onnx.load(small_model / "model.onnx")
+    assert (model.producer_name, model.producer_version) == ("shiftnet_tf", __version__)
+    assert "mask: uint8 [batch, 64, 64, 1], nonzero = hole" in model.doc_string
+    expected = {"model_name": "small", "precision": "float32", "trained_on_masks": "center 1, rectangle 1, freeform 1"}
+    assert {prop.key: prop.value for prop in model.metadata_props} == expected
+    for card, given, expected in (("license: cc-by-4.0\ntags: [a]", None, "cc-by-4.0"), ("license: x", "MIT", "MIT")):
+        run = shutil.copytree(small_run, tmp_path / expected)
+        (run / "README.md").write_text(f"---\n{card}\n---\n# A model\nlicense: none\n")
+        assert facts.describe(Run.open(run), generator, "int8", given)["model_license"] == expected
+    assert facts.license_of(Run.open(model_folder.default_model())) == "apache-2.0"
 
 
 def test_tflite_holds_builtins_alone(small_model):
@@ -313,6 +327,9 @@ def test_lower_precisions(
     measured = entry.parity
     assert measured["psnr_drop"] <= 0.2 and measured["equal_shifts"] > 0.5
     assert measured["psnr_to_keras"] > 30 and 0 < measured["mean_difference"] < 5
+    if name.endswith(".onnx"):
+        model = onnx.load(tmp_path / name)
+        assert model.producer_name == "shiftnet_tf" and precision in [prop.value for prop in model.metadata_props]
     runtime = {".onnx": "onnxruntime", ".tflite": "litert"}[tmp_path.joinpath(name).suffix]
     assert Inpainter.load(tmp_path, runtime=runtime).model.entry == whole
     assert Inpainter.load(tmp_path, runtime=runtime, precision=precision).model.entry == entry

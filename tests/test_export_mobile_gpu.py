@@ -1,6 +1,7 @@
 """Files for the GPUs of phones: their operations, and the same answers as the other graph's."""
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from conftest import PHOTOS, load_script, says, untrained_run
 
 from shiftnet_tf import Inpainter, model_folder
-from shiftnet_tf.export import mobile_gpu, parity
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.export import exporter, mobile_gpu, parity, to_tflite
+from shiftnet_tf.export.mobile_network import for_mobile_gpu
+from shiftnet_tf.networks import Generator
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,8 @@ def test_only_what_the_delegate_takes_and_the_same_values(export, small_run, mob
         difference = np.abs(plain(image, mask).astype(int) - mobile(image, mask)).max(axis=-1)
         if precision == "float32":
             assert difference.max() <= 1
-        else:  # rounding may turn a near tie of the shift: one of 8x8 positions
-            assert (difference > 8).mean() <= 1 / 64
+        else:  # rounding may turn a near tie of the shift: one of 8x8 positions, which the decoder spreads
+            assert (difference > 8).mean() <= 4 / 64
 
 
 def test_a_folder_is_run_by_its_default_profile(mobile_model):
@@ -53,9 +57,49 @@ def test_a_folder_is_run_by_its_default_profile(mobile_model):
     assert Inpainter.load(mobile_model).model.path.name == "model.tflite"
 
 
-def test_a_network_that_a_gpu_cannot_run_is_refused(export, tmp_path, capsys):
-    run = tmp_path / "run"
-    untrained_run(run, image_size=64, depth=6, filters=4, patches=True)
-    result = export([str(run), "--profile", "mobile-gpu"])
-    says(capsys, 1, "the GPU of a phone would leave this network to the CPU in part: ", result)
-    assert not (run / "export").exists()
+def test_a_seamless_network(export, few_photos, tmp_path, capsys):
+    """With a membrane over 96 pixels, whose coarsest level is of 3x3."""
+    run = untrained_run(tmp_path / "run", image_size=96, depth=4, filters=4, seamless=True)
+    out = tmp_path / "out"
+    arguments = [str(run.path), "--out", str(out), "--photos", str(few_photos), "--profile", "mobile-gpu"]
+    assert export(arguments) == 0  # which compares it with Keras
+    path = out / "model-mobile-gpu.tflite"
+    assert mobile_gpu.find_refused(path) == []
+    last = capsys.readouterr().out.splitlines()[-1]
+    sentence = r"[0-9.]+ MB; on 6 photos it differs from Keras by \S+ grey levels on average and \d at most\."
+    assert re.fullmatch(f"{re.escape(str(path))}: {sentence}", last), last
+
+
+def test_a_network_that_a_gpu_cannot_run_is_refused_by_the_key_of_its_config(export, tmp_path, capsys):
+    run = untrained_run(tmp_path / "run", image_size=64, depth=4, filters=4, patches=True)
+    says(capsys, 2, "`model.patches = true` needs operations", export([str(run.path), "--profile", "mobile-gpu"]))
+    assert not (run.path / "export").exists()
+
+
+FIT = [
+    {"smooth_upsampling": True},
+    {"shift_layers": (), "skips": False},
+    {"shift_layers": (), "shift": "soft"},
+    {"shift": "mirrored"},
+    {"normalization": "batch"},
+    {"third_kernel_size": 6, "feature_mask": "nearest", "mask_channel": False},
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "arguments", [*FIT, *({key: value} for key, values in mobile_gpu.UNFIT.items() for value in values)]
+)
+def test_the_keys_that_are_refused_are_those_that_need_other_operations(tmp_path, arguments):
+    generator = Generator(**{"image_size": 64, "depth": 4, "filters": 4} | arguments)
+    generator.build()
+    path = tmp_path / "model.tflite"
+    job = exporter.Job(format="tflite", profile="mobile-gpu")
+    if arguments in FIT:
+        to_tflite.convert(generator, path, job)
+        assert mobile_gpu.find_refused(path) == []
+        return
+    with pytest.raises(InputError, match=f"`model.{next(iter(arguments))} = "):
+        to_tflite.convert(generator, path, job)
+    to_tflite.convert(for_mobile_gpu(generator), path, dataclasses.replace(job, profile="default"))
+    assert mobile_gpu.find_refused(path)

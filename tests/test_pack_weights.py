@@ -7,6 +7,7 @@ import pytest
 from conftest import load_script, says
 
 from shiftnet_tf.model_folder import ModelSpec
+from shiftnet_tf.networks.weights import load_weights
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.training import fitting
 from shiftnet_tf.training.shiftnet import ShiftNet
@@ -38,8 +39,8 @@ def test_others_begin_with_it_and_export_it(pack, small_run, tmp_path):
     assert pack([str(small_run), str(out)]) == 0
     config = Run.open(small_run).config
     trained, begun = ShiftNet(config), ShiftNet(config)
-    Run.load_weights(trained.generator, small_run / "generator.weights.h5")
-    Run.load_weights(trained.discriminator, small_run / "discriminator.weights.h5")
+    load_weights(trained.generator, small_run / "generator.weights.h5")
+    load_weights(trained.discriminator, small_run / "discriminator.weights.h5")
     assert fitting._load_start(out, begun) == f"with the weights of {out}"
     for name in ("generator", "discriminator"):
         for a, b in zip(getattr(trained, name).get_weights(), getattr(begun, name).get_weights()):

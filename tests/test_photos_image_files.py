@@ -114,10 +114,17 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "before" and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["a", "a.xyz", "a.ico", "a.pdf", "absent/a.png"])
+@pytest.mark.parametrize("name", ["a", "a.xyz", "a.ico", "a.pdf", "file/a.png", "file/b/a.png"])
 def test_output_names(tmp_path, name):
-    with pytest.raises(InputError, match="known suffix|does not exist"):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="known suffix|cannot make the folder .*/file.*: .*/file is a file"):
         image_files.write_image(tmp_path / name, random_image(4, 4))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_folders_above_an_output_are_made(tmp_path):
+    image_files.write_image(tmp_path / "a" / "b" / "c.png", random_image(4, 4))
+    assert image_files.read_image(tmp_path / "a" / "b" / "c.png").shape == (4, 4, 3)
 
 
 def test_find_photos(tmp_path):

@@ -364,5 +364,5 @@ def test_a_mask_is_not_replaced_by_the_result(inpainter, mask, tmp_path):
 def test_what_is_replaced_keeps_its_permissions(inpainter, mask, tmp_path):
     Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
     (tmp_path / "a.png").chmod(0o600)
-    inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "a.png")
+    inpaint_file(inpainter, tmp_path / "a.png", mask, tmp_path / "a.png", overwrite=True)
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,7 @@ from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, MissingPackageError
 from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.runtime import inpaint_photo
-from shiftnet_tf.runtime.folders import pair
+from shiftnet_tf.runtime.jobs import pair
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def folders(tmp_path):
 
 def test_pairs_by_name(folders):
     photos, masks = folders
-    found = {str(photo): mask and mask.name for photo, mask in pair(photos, masks)}
-    assert found == {"a.jpg": "a.png", "alone.webp": None, "broken.jpg": "broken.tif", "inner/b c.png": "b c.json"}
-    assert {mask for _, mask in pair(photos, masks / "a.png")} == {masks / "a.png"}
+    found = {str(photo): masks and masks[0].name for photo, masks in pair(photos, masks)}
+    assert found == {"a.jpg": "a.png", "alone.webp": (), "broken.jpg": "broken.tif", "inner/b c.png": "b c.json"}
+    assert {mask for _, mask in pair(photos, masks / "a.png")} == {(masks / "a.png",)}
 
 
 def test_the_command_goes_on_after_bad_files_and_lists_them(folders, tmp_path, capsys):
@@ -126,15 +126,14 @@ def test_what_is_refused(inpaint, folders, tmp_path, capsys):
     for arguments, message in (
         ([tmp_path / "empty", "--mask", masks, "-o", out], "no photo below the folder"),
         ([photos, "--mask", tmp_path / "nowhere", "-o", out], "the mask does not exist"),
-        ([photos, "--mask", masks, "-o", photos], "must go to a folder of their own"),
-        ([photos, "--mask", masks, "-o", masks], "must go to a folder of their own"),
+        ([photos, "--mask", masks, "-o", photos], "would replace the photo"),
+        ([photos, "--mask", masks, "-o", masks], "must go to another folder than the masks"),
         ([photos, "--mask", masks, "-o", out, "--max-pixels", "nan"], "`--max-pixels` must be above 0"),
         ([photos, "--mask", masks, "-o", out, "--max-pixels", "300"], "at most 179"),
-        ([photos, "--mask", masks, "-o", tmp_path / "file"], "must go to a folder"),
+        ([photos, "--mask", masks, "-o", tmp_path / "file"], "the output must be a folder, and is a file"),
         ([photos, "--mask", masks, "-o", out, "--workers", "0"], "`workers` must be a whole number"),
-        ([photos, "--mask", masks, "--mask", MASK, "-o", out], "takes one --mask"),
+        ([photos, "--mask", masks, "--mask", MASK, "-o", out], "must be the only --mask"),
         ([photos, "--mask", masks, "-o", out, "--save-shift-map", "m.png"], "--save-shift-map is for one"),
-        ([photos / "a.jpg", "--mask", MASK, "-o", "x.png", "--log", "l"], "--log is for a folder of photos"),
         ([photos, "--mask", masks, "-o", out, "--suffix", ".exe"], "known suffix"),
     ):
         says(capsys, 2, message, inpaint(*arguments))
@@ -163,7 +162,7 @@ def test_a_full_disk_and_a_folder_that_may_not_be_written(inpaint, folders, smal
 def test_an_output_that_is_its_input_is_replaced_whole(inpaint, folders):
     photo, masks = folders[0] / "a.jpg", folders[1]
     before = photo.read_bytes()
-    assert inpaint(photo, "--mask", masks / "a.png", "-o", photo) == 0
+    assert inpaint(photo, "--mask", masks / "a.png", "-o", photo, "--overwrite") == 0
     assert photo.read_bytes() != before and Image.open(photo).size == (530, 384)
 
 
@@ -238,11 +237,11 @@ def test_names_pair_however_their_accents_are_written(small):
     relative = unicodedata.normalize("NFC", "été/café.jpg"), unicodedata.normalize("NFD", "été/café.png")
     picture().save(photos / relative[0])
     (masks / relative[1]).write_bytes(mask.read_bytes())
-    assert pair(photos, masks) == [(Path(relative[0]), masks / relative[1])]
+    assert pair(photos, masks) == [(Path(relative[0]), (masks / relative[1],))]
     exact = masks / Path(relative[0]).with_suffix(".png")
     exact.parent.mkdir()
     exact.write_bytes(mask.read_bytes())
-    assert pair(photos, masks) == [(Path(relative[0]), exact)]
+    assert pair(photos, masks) == [(Path(relative[0]), (exact,))]
 
 
 def test_links_to_folders_are_followed_and_neither_loop_nor_double(small):

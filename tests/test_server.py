@@ -41,7 +41,7 @@ def part(path):
 class Server:
     """`shiftnet serve` as a process of its own."""
 
-    def __init__(self, *options, command=(sys.executable, "-m", "shiftnet_tf.cli"), environment=(), pass_fds=()):
+    def __init__(self, *options, command=(sys.executable, "-m", "shiftnet_tf"), environment=(), pass_fds=()):
         self.process = subprocess.Popen(
             [*command, "serve", "--port", "0", *options],
             stdout=subprocess.PIPE,

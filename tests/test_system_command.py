@@ -135,7 +135,7 @@ def test_no_stream_is_replaced_that_is_there(capsys):
 @pytest.mark.slow
 def test_the_command_with_all_streams_closed(tmp_path):
     """The photo has the bytes of a run with streams."""
-    run = [sys.executable, "-m", "shiftnet_tf.cli", "inpaint", str(PHOTO), "--mask", str(MASK)]
+    run = [sys.executable, "-m", "shiftnet_tf", "inpaint", str(PHOTO), "--mask", str(MASK)]
     run += ["--runtime", "litert", "--detail", "model", "-o"]
     subprocess.run([*run, str(tmp_path / "a.png")], check=True, capture_output=True, cwd=ROOT)
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *run, str(tmp_path / "b.png")]

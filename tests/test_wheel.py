@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from shiftnet_tf.photos import image_files, pixels
 pytestmark = pytest.mark.slow
 
 
-def run(*command, cwd):
+def run(*command, cwd, stderr=subprocess.PIPE):
     words, env = [str(word) for word in command], {**os.environ, "PYTHONPATH": ""}
-    result = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=env)
-    assert result.returncode == 0, result.stdout + result.stderr
+    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=cwd, env=env)
+    assert result.returncode == 0, f"{result.stdout}{result.stderr}"
     return result.stdout
 
 
@@ -30,7 +31,7 @@ def wheel(tmp_path_factory):
     out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):  # a copy: a build leaves its folder behind
         shutil.copy(ROOT / name, source)
-    for name in ("shiftnet_tf", "saved_models"):
+    for name in ("shiftnet_tf", "saved_models", "training/configs"):
         shutil.copytree(ROOT / name, source / name)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     (path,) = out.glob("*.whl")
@@ -59,21 +60,31 @@ def test_one_package_and_three_requirements(wheel):
     data = ("py.typed", "masks/object_outlines.json", "server/static/page.js")
     assert {f"shiftnet_tf/{name}" for name in data} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
-    extras |= {"serve", "demo", "heic", "perceptual", "long-tests"}
+    extras |= {"serve", "demo", "heic", "perceptual", "long-tests", "completion"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["License"] == "Apache-2.0"
 
 
-def test_the_model_in_the_box_is_small_and_its_spec_lists_what_is_there(wheel):
+def test_the_bundle_is_small_and_its_spec_lists_what_is_there(wheel):
     with zipfile.ZipFile(wheel) as content:
-        folder = "shiftnet_tf/default_model/"
-        sizes = {
-            item.filename.removeprefix(folder): item.file_size for item in content.infolist() if folder in item.filename
-        }
-        files = json.loads(content.read(f"{folder}spec.json"))["files"]
-    assert set(sizes) == {*files, "spec.json", "README.md"}
+        bundle, model = "shiftnet_tf/bundled/", "saved_models/compact/"
+        found = [item for item in content.infolist() if item.filename.startswith(bundle)]
+        sizes = {item.filename.removeprefix(bundle): item.file_size for item in found}
+        files = json.loads(content.read(f"{bundle}{model}spec.json"))["files"]
     assert {entry["format"] for entry in files.values()} == {"onnx", "tflite"}
-    assert sum(sizes.values()) <= 32e6
+    configs = {f"training/configs/{name}.toml" for name in ("compact", "finetune", "paper_paris", "paper_places6")}
+    weights = {f"{model}{name}" for name in ("generator.weights.h5", "config.toml")}
+    running = {f"{model}{name}" for name in (*files, "spec.json", "README.md")}
+    assert set(sizes) == configs | weights | running
+    assert sum(sizes[name] for name in running) <= 32e6 and sum(sizes[name] for name in weights) <= 30e6
+
+
+BUNDLE = """
+from shiftnet_tf.cli import main
+from shiftnet_tf.system.bundled import find_config, find_preset
+print(find_config("compact").is_file(), find_preset("compact").joinpath("generator.weights.h5").is_file())
+print(main(["train"]), main(["train", "compact", "--set", "data.photos=photos"]))
+"""
 
 
 @pytest.mark.parametrize("extra, name", [("onnx", "model.onnx"), ("tflite", "model.tflite")])
@@ -97,9 +108,15 @@ def test_inpainting_in_an_environment_of_its_own(wheel, holiday, small_model, tm
     answer = run(
         tmp_path / "venv" / "bin" / "shiftnet", *arguments[:4], "-o", "own.png", "--detail", "model", cwd=tmp_path
     )
-    assert "default_model" in answer and name.partition(".")[2] in answer
+    assert re.search(rf" with compact/model-\w+{name.removeprefix('model')} on ", answer)
     out = image_files.read_image(tmp_path / "own.png")
     np.testing.assert_array_equal(out[~hole], photo[~hole])
+    answer = run(tmp_path / "venv" / "bin" / "python", "-c", BUNDLE, cwd=tmp_path, stderr=subprocess.STDOUT)
+    assert "True True\n" in answer and "2 2\n" in answer
+    assert (
+        answer.count('training needs the package tensorflow, which is not installed: pip install "shiftnet-tf[train]"')
+        == 2
+    )
     error, of_one_colour = (
         ((picture - photo.astype(float))[hole] ** 2).mean() for picture in (out, photo[~hole].mean(axis=0))
     )

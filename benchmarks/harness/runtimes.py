@@ -11,6 +11,7 @@ import numpy as np
 
 from harness import plain_keras, report
 from harness.measuring import MeasuringError, in_turns, median, say
+from shiftnet_tf import model_folder
 from shiftnet_tf.config.model import ModelConfig
 from shiftnet_tf.config.run import Config, DataConfig
 from shiftnet_tf.errors import InputError, ShiftNetError
@@ -167,7 +168,7 @@ def export_all(run: Run, out: Path, precisions: str | None = None, **options: ob
     """
     found = []
     for name, file_format in FORMATS.items():
-        for precision in file_format.precisions:
+        for precision in model_folder.FORMATS[file_format.name].precisions:
             if precisions and precision not in precisions.split(","):
                 continue
             subject = Subject(name, precision, {"kind": file_format.name})

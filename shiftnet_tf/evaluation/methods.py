@@ -15,6 +15,7 @@ from shiftnet_tf.runtime import FillOptions, Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
 from shiftnet_tf.runtime.inpainter import ModelFile
 from shiftnet_tf.runtime.strategies import plan
+from shiftnet_tf.system.bundled import find_preset
 
 DETAILS = ("model", "shift-map", "unguided")
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -26,7 +27,7 @@ def open_methods(
     """Open models and other methods, and name them.
 
     Args:
-        models: run folders or exported model folders.
+        models: presets, run folders or exported model folders.
         baselines: names of other methods, see `evaluation.baselines`.
         details: of `"model"`, answers as they are; `"shift-map"`, pixels copied by a shift map that the answer guides;
             `"unguided"`, a shift map without a guide.
@@ -40,7 +41,7 @@ def open_methods(
     for detail in details:
         check("details", detail, detail in DETAILS, f"of {', '.join(DETAILS)}")
     methods: dict[str, Method] = {}
-    for path in map(Path, models):
+    for path in map(find_preset, models):
         model = open_model(path)
         folder = next(part for part in reversed(path.resolve().parts) if part != "export")
         name = f"{folder} ({model.runtime})"

@@ -15,9 +15,11 @@ import tensorflow as tf
 from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, InputError, check, first_line
 from shiftnet_tf.export import parity
+from shiftnet_tf.export.facts import describe
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import backends
 from shiftnet_tf.system.atomic import locked, remove_leftovers, temporary_path
+from shiftnet_tf.system.bundled import find_preset
 from shiftnet_tf.system.packages import versions_of
 from shiftnet_tf.system.quiet import quiet_stderr
 
@@ -36,6 +38,8 @@ class Job:
         profile: one of `model_folder.PROFILES`.
         calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which int8 takes the range of each
             activation; None for other precisions.
+        facts: what is written into a file whose format has a place for it: a sentence by `"description"`, short texts
+            by other names, such as `"model_license"`.
     """
 
     format: str
@@ -43,28 +47,22 @@ class Job:
     precision: str = "float32"
     profile: str = "default"
     calibration: tuple | None = None
+    facts: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """A file format: how it is written, and what is noted of it.
+    """How a file format is written, and what is noted of it.
 
     Attributes:
         name: one of `model_folder.FORMATS`.
-        suffix: of the file name, `""` for a folder.
         convert: function (generator, path, job) -> dict of details or None; writes the file or folder `path`.
         packages: names of packages whose versions are noted.
-        precisions, profiles: what it can be written in.
-        batch: what the file takes; None for any.
     """
 
     name: str
-    suffix: str
     convert: Callable
     packages: tuple[str, ...]
-    precisions: tuple[str, ...] = ("float32",)
-    profiles: tuple[str, ...] = ("default",)
-    batch: int | None = None
 
 
 def export(
@@ -79,6 +77,7 @@ def export(
     photos=None,
     calibration_photos=None,
     max_psnr_drop=0.2,
+    license=None,
     log=print,
 ):
     """Open a run, convert it, prove the file against Keras, put it in place with its entry in spec.json.
@@ -91,20 +90,25 @@ def export(
     Returns:
         Path of the file or folder.
     """
-    check("precision", precision, precision in file_format.precisions, f"one of {', '.join(file_format.precisions)}")
-    check("profile", profile, profile in file_format.profiles, f"one of {', '.join(file_format.profiles)}")
-    run = Run.open(run)
+    its = model_folder.FORMATS[file_format.name]
+    check("precision", precision, precision in its.precisions, f"one of {', '.join(its.precisions)}")
+    check("profile", profile, profile in its.profiles, f"one of {', '.join(its.profiles)}")
+    folder = find_preset(run)
+    if out is None and folder != Path(run):
+        raise InputError(f"bundled weights have no folder to export to: name one (--out). Received: {run!r}")
+    run = Run.open(folder)
     generator = run.load_generator(image_size)
     if shift_map and not generator.shift_layers:
         raise InputError(f"no shift map: the network of {run.path} has no shift connection")
-    photos = _folders(run, photos, "to compare with Keras on")
+    photos = _folders(run, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
     if precision == "int8":
-        folders = _folders(run, calibration_photos, "to fit int8 to")
+        folders = _folders(run, calibration_photos, "to fit int8 to", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
     kind = {"format": file_format.name, "precision": precision, "profile": profile}
-    job = Job(shift_map=shift_map, calibration=calibration, **kind)
-    name = _file_name(job, run, generator.image_size) + file_format.suffix
+    facts = describe(run, generator, precision, license)
+    job = Job(shift_map=shift_map, calibration=calibration, facts=facts, **kind)
+    name = _file_name(job, run, generator.image_size) + its.suffix
     out = Path(out or run.path / "export")
     spec = model_folder.ModelSpec(
         image_size=run.config.model.image_size,
@@ -120,7 +124,7 @@ def export(
         outputs, measured = _prove(generator, folder / name, file_format.convert, job, pairs, max_psnr_drop)
         entry = model_folder.FileEntry(
             image_size=generator.image_size,
-            batch=file_format.batch,
+            batch=its.batch,
             outputs=outputs,
             sha256=model_folder.sha256(folder / name),
             parity=measured,
@@ -130,16 +134,28 @@ def export(
         with locked(out):
             _replace(folder / name, out / name)
             dataclasses.replace(spec, files={name: entry}).merge_into(out).write(out)
-    log(f"{out / name}: {megabytes(out / name):.1f} MB, {measured}")
+    log(f"{out / name}: {megabytes(out / name):.1f} MB; {_in_words(measured)}")
     return out / name
 
 
-def _folders(run, given, use):
+def _folders(run, given, use, option):
     """The folders of photos that were given, or those that the run was trained on."""
     folders = given or run.config.data.photos
     if not folders:
-        raise InputError(f"{run.path} does not tell the photos it was trained on: name photos {use}")
+        raise InputError(f"{run.path} does not tell the photos it was trained on: name photos {use} ({option})")
     return folders
+
+
+def _in_words(measured):
+    """What was measured of a file, as a sentence."""
+    sentence = (
+        f"on {measured['pairs']} photos it differs from Keras by {measured['mean_difference']:.2g} grey levels on "
+        f"average and {measured['max_difference']} at most"
+    )
+    if "psnr_drop" not in measured:
+        return f"{sentence}."
+    lost = measured["psnr_drop"]
+    return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR."
 
 
 def _file_name(job, run, image_size):

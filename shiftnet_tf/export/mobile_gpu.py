@@ -5,8 +5,11 @@ The operations are those that CheckGpuDelegateCompatibility of google-ai-edge/Li
 package use them. An operation that it refuses runs on the CPU, and each change of device costs more than it gains.
 """
 
+import json
+
 import numpy as np
 
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.system.packages import import_optional
 
 # Beyond these names, that source asks of CAST that it is between float, int32 and bool, of SELECT_V2 that both choices
@@ -70,7 +73,30 @@ OPERATIONS = frozenset(
         "TRANSPOSE_CONV",
     ]
 )
+UNFIT = {  # values of the config's [model] whose operations are not among these
+    "patches": (True,),
+    "shift": ("soft", "soft_fused", "random"),
+    "normalization": ("switchable",),
+}
 LONGEST_SUM = 512  # numbers that one SUM or MEAN adds up, so that 16-bit floats can hold it
+
+
+def check_network(generator):
+    """Refuse a network that the delegate would leave to the CPU in part.
+
+    Args:
+        generator: Generator.
+
+    Raises:
+        InputError: an argument of it is in UNFIT; the text names the key of the config.
+    """
+    for key, values in UNFIT.items():
+        value = getattr(generator, key)
+        if value in values and (key != "shift" or generator.shift_layers):
+            raise InputError(
+                f"`model.{key} = {json.dumps(value)}` needs operations that the GPU of a phone does not run: export "
+                "with the default profile, or train a network without it"
+            )
 
 
 def find_refused(path):

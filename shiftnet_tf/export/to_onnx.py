@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shiftnet_tf import __version__
 from shiftnet_tf.export import exporter, graph, onnx_graph
 from shiftnet_tf.ops.patch_filling import SCOPE
 from shiftnet_tf.ops.targets import graph_for_file
@@ -47,7 +48,18 @@ def convert(generator, path, job):
     path.write_bytes(model.SerializeToString())
     if job.precision == "int8":
         quantize(path, job.calibration)
+    _sign(path, job.facts)
     return {"opset": OPSET}
+
+
+def _sign(path, facts):
+    """Writes producer, description and metadata into an ONNX file; the quantization would drop them before it."""
+    onnx = import_optional("onnx", "onnx", "exporting to ONNX")
+    model = onnx.load(path)
+    model.producer_name, model.producer_version = "shiftnet_tf", __version__
+    model.doc_string = facts.get("description", "")
+    onnx.helper.set_model_props(model, {name: text for name, text in facts.items() if name != "description"})
+    path.write_bytes(model.SerializeToString())
 
 
 @contextlib.contextmanager
@@ -103,10 +115,8 @@ def quantize(path, pairs):
 
 FORMAT = exporter.Format(
     name="onnx",
-    suffix=".onnx",
     convert=convert,
     packages=("tensorflow", "keras", "onnx", "tf2onnx"),
-    precisions=("float32", "float16", "int8"),
 )
 
 
@@ -120,13 +130,14 @@ def export_onnx(
     photos: exporter.Folders | None = None,
     calibration_photos: exporter.Folders | None = None,
     max_psnr_drop: float = 0.2,
+    license: str | None = None,
     log: Callable[[str], object] = print,
 ) -> Path:
     """Write a run's network as ONNX: uint8 image and mask in, uint8 inpainted image out, any batch, opset 18.
 
     Args:
-        run: a run folder, or a folder of packed weights.
-        out: the model folder to write to; None: `export/` in the run folder.
+        run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
+        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
         image_size: S in pixels, a multiple of 2**depth; None: the training's.
         shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
         precision: `"float32"`; `"float16"`, half the file, weights kept in 16 bits and computed with in 32; `"int8"`, a
@@ -135,6 +146,8 @@ def export_onnx(
         calibration_photos: folder or folders of 100 photos or more that int8 is fitted to, but for those compared on;
             None: those that the run was trained on.
         max_psnr_drop: dB that a lower precision may lose in the hole, beside Keras. Defaults to 0.2.
+        license: of the weights, such as `"CC-BY-4.0"`, for the metadata of the file; None: that in the front matter of
+            README.md in the run folder, if there is one.
         log: function of a line, for progress. Defaults to `print`.
 
     Returns:
@@ -156,5 +169,6 @@ def export_onnx(
         photos=photos,
         calibration_photos=calibration_photos,
         max_psnr_drop=max_psnr_drop,
+        license=license,
         log=log,
     )

@@ -12,7 +12,7 @@ def convert(generator, path, job):
     graph.write_saved_model(generator, path, with_shift_map=job.shift_map)
 
 
-FORMAT = exporter.Format(name="saved_model", suffix="", convert=convert, packages=("tensorflow", "keras"))
+FORMAT = exporter.Format(name="saved_model", convert=convert, packages=("tensorflow", "keras"))
 
 
 def export_saved_model(
@@ -27,8 +27,8 @@ def export_saved_model(
     """Write a run's network as a SavedModel: uint8 in and out, any batch, signature `serving_default`.
 
     Args:
-        run: a run folder, or a folder of packed weights.
-        out: the model folder to write to; None: `export/` in the run folder.
+        run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
+        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
         image_size: S in pixels, a multiple of 2**depth; None: the training's.
         shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
         photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, first_line
 from shiftnet_tf.export import exporter, graph, mobile_gpu
 from shiftnet_tf.export.mobile_network import for_mobile_gpu
@@ -21,6 +20,7 @@ from shiftnet_tf.system.quiet import quiet_stderr
 def convert(generator, path, job):
     """Write a TFLite file: the converter of `export_tflite`, see `exporter.Format`."""
     if job.profile == "mobile-gpu":
+        mobile_gpu.check_network(generator)
         generator = for_mobile_gpu(generator)
     with tempfile.TemporaryDirectory() as folder, graph_for_file():
         graph.write_saved_model(generator, folder, batch=1, with_shift_map=job.shift_map)
@@ -67,12 +67,8 @@ def quantize(path, pairs=None):
 
 FORMAT = exporter.Format(
     name="tflite",
-    suffix=".tflite",
     convert=convert,
     packages=("tensorflow", "keras"),
-    precisions=("float32", "float16", "dynamic", "int8"),
-    profiles=model_folder.PROFILES,
-    batch=1,
 )
 
 
@@ -92,8 +88,8 @@ def export_tflite(
     """Write a run's network as TFLite: uint8 image and mask in, uint8 inpainted image out, batch 1, builtins alone.
 
     Args:
-        run: a run folder, or a folder of packed weights.
-        out: the model folder to write to; None: `export/` in the run folder.
+        run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
+        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
         image_size: S in pixels, a multiple of 2**depth; None: the training's.
         shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
         precision: `"float32"`; `"float16"`, half the file; `"dynamic"` and `"int8"`, a quarter, convolutions in 8 bits:

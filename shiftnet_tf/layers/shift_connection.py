@@ -16,6 +16,8 @@ position is known, shifted is 0 and the shift map -1; on request the mirrored im
 authors' network for faces.
 """
 
+from typing import TYPE_CHECKING, Any, Literal, overload
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -52,6 +54,29 @@ class ShiftConnection(keras.layers.Layer):
 
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392), section 3.
     """
+
+    if TYPE_CHECKING:  # Keras hands a call on to `call`
+
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            mirrored_features: Any = ...,
+            return_shift_map: Literal[False] = ...,
+        ) -> tf.Tensor: ...
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            mirrored_features: Any = ...,
+            *,
+            return_shift_map: Literal[True],
+        ) -> tuple[tf.Tensor, tf.Tensor]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, decoder_features, encoder_features, feature_mask, mirrored_features=None, return_shift_map=False):
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)

@@ -18,6 +18,8 @@ channels and places; these are real patches (the tests hold the layer to the rel
 Differs from the paper's shift: everything has a gradient, and the decoder vectors keep their length, as released.
 """
 
+from typing import TYPE_CHECKING, Any, Literal, overload
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -56,6 +58,27 @@ class SoftShiftConnection(keras.layers.Layer):
     def __init__(self, score_fusion=False, **kwargs):
         super().__init__(**kwargs)
         self.score_fusion = score_fusion
+
+    if TYPE_CHECKING:  # Keras hands a call on to `call`
+
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            return_shift_map: Literal[False] = ...,
+        ) -> tf.Tensor: ...
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            *,
+            return_shift_map: Literal[True],
+        ) -> tuple[tf.Tensor, tf.Tensor]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, decoder_features, encoder_features, feature_mask, return_shift_map=False):
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)

@@ -103,9 +103,9 @@ def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _white(levels: np.ndarray) -> int:
-    lightest = float(levels.max())
-    if not math.isfinite(lightest):
-        raise InputError(f"the levels of a mask must be finite numbers. Received: {lightest}")
+    darkest, lightest = float(levels.min()), float(levels.max())  # NaN if any level is
+    if not (math.isfinite(darkest) and math.isfinite(lightest)):
+        raise InputError(f"the levels of a mask must be finite numbers. Received: {darkest} to {lightest}")
     return next((white for white in (1, 255) if lightest <= white), 65535)
 
 

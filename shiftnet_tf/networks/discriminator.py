@@ -5,6 +5,8 @@ In: image float32 [B, H, W, 3] in [-1, 1]. Out: logits float32 [B, h, w, 1], eac
 LeakyReLU(0.2) after all but the last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
 """
 
+from typing import TYPE_CHECKING, Any, Literal, overload
+
 import keras
 import tensorflow as tf
 
@@ -72,6 +74,16 @@ class Discriminator(keras.Model):
         for norm, width in zip(self.norms, self.widths[1:]):
             norm.build((None, None, None, width))
         self.built = True
+
+    if TYPE_CHECKING:  # Keras hands a call on to `call`
+
+        @overload
+        def __call__(self, images: Any, return_features: Literal[False] = ..., training: bool = ...) -> tf.Tensor: ...
+        @overload
+        def __call__(
+            self, images: Any, return_features: Literal[True], training: bool = ...
+        ) -> tuple[tf.Tensor, list[tf.Tensor]]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, images, return_features=False, training=False):
         x = images

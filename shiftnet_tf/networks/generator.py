@@ -17,15 +17,23 @@ fourth input channel (as in the authors' PyTorch code), which tells a hole from 
 
 import dataclasses
 import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import keras
 import tensorflow as tf
 
 from shiftnet_tf import layers
+from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.model import ModelConfig
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks.weights import load_weights
 from shiftnet_tf.ops.masking import composite, downsample_mask, mask_image
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.patch_filling import fill_from_patches
+from shiftnet_tf.system.bundled import GENERATOR_WEIGHTS, find_preset
 
 _ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
 
@@ -134,6 +142,45 @@ class Generator(keras.Model):
         self.detail_gate = layers.DetailGate(blend=blend_patches, name="detail_gate") if patches else None
         self.shifts = [self._shift(f"shift_{layer}") for layer in self.shift_layers]
 
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike[str], image_size: int | None = None) -> "Generator":
+        """Return a generator with trained weights, to fine-tune or to export.
+
+        Args:
+            preset: `"compact"`, the bundled weights, or the path of a run folder or of packed weights.
+            image_size: in pixels; None: that of the training. The weights fit any size.
+
+        Raises:
+            InputError: no such preset, no weights yet, or an image size that does not fit.
+
+        Example:
+
+        >>> generator = Generator.from_preset("compact")         # doctest: +SKIP
+        >>> generator.summary()                                   # doctest: +SKIP
+        """
+        folder = find_preset(preset)
+        if not (folder / "config.toml").is_file():
+            raise InputError(f"no weights to load (no config.toml), give a run folder. Received: {folder}")
+        return cls.from_weights(toml_file.read(folder / "config.toml").model, folder / GENERATOR_WEIGHTS, image_size)
+
+    @classmethod
+    def from_weights(cls, config: ModelConfig, path: Path, image_size: int | None = None) -> "Generator":
+        """Return a generator with the weights of a file.
+
+        Args:
+            config: its arguments.
+            path: of the weights.
+            image_size: takes the place of the config's, if it is not None.
+
+        Raises:
+            InputError: see `networks.weights`; or an image size that does not fit.
+        """
+        config = config if image_size is None else dataclasses.replace(config, image_size=image_size)
+        generator = cls(**dataclasses.asdict(config))
+        generator.build()
+        load_weights(generator, path)
+        return generator
+
     def _norm(self, name):
         return layers.normalization(self.normalization, name)
 
@@ -160,6 +207,18 @@ class Generator(keras.Model):
         for norm, convolution in norms:
             norm.build((None, None, None, convolution.filters))
         self.built = True
+
+    if TYPE_CHECKING:  # Keras hands a call on to `call`
+
+        @overload
+        def __call__(
+            self, inputs: Mapping[str, Any], return_features: Literal[False] = ..., training: bool = ...
+        ) -> tf.Tensor: ...
+        @overload
+        def __call__(
+            self, inputs: Mapping[str, Any], return_features: Literal[True], training: bool = ...
+        ) -> tuple[tf.Tensor, dict[str, list[tf.Tensor]]]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, inputs, return_features=False, training=False):
         image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # mixed precision: not these

@@ -10,6 +10,8 @@ Only pooling, bilinear resizing and selection, so that it converts to ONNX and T
 
 import tensorflow as tf
 
+from shiftnet_tf.ops.masking import mask_image
+
 _ROUNDS = 2  # of smoothing; 30 would gain 0.2 dB as a filling of its own
 
 
@@ -23,7 +25,7 @@ def membrane(image, mask):
     Returns:
         float32 [B, S, S, C]; 0 where nothing is known.
     """
-    return _fill(tf.where(mask > 0.5, tf.zeros_like(image), image), 1.0 - mask)
+    return _fill(mask_image(image, mask), 1.0 - mask)
 
 
 def _fill(values, known):

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageChops, ImageFile, TiffImagePlugin
 from shiftnet_tf.errors import InputError, MissingPackageError, TooLargeError, UnwritableError, first_line
 from shiftnet_tf.photos import structure
 from shiftnet_tf.photos.sources import FileSource, check_file, decoding, name_of, read_bytes
-from shiftnet_tf.system.atomic import link_target, write_atomically
+from shiftnet_tf.system.atomic import existing_parent, link_target, make_folder, write_atomically
 
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
@@ -240,11 +240,12 @@ def check_output(path: Path) -> str:
     """Check an output path before any work is done and return Pillow's name of its format.
 
     Raises:
-        InputError: the suffix is unknown, the folder does not exist, or the path is a folder or a link to nowhere.
+        InputError: the suffix is unknown, the path is a folder or a link to nowhere, or its folder cannot be made,
+            because a file has its name.
     """
     format_name = check_suffix(path.name)
-    if not path.parent.is_dir():
-        raise InputError(f"the output folder does not exist: {path.parent}")
+    if not (there := existing_parent(path.parent)).is_dir():
+        raise InputError(f"cannot make the folder {path.parent}: {there} is a file")
     if path.is_dir():
         raise InputError(f"the output must be a file, not a folder: {path}")
     link_target(path)
@@ -281,7 +282,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write a picture atomically (temporary name, then rename), in the format of its suffix.
 
     Args:
-        path: the file; the folder must exist.
+        path: the file; its folder is made.
         image: uint8 [H, W, 3], RGB.
 
     Raises:
@@ -297,7 +298,7 @@ def write_picture(
     options: Mapping[str, Any] | None = None,
     finish: Callable[[BinaryIO], None] | None = None,
 ) -> None:
-    """Write a Pillow picture; to a path atomically.
+    """Write a Pillow picture; to a path atomically, in a folder that is made if it is not there.
 
     Args:
         target: the file, by its path or opened.
@@ -328,6 +329,7 @@ def write_picture(
             finish(cast(BinaryIO, part))
 
     if isinstance(target, str | Path):
+        make_folder(Path(target).parent)
         write_atomically(target, write)
     else:
         write(target)

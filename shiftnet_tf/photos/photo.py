@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from shiftnet_tf.errors import InputError, UnwritableError
+from shiftnet_tf.errors import InputError, UnwritableError, check
 from shiftnet_tf.photos import image_files, metadata
 from shiftnet_tf.photos.sources import FileSource, name_of
 from shiftnet_tf.photos.windows import Window
@@ -22,6 +22,7 @@ from shiftnet_tf.photos.windows import Window
 _MODES = ("RGB", "RGBA", "L", "LA", "I;16")
 _ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
 _DEEP_FORMATS = ("PNG", "TIFF")
+QUALITY_FORMATS = ("JPEG", "WEBP", "AVIF", "HEIF")
 _LOSSY_QUALITY = 95
 _MOST_NAMED = 20  # of what is left out
 logger = logging.getLogger(__name__)
@@ -108,39 +109,42 @@ class Photo:
         if self._picture.mode == "I;16" and file_format not in _DEEP_FORMATS:
             raise InputError(f"the photo has 16 bits a pixel, which {file_format} cannot hold: write a .png or .tif")
 
-    def save(self, target: str | Path | BinaryIO, file_format: str | None = None) -> None:
+    def save(self, target: str | Path | BinaryIO, file_format: str | None = None, quality: int | None = None) -> None:
         """Write the photo; to a path atomically.
 
         Args:
             target: a path, whose suffix names the format, or an opened file, which needs `file_format`.
             file_format: Pillow's name of the format, such as `"PNG"`.
+            quality: of a lossy format, 1 to 100; None: that of the photo's file, or 95.
 
         Raises:
-            InputError: see `check_format`, `image_files.check_output`; or the file cannot be written.
+            InputError: see `check_format`, `image_files.check_output`, `check_quality`; or the file cannot be written.
         """
         if isinstance(target, str | Path):
             file_format = image_files.check_output(Path(target))
         elif file_format is None:
             raise InputError('`file_format` must be given to write to an opened file, such as "PNG"')
         self.check_format(file_format)
+        check_quality(quality, file_format)
         try:
-            lost = self._write(target, file_format, self._kept)
+            lost = self._write(target, file_format, self._kept, quality)
         except UnwritableError as error:
-            self._write(target, file_format, metadata.without(self._kept))
+            self._write(target, file_format, metadata.without(self._kept), quality)
             lost = [f"all metadata ({error})"]
         if lost := list(dict.fromkeys([*self._kept.left_out, *lost])):
             more = [f"and {len(lost) - _MOST_NAMED} more"] if len(lost) > _MOST_NAMED else []
             text = "; ".join(lost[:_MOST_NAMED] + more)
             logger.warning("%s: left out: %s", name_of(self.source), text)
 
-    def encoded(self, file_format: str | None = None) -> bytes:
+    def encoded(self, file_format: str | None = None, quality: int | None = None) -> bytes:
         """Return the bytes that `save` writes to a path.
 
         Args:
             file_format: Pillow's name; None: `own_format`.
+            quality: see `save`.
         """
         buffer = io.BytesIO()
-        self.save(buffer, file_format or self.own_format)
+        self.save(buffer, file_format or self.own_format, quality)
         return buffer.getvalue()
 
     @property
@@ -154,10 +158,17 @@ class Photo:
         """Tell whether the file itself has that format (a phone's JPEG with several pictures is a JPEG too)."""
         return file_format in (self.format, "JPEG" if self.format == "MPO" else None)
 
-    def _write(self, target: str | Path | BinaryIO, file_format: str, kept: metadata.Metadata) -> list[str]:
+    def _write(
+        self, target: str | Path | BinaryIO, file_format: str, kept: metadata.Metadata, quality: int | None
+    ) -> list[str]:
         """Write the photo with these metadata; return what the format cannot hold of them."""
         options, lost = metadata.options(kept, file_format, self._picture.mode)
-        if file_format == "JPEG":
+        if quality is not None:
+            options |= {
+                name: value for name, value in kept.tables.items() if file_format == "JPEG" and name != "qtables"
+            }
+            options |= {"quality": quality}
+        elif file_format == "JPEG":
             options |= kept.tables or {"quality": _LOSSY_QUALITY}
         elif file_format == "WEBP" and kept.lossless:
             options |= {"lossless": True}
@@ -181,6 +192,22 @@ class Photo:
         image_files.write_picture(buffer, self._picture, file_format, {"quality": _LOSSY_QUALITY})
         excess = buffer.tell() / kept.file_size
         return _LOSSY_QUALITY if excess <= 1.25 else max(50, round(_LOSSY_QUALITY - 28 * math.log2(excess)))
+
+
+def check_quality(quality: int | None, file_format: str) -> None:
+    """Refuse a quality, given by a caller, that is none or that the format does not have.
+
+    Raises:
+        InputError: it is no whole number from 1 to 100, or the format is written without loss.
+    """
+    if quality is None:
+        return
+    check("quality", quality, type(quality) is int and 1 <= quality <= 100, "a whole number from 1 to 100")
+    if file_format not in QUALITY_FORMATS:
+        raise InputError(
+            f"`quality` is for {', '.join(QUALITY_FORMATS)}. Received: {quality} for {file_format}, which is written "
+            "without loss"
+        )
 
 
 def _in_own_mode(picture: Image.Image, source: FileSource) -> Image.Image:

@@ -1,20 +1,23 @@
 """From files to a file: the one way that the command line, the server and the page take."""
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import image_files, sheets
-from shiftnet_tf.photos.photo import Photo
+from shiftnet_tf.photos.photo import Photo, check_quality
+from shiftnet_tf.photos.sources import FileSource, read_bytes
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.runtime.strategies import Plan
-from shiftnet_tf.system.atomic import real, write_atomically
+from shiftnet_tf.system.atomic import file_id, make_folder, write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
@@ -41,18 +44,42 @@ class Filled:
         """Whether there was a hole to fill; the photo is unchanged where not."""
         return bool(self.plan.windows)
 
-    def encoded(self, file_format: str | None = None) -> bytes:
-        """The file, of the photo's own format or another; a photo without a hole keeps its bytes in its own."""
+    def encoded(self, file_format: str | None = None, quality: int | None = None) -> bytes:
+        """Return the file, of the photo's own format or another; a photo without a hole keeps its bytes in its own.
+
+        Args:
+            file_format, quality: see `Photo.encoded`.
+        """
         file_format = file_format or self.photo.own_format
-        if not self.has_hole and isinstance(self.photo.source, bytes) and self.photo.is_a(file_format):
-            return self.photo.source
-        return self.photo.encoded(file_format)
+        if self._is_unchanged(file_format):
+            return read_bytes(self.photo.source, "photo")
+        return self.photo.encoded(file_format, quality)
+
+    def save(self, path: str | Path, quality: int | None = None) -> None:
+        """Write the file, in the format of its suffix, as `encoded` returns it; its folder is made.
+
+        Args:
+            path: the file.
+            quality: see `Photo.save`.
+        """
+        source = self.photo.source
+        if not self._is_unchanged(image_files.check_output(Path(path))):
+            self.photo.save(path, quality=quality)
+            return
+        make_folder(Path(path).parent)
+        if isinstance(source, bytes):
+            write_atomically(path, lambda part: part.write_bytes(source))
+        else:
+            write_atomically(path, lambda part: shutil.copyfile(source, part))
+
+    def _is_unchanged(self, file_format: str) -> bool:
+        return not self.has_hole and self.photo.is_a(file_format)
 
 
 def inpaint_photo(
     inpainter: Inpainter,
-    photo: str | Path | bytes,
-    masks: str | Path | bytes | Sequence[str | Path | bytes],
+    photo: FileSource,
+    masks: FileSource | Sequence[FileSource],
     options: FillOptions = DEFAULTS,
     *,
     shift_map: bool = False,
@@ -81,8 +108,8 @@ def inpaint_photo(
 
 
 def read_pair(
-    photo: str | Path | bytes,
-    masks: str | Path | bytes | Sequence[str | Path | bytes],
+    photo: FileSource,
+    masks: FileSource | Sequence[FileSource],
     options: FillOptions = DEFAULTS,
     *,
     max_pixels: int | None = None,
@@ -94,7 +121,7 @@ def read_pair(
         The photo, and its hole: bool [H, W].
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
-    masks = [masks] if isinstance(masks, str | Path | bytes) else masks
+    masks = [masks] if isinstance(masks, str | os.PathLike | bytes) else masks
     hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: less memory at a time
     opened = Photo(photo, max_pixels)
     opened.check_format(file_format or opened.own_format)
@@ -119,12 +146,15 @@ def fill_pair(
 
 def inpaint_file(
     inpainter: Inpainter,
-    photo: str | Path,
-    mask: str | Path | Sequence[str | Path],
-    out: str | Path,
+    photo: FileSource,
+    mask: FileSource | Sequence[FileSource],
+    out: str | Path | BinaryIO,
     *,
     options: FillOptions = DEFAULTS,
     shift_map: str | Path | None = None,
+    file_format: str | None = None,
+    quality: int | None = None,
+    overwrite: bool = False,
     max_pixels: int | None = None,
     progress: Progress = silent,
 ) -> Filled:
@@ -135,14 +165,17 @@ def inpaint_file(
 
     Args:
         inpainter: what fills it.
-        photo: path of the photo.
+        photo: path of the photo, or the content of the file.
         mask: path of the mask file, of the photo's size (what is lighter than the middle of its range is filled), or of
-            a JSON file of shapes, see `masks.mask_files`; a list of several is joined.
-        out: path of the result; its suffix names the format. PNG and TIFF keep known pixels bit for bit, lossy
-            formats do not; JPEG to JPEG keeps the quality.
+            a JSON file of shapes, see `masks.mask_files`, or the content of either; a list of several is joined.
+        out: path of the result, whose suffix names the format and whose folder is made; or an opened file. PNG and TIFF
+            keep known pixels bit for bit, lossy formats do not; JPEG to JPEG keeps the quality.
         options: how, see `FillOptions`.
         shift_map: path of a second picture, which shows where each part of the hole was filled from (see
             `sheets.shift_map_sheet`); it is not written where the mask has no hole.
+        file_format: Pillow's name of the format of an opened file; None: the photo's own.
+        quality: of a lossy format, 1 to 100; None: that of the photo's file, or 95.
+        overwrite: whether `out` may be the photo itself.
         max_pixels: width times height that is accepted; None: 179 million.
         progress: called before each step, see `system.progress`.
 
@@ -150,29 +183,49 @@ def inpaint_file(
         InputError: what is wrong with a file; nothing is written then, or the result alone where the shift map cannot
             be.
     """
-    photo, out = Path(photo), Path(out)
-    masks = [Path(mask)] if isinstance(mask, str | Path) else [Path(path) for path in mask]
-    out_format = image_files.check_output(out)
-    if real(out) in map(real, masks):
-        raise InputError(f"the result would replace the mask: {out}")
+    masks = [mask] if isinstance(mask, str | os.PathLike | bytes) else list(mask)
+    path = Path(out) if isinstance(out, str | os.PathLike) else None
+    if path is not None:
+        file_format = image_files.check_output(path)
+        check_overwriting([path], [] if overwrite else [photo], masks)
+    if file_format is not None:
+        check_quality(quality, file_format)
     if shift_map is not None:
         image_files.check_output(Path(shift_map))
-        if real(shift_map) in map(real, (photo, *masks, out)):
+        others = [file_id(one) for one in (photo, *masks, path) if isinstance(one, str | os.PathLike)]
+        if file_id(shift_map) in others:
             raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
-    filled = inpaint_photo(
-        inpainter,
-        photo,
-        masks,
-        options,
-        shift_map=shift_map is not None,
-        max_pixels=max_pixels,
-        file_format=out_format,
-        progress=progress,
-    )
-    if not filled.has_hole and filled.photo.is_a(out_format):
-        write_atomically(out, lambda part: shutil.copyfile(photo, part))
+    opened, hole = read_pair(photo, masks, options, max_pixels=max_pixels, file_format=file_format)
+    if path is not None:
+        make_folder(path.parent)  # before the work, so that none is lost
+    filled = fill_pair(inpainter, opened, hole, options, shift_map=shift_map is not None, progress=progress)
+    if isinstance(out, str | os.PathLike):
+        filled.save(out, quality)
     else:
-        filled.photo.save(out)
+        out.write(filled.encoded(file_format, quality))
     if shift_map is not None and filled.shift_map is not None:
         image_files.write_image(shift_map, filled.shift_map)
     return filled
+
+
+def check_overwriting(outs: Sequence[Path], photos: Iterable[FileSource], masks: Iterable[FileSource]) -> None:
+    """Refuse results that would replace an input, by whatever link or spelling they name it.
+
+    Args:
+        outs: paths of the results.
+        photos, masks: what may not be replaced; contents of files cannot be.
+
+    Raises:
+        InputError: one of them would be.
+    """
+    inputs = {file_id(mask): "mask" for mask in masks if not isinstance(mask, bytes)}
+    inputs |= {file_id(photo): "photo" for photo in photos if not isinstance(photo, bytes)}
+    for out in outs:
+        what = inputs.get(file_id(out))
+        if what == "mask":
+            raise InputError(f"the result would replace the mask {out}: name another output")
+        if what:
+            raise InputError(
+                f"the result would replace the photo {out}: name another output, or pass --overwrite (in Python "
+                "overwrite=True)"
+            )

@@ -52,7 +52,8 @@ def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -
     """
     image, mask = np.asarray(image), np.asarray(mask)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}")
+        cure = _cure(image)
+        raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}{cure}")
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
         raise InputError(f"`mask` must be numbers [H, W]. Received: {mask.dtype} {list(mask.shape)}")
     if mask.shape != image.shape[:2]:
@@ -61,6 +62,23 @@ def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -
             f"Received: {mask.shape[1]}x{mask.shape[0]}"
         )
     return image, mask_files.complete_hole(mask_files.apply_threshold(mask, settings, "the mask"), settings)
+
+
+def _cure(image: np.ndarray) -> str:
+    """Return what to do with an array that is no uint8 [H, W, 3], for the message; "" where it is not clear."""
+    if 0 in image.shape:
+        return ""
+    if image.dtype.kind == "f" and image.ndim == 3:
+        darkest, lightest = float(image.min()), float(image.max())
+        scale = "multiply by 255" if darkest >= 0 and lightest <= 1 else "scale it to 0 to 255"
+        return f" from {darkest:.4g} to {lightest:.4g}: {scale} and convert to uint8"
+    if image.ndim == 2:
+        return ": give grey as three channels, np.stack([image] * 3, axis=-1)"
+    if image.ndim == 3 and image.shape[-1] == 4:
+        return ": drop alpha, image[..., :3], or fill files, which keep theirs"
+    if image.ndim == 4:
+        return ": give one photo at a time, or all to Inpainter.batch"
+    return ": convert to uint8, 0 to 255" if image.ndim == 3 and image.shape[-1] == 3 else ""
 
 
 class ArrayCanvas:

@@ -1,9 +1,11 @@
 """From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +40,12 @@ class ModelFile:
     spec: model_folder.ModelSpec | None = None
     entry: model_folder.FileEntry | None = None
 
+    @property
+    def name(self) -> str:
+        """A short name: folder and file, such as `"compact/model-int8.onnx"`."""
+        path = self.path.absolute()
+        return f"{path.parent.name}/{path.name}"
+
 
 @dataclass(frozen=True)
 class Inpainted:
@@ -60,11 +68,14 @@ class Inpainted:
 class Inpainter:
     """Fills the holes of photos with a model. Threads may share one.
 
-    `Inpainter.load` opens an exported model; `inpainter(image, mask)` fills a photo.
+    `Inpainter.load` opens an exported model; `inpainter(image, mask)` fills a photo. One that was loaded can be pickled
+    and deep-copied: the copy opens the model's file again, by its absolute path and with the same options, so that it
+    can be sent to a process that was started with "spawn". In a `with` statement it closes itself.
 
     Args:
         backend: what runs the model, see `runtime.backends`.
         model: what it comes from.
+        reopen: opens the model again; None for one that cannot be pickled.
 
     Attributes:
         backend: what runs the model.
@@ -78,10 +89,30 @@ class Inpainter:
     >>> inpainted = inpainter(photo, mask)
     """
 
-    def __init__(self, backend: backends.Backend, model: ModelFile):
+    def __init__(
+        self, backend: backends.Backend, model: ModelFile, reopen: "functools.partial[Inpainter] | None" = None
+    ) -> None:
         self.backend = backend
         self.model = model
         self.runtime, self.provider = backend.name, backend.provider
+        self._reopen = reopen
+
+    def __repr__(self) -> str:
+        size, kind = self.model.image_size, self.model.entry.precision if self.model.entry else "Keras"
+        return f"<Inpainter {self.model.path} ({kind}, {size}x{size}) on {self.runtime} ({self.provider})>"
+
+    def __enter__(self) -> "Inpainter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., "Inpainter"], tuple[object, ...]]:
+        if self._reopen is None:
+            raise InputError(
+                f"{self!r} cannot be pickled or copied: only one that Inpainter.load returned can, by opening its file"
+            )
+        return _open_pickled, (self._reopen,)
 
     @classmethod
     def load(
@@ -125,7 +156,9 @@ class Inpainter:
         )
         if absent := sorted(set(entry.outputs) - set(backend.outputs)):
             raise InputError(f"{file} has no output {', '.join(absent)}, which its spec lists: export the model again")
-        return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry))
+        again: dict[str, Any] = {"threads": threads, "provider": provider, "require_gpu": require_gpu}
+        reopen = functools.partial(cls.load, file.absolute(), runtime=runtime, **again)
+        return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry), reopen)
 
     @property
     def warm_up_sizes(self) -> tuple[int, ...]:
@@ -146,7 +179,7 @@ class Inpainter:
         return Inpainter(batching.GroupedBackend(self.backend, most, watch), self.model)
 
     def close(self) -> None:
-        """End the threads of the backend, where it has any."""
+        """Release the model: a fill afterwards raises ShiftNetError."""
         self.backend.close()
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, options: FillOptions = DEFAULTS) -> np.ndarray:
@@ -310,3 +343,17 @@ class Inpainter:
             outputs = batching.run(self.backend, np.stack(images), np.stack(masks))
             for i, (work, look, _) in enumerate(some):
                 yield work, look, {name: values[i] for name, values in outputs.items()}
+
+
+def _open_pickled(reopen: functools.partial[Inpainter]) -> Inpainter:
+    """Open the model of a pickled Inpainter.
+
+    Raises:
+        InputError: it is not there any more; or see `Inpainter.load`.
+    """
+    path: Path = reopen.args[0]
+    if not path.exists():
+        raise InputError(
+            f"the model of this pickled Inpainter does not exist: {path}; put it back, or load and pickle another"
+        )
+    return reopen()

@@ -74,6 +74,27 @@ def link_target(path: str | os.PathLike[str]) -> Path:
     return real(path)
 
 
+def file_id(path: str | os.PathLike[str]) -> object:
+    """Return what two paths have in common that name one file, by symbolic or hard links or letters of another case."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return real(path)
+    return found.st_dev, found.st_ino
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path in the same folder and rename the result to `path`.
 

@@ -133,3 +133,15 @@ def _notes() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def without_notes() -> Iterator[None]:
+    """Drop the warnings of shiftnet_tf."""
+    logger = logging.getLogger("shiftnet_tf")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import platform
 from collections.abc import Iterable
 from types import ModuleType
@@ -26,9 +27,28 @@ def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the package is there, something that it needs is not: that is another problem
-        raise MissingPackageError(
-            f"{needed_for} needs the package {package}, which is not installed: pip install {package}"
-        ) from error
+        raise _missing(package, needed_for, package) from error
+
+
+def check_installed(module: str, extra: str, needed_for: str) -> None:
+    """Refuse to begin without an optional package, before it is imported.
+
+    Args:
+        module: what will be imported, for example ``"tensorflow"``; the package has that name.
+        extra: of shiftnet-tf, which holds it.
+        needed_for: the purpose, for the message.
+
+    Raises:
+        MissingPackageError: the module is not installed.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise _missing(module, needed_for, f'"shiftnet-tf[{extra}]"')
+
+
+def _missing(package: str, needed_for: str, install: str) -> MissingPackageError:
+    return MissingPackageError(
+        f"{needed_for} needs the package {package}, which is not installed: pip install {install}"
+    )
 
 
 def version(package: str) -> str | None:

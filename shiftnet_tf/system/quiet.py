@@ -80,24 +80,33 @@ def quiet_start() -> Iterator[None]:
 
 
 def import_tensorflow() -> ModuleType:
-    """Import TensorFlow for a script, with its startup log suppressed, and find its devices.
+    """Import TensorFlow as `load_tensorflow` does, before the `main` of a script begins.
 
     If TensorFlow is not installed, and on Ctrl-C (an import takes seconds), the process ends with one sentence.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-    def imported(arguments: Sequence[str] | None) -> int:
-        with quiet_stderr():
-            tensorflow = import_optional("tensorflow", "tensorflow", "this")
-            if (cores := usable_cores()) < affinity_cores():  # it knows the affinity, not the quota of a container
-                tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
-                tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
-            tensorflow.config.list_physical_devices()
-        if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-            tensorflow.get_logger().setLevel("ERROR")  # it goes on at length about tracing and damaged checkpoints
-        return 0
+    def imported(arguments: Sequence[str] | None) -> None:
+        load_tensorflow()
 
     exit_code = command(imported)()
     if exit_code:
         raise SystemExit(exit_code)
     return sys.modules["tensorflow"]
+
+
+def load_tensorflow() -> ModuleType:
+    """Import TensorFlow with its startup log suppressed, and find its devices.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_stderr():
+        tensorflow = import_optional("tensorflow", "tensorflow", "this")
+        if (cores := usable_cores()) < affinity_cores():  # it knows the affinity, not the quota of a container
+            tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
+        tensorflow.config.list_physical_devices()
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+        tensorflow.get_logger().setLevel("ERROR")  # it goes on at length about tracing and damaged checkpoints
+    return tensorflow

@@ -14,8 +14,10 @@ import tensorflow as tf
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, MissingGpuError
+from shiftnet_tf.networks.weights import load_weights
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import locked
+from shiftnet_tf.system.bundled import find_preset
 from shiftnet_tf.system.machine import total_memory
 from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
@@ -42,7 +44,7 @@ def fit(
     Args:
         settings: the config; of a run that is resumed what `read_resumable` gives.
         run_dir: the run folder, which must not exist unless the run is resumed.
-        start: a run folder or packed weights to begin with, in place of random weights.
+        start: a preset, a run folder or packed weights to begin with, in place of random weights.
         resume: whether to go on from the last checkpoint in the run folder.
         require_gpu: whether to refuse to train on a CPU.
         devices: how many of this machine share each batch, or `"auto"` for all of its GPUs; None for one. To be set
@@ -153,13 +155,13 @@ def _check_memory(settings):
 
 def _load_start(folder, model):
     """Gives the model the weights of another run, its discriminator's if it is of the same kind; says what it did."""
-    start = Run.open(folder)
-    start.load_weights(model.generator, start.generator_weights)
+    start = Run.open(find_preset(folder))
+    load_weights(model.generator, start.generator_weights)
     model.averaged_generator.set_weights(model.generator.get_weights())
     words = f"with the weights of {folder}"
     if not start.discriminator_weights.is_file() or start.config.discriminator != model.config.discriminator:
         return f"{words}, the discriminator with random ones"
-    start.load_weights(model.discriminator, start.discriminator_weights)
+    load_weights(model.discriminator, start.discriminator_weights)
     return words
 
 

@@ -10,7 +10,11 @@ from shiftnet_tf import FillOptions, Inpainter, InputError, inpaint_file, inpain
 
 
 def fill(photo: Path, mask: Path, out: Path) -> str:
-    inpainter = Inpainter.load()
+    with Inpainter.load() as inpainter:
+        return describe(inpainter, photo, mask, out)
+
+
+def describe(inpainter: Inpainter, photo: Path, mask: Path, out: Path) -> str:
     options = FillOptions(detail="shift-map", dilate=2)
     filled = inpaint_file(inpainter, photo, mask, out, options=options)
     pixels = np.asarray(Image.open(photo).convert("RGB"))

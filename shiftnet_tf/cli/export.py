@@ -1,0 +1,122 @@
+"""`shiftnet export onnx`, `tflite` and `saved-model`, which are also the scripts export/export_*.py."""
+
+import argparse
+import functools
+import inspect
+
+from shiftnet_tf.cli.parsing import Group, Subcommand
+from shiftnet_tf.model_folder import FORMATS
+from shiftnet_tf.system.bundled import find_bundled
+from shiftnet_tf.system.packages import check_installed
+from shiftnet_tf.system.quiet import load_tensorflow
+
+_ONNX = """
+Export a run to ONNX, for ONNX Runtime on a server: uint8 image and mask in, uint8 inpainted image out, any batch, opset
+18.
+
+  shiftnet export onnx runs/mine --out models/mine
+
+In a checkout `python export/export_onnx.py` takes the same arguments.
+
+--precision float16 halves the file: its weights are kept in 16 bits and computed with in 32. --precision int8 quarters
+it: convolutions in 8 bits.
+"""
+
+_TFLITE = """
+Export a run to TFLite, for LiteRT on phones and boards: uint8 image and mask in, uint8 inpainted image out, batch 1,
+builtin operations only.
+
+  shiftnet export tflite runs/mine --out models/mine
+
+In a checkout `python export/export_tflite.py` takes the same arguments.
+
+--precision float16 halves the file. --precision dynamic and int8 quarter it: convolutions in 8 bits, all else in
+float32. Of int8 the ranges of the activations are fitted to photos beforehand, of dynamic they are taken from each
+picture. --profile mobile-gpu keeps to the operations that LiteRT's delegates for the GPUs of phones run, with the same
+values.
+"""
+
+_SAVED_MODEL = """
+Export a run to a TensorFlow SavedModel, as TensorFlow Serving takes it: uint8 image and mask in, uint8 inpainted image
+out, any batch, signature `serving_default`.
+
+  shiftnet export saved-model runs/mine --out models/mine
+
+In a checkout `python export/export_saved_model.py` takes the same arguments.
+"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    kind = FORMATS[name]
+    parser.add_argument(
+        "run", metavar="RUN", help="export this run folder, folder of packed weights or preset (compact)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write to this model folder (default: export/ in the run folder)")
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="N",
+        help="export for N x N pixels, a multiple of 2**depth (default: as trained)",
+    )
+    parser.add_argument("--shift-map", action="store_true", help="add a second output: where each hole part came from")
+    samples = find_bundled("training/sample_photos/train")
+    whose = "the sample photos" if samples else "those trained on"
+    parser.add_argument(
+        "--photos", default=samples, metavar="DIR", help=f"compare with Keras on these photos (default: {whose})"
+    )
+    if name == "onnx":
+        parser.add_argument(
+            "--license", metavar="NAME", help="note this licence of the weights in the file (default: the model card's)"
+        )
+    if len(kind.profiles) > 1:
+        parser.add_argument(
+            "--profile",
+            choices=kind.profiles,
+            default="default",
+            help="make it for phones' GPUs, whose LiteRT delegates lack operations (default: default)",
+        )
+    if len(kind.precisions) > 1:
+        parser.add_argument(
+            "--precision", choices=kind.precisions, default="float32", help="keep the weights so (default: float32)"
+        )
+        parser.add_argument(
+            "--max-psnr-drop",
+            type=float,
+            default=0.2,
+            metavar="DB",
+            help="refuse a lower precision that loses more than this (default: 0.2)",
+        )
+    if "int8" in kind.precisions:
+        parser.add_argument(
+            "--calibration-photos",
+            metavar="DIR",
+            help="fit int8 to 100 photos or more, other than those compared on (default: those trained on)",
+        )
+
+
+def _run(options: argparse.Namespace, name: str) -> None:
+    check_installed("tensorflow", "export", "exporting")
+    load_tensorflow()
+    from shiftnet_tf import export
+
+    function = getattr(export, f"export_{name}")
+    names = set(inspect.signature(function).parameters)
+    function(**{key: value for key, value in vars(options).items() if key in names})
+
+
+def _subcommand(name: str, help: str, description: str) -> Subcommand:
+    run = functools.partial(_run, name=name)
+    return Subcommand(help, description, functools.partial(_add_arguments, name=name), run)
+
+
+ONNX = _subcommand("onnx", "for ONNX Runtime on a server", _ONNX)
+TFLITE = _subcommand("tflite", "for LiteRT on phones and boards", _TFLITE)
+SAVED_MODEL = _subcommand("saved_model", "for TensorFlow Serving", _SAVED_MODEL)
+
+
+EXPORT = Group(
+    "export a trained model",
+    "Export a trained model to a file format; each file is run and compared with Keras before it is kept.",
+    "FORMAT",
+    {"onnx": ONNX, "tflite": TFLITE, "saved-model": SAVED_MODEL},
+)

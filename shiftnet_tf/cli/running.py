@@ -1,0 +1,44 @@
+"""The model and what runs it: the options that all commands share which fill holes."""
+
+import argparse
+
+from shiftnet_tf.runtime import Inpainter
+from shiftnet_tf.runtime.backends import RUNTIMES
+from shiftnet_tf.system.quiet import quiet_start
+
+MODEL_HELP = "model folder (with spec.json), or one model file in it (default: the bundled model)"
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a runtime."""
+    group = parser.add_argument_group("the model and what runs it")
+    group.add_argument(
+        "--runtime",
+        choices=list(RUNTIMES),
+        help="run with this one (default: onnxruntime, or litert where that is not installed or has no file; "
+        "tensorflow only when named)",
+    )
+    group.add_argument("--precision", help="take the file of this precision (default: the most precise)")
+    group.add_argument("--threads", type=int, metavar="N", help="use N threads (default: one for each usable core)")
+    group.add_argument(
+        "--provider", default="auto", help="run on auto, cpu, cuda, tensorrt or what `doctor` lists (default: auto)"
+    )
+    group.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
+
+
+def start(options: argparse.Namespace) -> Inpainter:
+    """Open the model that the options name."""
+    with quiet_start():
+        return Inpainter.load(
+            options.model,
+            runtime=options.runtime,
+            precision=options.precision,
+            threads=options.threads,
+            provider=options.provider,
+            require_gpu=options.require_gpu,
+        )
+
+
+def describe(inpainter: Inpainter) -> str:
+    """Return the model's short name and what runs it, such as `"compact/model-int8.onnx on onnxruntime (CPU...)"`."""
+    return f"{inpainter.model.name} on {inpainter.runtime} ({inpainter.provider})"

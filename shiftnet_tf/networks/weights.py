@@ -1,0 +1,19 @@
+"""Files of weights and the networks that they belong to."""
+
+from pathlib import Path
+
+from shiftnet_tf.errors import InputError, first_line
+
+
+def load_weights(network, path: Path) -> None:
+    """Load a file of weights into a built network.
+
+    Raises:
+        InputError: there is no such file, or it holds the weights of another network.
+    """
+    if not path.is_file():
+        raise InputError(f"the run has no {path.name} yet: {path.parent}")
+    try:
+        network.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} does not fit its network: {first_line(error)}") from error

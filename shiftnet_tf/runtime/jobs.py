@@ -1,0 +1,155 @@
+"""Which photo is filled with which masks into which file: a folder of photos, or a list of them."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftnet_tf.errors import InputError
+from shiftnet_tf.photos import finding, image_files
+from shiftnet_tf.runtime.files import check_overwriting
+from shiftnet_tf.system.atomic import link_target, real
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo to fill.
+
+    Attributes:
+        photo: the file.
+        masks: its mask files, which are joined; empty where there is none of its name.
+        out: the file to write.
+    """
+
+    photo: Path
+    masks: tuple[Path, ...]
+    out: Path
+
+
+def plan_jobs(photos: Paths, masks: Paths, out: Path, suffix: str | None = None, overwrite: bool = False) -> list[Job]:
+    """List what is to be done.
+
+    Args:
+        photos: a folder, see `pair`, or a list of files.
+        masks: a folder, in which the mask has the photo's name but for its suffix, or one file for all photos, or a
+            list of files, which are joined.
+        out: the folder of the results, which have the names of their photos, below the folder of photos their paths.
+        suffix: such as `".png"` or `"png"`, of the results; None keeps each photo's own, see `image_files.result_name`.
+        overwrite: whether results may replace photos.
+
+    Raises:
+        InputError: there is no photo or no mask, two photos would be written to one file, a result would replace a
+            photo or a mask, or `out` cannot be a folder.
+    """
+    if isinstance(photos, str | os.PathLike):
+        found = pair(photos, masks, out)
+        paths = [Path(photos) / name for name, _ in found]
+    else:
+        paths = listed(photos)
+        if not paths:
+            raise InputError("there is no photo")
+        if folders := [path for path in paths if path.is_dir()]:
+            raise InputError(f"a folder of photos must be the only one. Received it among others: {folders[0]}")
+        found = match([Path(path.name) for path in paths], masks)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"the output must be a folder, and is a file: {out}")
+    link_target(out)
+    if real(out) in [real(mask) for mask in listed(masks) if mask.is_dir()]:
+        raise InputError(f"the results must go to another folder than the masks. Received: {out}")
+    jobs = [Job(path, given, out / result_name(name, suffix)) for path, (name, given) in zip(paths, found)]
+    doubled = [target for target, count in Counter(job.out for job in jobs).items() if count > 1]
+    if doubled:
+        cure = "leave --suffix out" if suffix else "rename one of them"
+        raise InputError(f"two photos would be written to {min(doubled)}: {cure}")
+    given = {mask for job in jobs for mask in job.masks}
+    check_overwriting([job.out for job in jobs], [] if overwrite else paths, given)
+    return jobs
+
+
+def result_name(photo: Path, suffix: str | None = None) -> Path:
+    """Return the name of a photo's result.
+
+    Args:
+        photo: name of the photo.
+        suffix: of the result; None: see `image_files.result_name`.
+
+    Raises:
+        InputError: the suffix is unknown.
+    """
+    if not suffix:
+        return image_files.result_name(photo)
+    suffix = "." + suffix.removeprefix(".")
+    image_files.check_suffix(f"photo{suffix}")
+    return photo.with_suffix(suffix)
+
+
+def pair(photos: str | os.PathLike[str], masks: Paths, out: Path | None = None) -> list[tuple[Path, tuple[Path, ...]]]:
+    """List the photos of a folder, each with its masks.
+
+    Args:
+        photos: the folder; folders in it are looked through too, see `finding.find_files`.
+        masks: see `match`.
+        out: the folder of the results, or None; what lies in it or in a folder of masks is no photo.
+
+    Returns:
+        The path of each photo relative to `photos`, and its masks; sorted.
+
+    Raises:
+        InputError: no such folder or file, or no photo in it.
+    """
+    photos = Path(photos)
+    if not photos.is_dir():
+        raise InputError(f"the folder of photos does not exist: {photos}")
+    others = [real(path) for path in listed(masks)]
+    if out is not None and real(out) != real(photos):
+        others.append(real(out))
+    found = finding.find_photos(photos, image_files.readable_suffixes())
+    found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
+    if not found:
+        raise InputError(f"no photo below the folder {photos}")
+    return match([path.relative_to(photos) for path in found], masks)
+
+
+def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Path, ...]]]:
+    """Find the masks of photos.
+
+    Args:
+        names: of the photos.
+        masks: a folder, in which a mask has the photo's name but for its suffix, or a file or a list of files, which
+            serve all photos. Accented letters match whether a name has them composed (as Linux and Windows) or not (as
+            macOS).
+
+    Returns:
+        Each name with its masks, () where there is none.
+
+    Raises:
+        InputError: there is no such mask, or a folder among several.
+    """
+    paths = listed(masks)
+    if not paths:
+        raise InputError("there is no mask")
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"the mask does not exist: {path}")
+        if path.is_dir() and len(paths) > 1:
+            raise InputError(f"a folder of masks must be the only --mask. Received it among others: {path}")
+    if not paths[0].is_dir():
+        return [(name, tuple(paths)) for name in names]
+    by_name: dict[str, Path] = {}
+    for path in finding.find_photos(paths[0], (*image_files.readable_suffixes(), ".json")):
+        by_name.setdefault(str(path.relative_to(paths[0]).with_suffix("")), path)
+    composed: dict[str, Path] = {}
+    for stem, path in by_name.items():
+        composed.setdefault(unicodedata.normalize("NFC", stem), path)
+    stems = [str(name.with_suffix("")) for name in names]
+    found = [by_name.get(stem) or composed.get(unicodedata.normalize("NFC", stem)) for stem in stems]
+    return [(name, () if path is None else (path,)) for name, path in zip(names, found)]
+
+
+def listed(paths: Paths) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]

@@ -1,0 +1,70 @@
+"""Files that come with the package: inside it where it was installed from a wheel, else those of the checkout."""
+
+import os
+import re
+from pathlib import Path
+
+from shiftnet_tf.errors import InputError, did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_IN_WHEEL = _PACKAGE / "bundled"  # setup.py makes it, with the folders of the repository
+ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
+GENERATOR_WEIGHTS = "generator.weights.h5"  # of a preset, as of a run folder
+_NAME = re.compile(r"\w[\w-]*")
+
+
+def find_bundled(path: str) -> Path | None:
+    """Return a file or folder of the repository that comes with the package.
+
+    Args:
+        path: in the repository, such as `"saved_models/compact"`.
+
+    Returns:
+        Its path on this machine; None where the wheel does not hold it.
+    """
+    found = ROOT / path
+    return found if found.exists() else None
+
+
+def find_preset(preset: str | os.PathLike[str]) -> Path:
+    """Return the folder of a preset, with its `config.toml` and weights.
+
+    Args:
+        preset: the name of bundled weights, such as `"compact"`, or the path of a run folder or of packed weights. A
+            folder whose path is one word is written with a dot: `"./compact"`.
+
+    Raises:
+        InputError: a name of no bundled weights, if there is no folder of that name either.
+    """
+    names = sorted(path.parent.name for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}"))
+    if preset in names:
+        return ROOT / "saved_models" / os.fspath(preset)
+    _check_name(preset, "preset", names, "the path of a folder")
+    return Path(preset)
+
+
+def find_config(config: str | os.PathLike[str]) -> Path:
+    """Return the path of a config file.
+
+    Args:
+        config: the name of a config that comes with the package, such as `"compact"`, or the path of a TOML file.
+
+    Raises:
+        InputError: a name of no config, if there is no file of that name either.
+    """
+    names = config_names()
+    if config in names:
+        return ROOT / "training" / "configs" / f"{config}.toml"
+    _check_name(config, "config", names, "the path of a TOML file")
+    return Path(config)
+
+
+def config_names() -> list[str]:
+    """Return the names of the configs that come with the package."""
+    return sorted(path.stem for path in ROOT.glob("training/configs/*.toml"))
+
+
+def _check_name(given: str | os.PathLike[str], what: str, names: list[str], other: str) -> None:
+    if isinstance(given, str) and _NAME.fullmatch(given) and not Path(given).exists():
+        known = ", ".join(names) or "none"
+        raise InputError(f"unknown {what} {given!r}{did_you_mean(given, names)}; give one of {known}, or {other}")
