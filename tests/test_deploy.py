@@ -50,7 +50,7 @@ def arguments(name):
 
 @pytest.mark.parametrize("name", ["shiftnet.service", "Dockerfile", "kubernetes.yaml"])
 def test_the_command_has_options_that_exist_and_limits_that_hold(name):
-    options = makemake_parser().parse_args(arguments(name))
+    options = make_parser().parse_args(arguments(name))
     assert not options.page and options.port == 8000
     Limits(
         bytes=int(options.max_bytes * 1e6),
@@ -77,14 +77,14 @@ def test_the_public_name_and_the_token_reach_the_server():
 
 
 def test_the_unit_waits_until_the_server_has_ended():
-    options = makemake_parser().parse_args(arguments("shiftnet.service"))
+    options = make_parser().parse_args(arguments("shiftnet.service"))
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) > options.timeout + SECONDS_TO_END
     assert service["KillMode"] == "mixed" and options.host == "127.0.0.1"
 
 
 def test_the_proxies_wait_and_take_longer_than_the_server():
-    options = makemake_parser().parse_args(arguments("shiftnet.service"))
+    options = make_parser().parse_args(arguments("shiftnet.service"))
     [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", read("nginx.conf"))
     [megabytes] = re.findall(r"client_max_body_size (\d+)m;", read("nginx.conf"))
     assert int(seconds) > options.timeout + SECONDS_TO_END and int(megabytes) > options.max_bytes
@@ -117,7 +117,7 @@ def test_the_manifest_is_of_one_application():
     assert container["ports"] == [{"name": service["spec"]["ports"][0]["targetPort"], "containerPort": 8000}]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["path"] == "/healthz" and container[probe]["httpGet"]["port"] == "http"
-    options = makemake_parser().parse_args(container["args"])
+    options = make_parser().parse_args(container["args"])
     assert container["args"] == arguments("kubernetes.yaml")
     drain = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["spec"]["terminationGracePeriodSeconds"] > drain + options.timeout + SECONDS_TO_END
