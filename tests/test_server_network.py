@@ -260,6 +260,10 @@ def test_a_model_that_hangs_is_seen_in_health_and_does_not_hold_up_the_end(monke
         assert "not answered within 0.5 seconds" in error(server.ask("/v1/inpaint", *GOOD), 503)
         wait_for(lambda: server.ask("/healthz")[0] == 503)
         assert "the model has not answered for" in error(server.ask("/healthz"), 503)
+        go_on.set()
+        wait_for(lambda: server.ask("/healthz")[0] == 200)
+        go_on.clear()
+        assert server.ask("/v1/inpaint", *GOOD)[0] == 503
         server.server._seconds_to_stop = 0.1
         server.server.should_exit = True
         assert ended.wait(LONG)
