@@ -28,7 +28,7 @@ SERVE = [
     "prometheus-client>=0.20",
     "swagger-ui-bundle>=1.1",
 ]
-COMPLETION = ["shtab>=1.7"]
+COMPLETION = ["shtab>=1.12"]  # the first that knows PowerShell
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 

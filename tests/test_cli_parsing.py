@@ -144,7 +144,6 @@ complete_words shiftnet export tfl
 
 
 def test_completion_in_bash(tmp_path, capsys):
-    pytest.importorskip("shtab")
     assert main(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
     (tmp_path / "mask.png").touch()
