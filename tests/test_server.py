@@ -241,7 +241,7 @@ def test_the_share_that_was_filled(server, inpainter, small_model, tmp_path, cap
     assert filled.share == expected
     command = ["inpaint", str(PHOTO), "--mask", str(MASK), "-o", str(tmp_path / "a.jpg"), "--detail", "model"]
     assert main([*command, "--model", str(small_model)]) == 0
-    assert f"a.jpg: filled {100 * expected:.1f} % with " in capsys.readouterr().out
+    assert f"a.jpg: filled {100 * expected:.1f} % in " in capsys.readouterr().out
 
 
 def test_a_photo_without_a_hole_comes_back(server):
