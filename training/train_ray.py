@@ -37,13 +37,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _arguments(options: argparse.Namespace) -> list[str]:
-    """Return what each worker's train.py gets, but for the folder."""
-    given = [os.path.abspath(options.config) if os.path.exists(options.config or "") else options.config]
+    """Return what each worker's train.py gets, but for the folder; paths are absolute, for workers start elsewhere."""
+
+    def absolute(name: str) -> str:
+        return os.path.abspath(name) if os.path.exists(name) else name
+
+    given = [absolute(options.config)] if options.config else []
     given += [word for item in options.set for word in ("--set", item)]
-    given += ["--from", os.path.abspath(options.start) if os.path.exists(options.start) else options.start] * bool(
-        options.start
-    )
-    return [word for word in given + ["--require-gpu"] * options.require_gpu if word]
+    given += ["--from", absolute(options.start)] if options.start else []
+    return given + ["--require-gpu"] * options.require_gpu
 
 
 def work(config: dict[str, object]) -> None:
@@ -67,7 +69,8 @@ def _run(options: argparse.Namespace) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 
-    ray.init(address=options.address, logging_level="ERROR", include_dashboard=None)
+    once = {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # else Ray shows each line of a worker twice
+    ray.init(address=options.address, logging_level="ERROR", runtime_env={"env_vars": once})
     resources = {
         "CPU": options.cpus_per_worker,
         **({"GPU": options.gpus_per_worker} if options.gpus_per_worker else {}),
