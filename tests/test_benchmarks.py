@@ -193,7 +193,8 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
         says(capsys, 2, "`model.filters` must be from 1 to 1024. Received: -4", main(wrong))
     lean = "--without-torch"
     says(capsys, 2, "must be a name that ends in .png", script.main([lean, "--picture", str(tmp_path / "a.jpg")]))
-    says(capsys, 2, "the output folder does not exist", script.main([lean, "--picture", str(tmp_path / "b" / "a.png")]))
+    under_a_file = str(ROOT / "README.md" / "a.png")
+    says(capsys, 2, "README.md is a file", script.main([lean, "--picture", under_a_file]))
     says(capsys, 2, "--filters is the base width", script.main([lean, "--run", str(small_run), "--filters", "8"]))
     says(capsys, 2, "no run folder", script.main([lean, "--run", str(tmp_path / "absent")]))
     assert not list(tmp_path.iterdir())

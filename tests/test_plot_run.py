@@ -18,10 +18,10 @@ def test_the_curves_of_a_run(script, small_run, tmp_path, capsys, monkeypatch):
     drawn = {}
     original = script.draw
     monkeypatch.setattr(script, "draw", lambda columns, *rest: (drawn.update(columns), original(columns, *rest)))
-    assert script.main([str(small_run), "--out", str(tmp_path / "curves.png")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'curves.png'}\n"
+    assert script.main([str(small_run), "--out", str(tmp_path / "new" / "curves.png")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'new' / 'curves.png'}\n"
     assert drawn["epoch"] == [1, 2] and {"loss", "guidance_loss", "val_hole_psnr"} <= set(drawn)
-    with Image.open(tmp_path / "curves.png") as picture:
+    with Image.open(tmp_path / "new" / "curves.png") as picture:
         assert picture.format == "PNG" and picture.width == 1500
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 50  # more than an empty sheet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.run_folder import Run
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.atomic import make_folder, write_atomically
 from shiftnet_tf.system.command import command
 from shiftnet_tf.system.packages import import_optional
 
@@ -52,6 +52,7 @@ def draw(columns, title, path):
         axis.axis("off")
     figure.suptitle(title)
     figure.tight_layout()
+    make_folder(Path(path).parent)
     write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=100))
     pyplot.close(figure)
 

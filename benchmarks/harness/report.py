@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.measuring import MeasuringError, say
 from shiftnet_tf.errors import check
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.system.atomic import make_folder, write_atomically
 from shiftnet_tf.system.machine import cpu_name, total_memory, usable_cores
 from shiftnet_tf.system.packages import import_optional, versions_of
 
@@ -124,6 +124,7 @@ def draw_bars(path: str, labels: Sequence[str], values: Sequence[float], title: 
     axis.invert_yaxis()
     axis.set(xlabel="milliseconds a photo", title=title)
     axis.spines[["top", "right"]].set_visible(False)
+    make_folder(Path(path).parent)
     write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))
     pyplot.close(figure)
     say(path)
