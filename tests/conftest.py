@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell turns off for what it runs in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup turns off
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))  # plain networks of the harness are references
@@ -188,9 +189,9 @@ def photo():
     return image_files.read_image(PHOTOS / "test" / "gc_farm_sheep.jpg"), mask_files.read_mask(MASK)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """One Chromium for all tests of pages."""
+    """One Chromium for the tests of a module: while it is open, asyncio has a running loop, which others would find."""
     from pages import chromium
 
     with chromium() as browser:

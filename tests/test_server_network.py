@@ -372,7 +372,7 @@ def test_the_token(server):
     ],
 )
 def test_options_that_cannot_be(options, message, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_start", lambda options: Inpainter(Backend(), ModelFile(PHOTO, 64)))
+    monkeypatch.setattr("shiftnet_tf.cli.serve.start", lambda options: Inpainter(Backend(), ModelFile(PHOTO, 64)))
     assert cli.main(["serve", *options]) == 2
     assert message in capsys.readouterr().err
 
