@@ -138,18 +138,21 @@ def test_a_killed_worker_ends_the_other_and_both_go_on(undisturbed, tmp_path, in
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("index", [0, 1])
-def test_sigterm_to_one_stops_both_after_one_step(undisturbed, tmp_path, index):
-    run = tmp_path / "run"
-    two = Two(*with_settings(["--run-dir", run], [*SHARED, "training.steps_per_epoch=400"]))
-    while not (run / "pictures" / "epoch-0000.png").exists():
-        assert all(process.poll() is None for process in two.processes)
-        time.sleep(0.1)
-    time.sleep(20)  # until it takes steps
-    two.processes[index].send_signal(signal.SIGTERM)
-    assert [code for code, _ in two.end()] == [130, 130]
-    (stopped,) = [int(path.stem[5:]) for path in (run / "checkpoints").glob("ckpt-*.index")]
-    assert 0 < stopped < 800
+def test_sigterm_to_one_stops_both_after_one_step_and_both_go_on(tmp_path):
+    settings = [*SHARED, "training.steps_per_epoch=400"]
+    assert [code for code, _ in Two(*with_settings(["--run-dir", tmp_path / "whole"], settings)).end()] == [0, 0]
+    for index in (0, 1):
+        run = tmp_path / str(index)
+        two = Two(*with_settings(["--run-dir", run], settings))
+        while not (run / "checkpoints" / "ckpt-400.index").exists():
+            assert all(process.poll() is None for process in two.processes)
+            time.sleep(0.05)
+        two.processes[index].send_signal(signal.SIGTERM)
+        assert [code for code, _ in two.end()] == [130, 130]
+        stopped = max(int(path.stem[5:]) for path in (run / "checkpoints").glob("ckpt-*.index"))
+        assert 400 < stopped < 800
+        assert [code for code, _ in Two("--resume", "--run-dir", run).end()] == [0, 0]
+        assert same_checkpoint(run, tmp_path / "whole", 800)
 
 
 def test_partners_that_do_not_come():
