@@ -114,6 +114,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "httpx>=0.27",
+            "tritonclient[http]>=2.50",  # its extra grpc would pin protobuf; what TensorFlow brings is enough
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
             "axe-playwright-python>=0.1.8",  # axe-core for the page
             "pdoc>=15",
