@@ -28,6 +28,7 @@ SERVE = [
     "prometheus-client>=0.20",
     "swagger-ui-bundle>=1.1",
 ]
+CLUSTER = ["ray[data,serve]>=2.9", *SERVE]
 COMPLETION = ["shtab>=1.7"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
@@ -103,6 +104,7 @@ setup(
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,
+        "cluster": CLUSTER,  # and one of onnx, onnx-gpu, tflite
         "heic": ["pillow-heif>=0.20"],
         "completion": COMPLETION,
         "dev": [

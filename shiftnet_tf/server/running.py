@@ -79,7 +79,7 @@ def serve(
     check("--model-name", model_name, _MODEL_NAME.fullmatch(model_name), "letters, digits and any of . _ -")
     access = Access(hosts=(*hosts, host), origins=origins, token=token)
     with contextlib.closing(_bound(host, port) if fd is None else _inherited(fd)) as listening:
-        _warm_up(inpainter)
+        warm_up(inpainter)
         app = create_app(inpainter, limits, page, access, root_path, model_name)
         log_config = log.configuration(log_format, "WARNING" if page else "INFO")
         server = HTTPServer(app, limits, _connections(limits), log_config)
@@ -137,7 +137,7 @@ def _url(listening: socket.socket, host: str | None, root_path: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{name[1]}{root_path}/"
 
 
-def _warm_up(inpainter: Inpainter) -> None:
+def warm_up(inpainter: Inpainter) -> None:
     """Fill once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
     size = inpainter.model.image_size
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
