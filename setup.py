@@ -114,6 +114,7 @@ setup(
             *COMPLETION,
             "pillow-heif>=0.20",
             "pytest>=8",
+            "pyyaml>=6.0",
             "pytest-xdist>=3.6",
             "httpx>=0.27",
             "tritonclient[http]>=2.50",  # its extra grpc would pin protobuf; what TensorFlow brings is enough
