@@ -28,7 +28,7 @@ SERVE = [
     "prometheus-client>=0.20",
     "swagger-ui-bundle>=1.1",
 ]
-CLUSTER = ["ray[data,serve]>=2.9", *SERVE]
+CLUSTER = ["ray[data,serve]>=2.60", *SERVE]
 COMPLETION = ["shtab>=1.7"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
