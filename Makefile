@@ -1,6 +1,7 @@
 # make demo        train for a few minutes, export, fill a photo's hole with each runtime; prints the picture's path
 # make test        all tests that fit a quarter of an hour; test-quick, test-long: the quick ones, the long ones
 # make test-lower-bounds  the quick tests with the lowest versions that setup.py allows, in an environment of their own
+# make test-cluster  the tests that start Ray, which it installs
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make docs        the API reference, from the docstrings: folder api/
@@ -16,7 +17,7 @@ SAMPLES := training/sample_photos
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
-.PHONY: demo test test-quick test-long test-lower-bounds lint wheel docs benchmark
+.PHONY: demo test test-quick test-long test-cluster test-lower-bounds lint wheel docs benchmark
 .DELETE_ON_ERROR:
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -34,14 +35,18 @@ demo: $(INSTALLED)
 		--mask training/sample_masks/gc_farm_sheep.png --out $(RUN)/demo.png
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long and not cluster"
 
 test-quick: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL) -m "not long and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long and not slow and not cluster"
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench,long-tests]"
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "long and not cluster"
+
+test-cluster: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cluster]"
+	$(BIN)/python -m pytest -m cluster
 
 # What the requirements of setup.py require in turn is installed in its newest version that they allow.
 $(LOWEST)/installed: setup.py
@@ -51,7 +56,7 @@ $(LOWEST)/installed: setup.py
 	@touch $@
 
 test-lower-bounds: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not long and not slow"
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not long and not slow and not cluster"
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"

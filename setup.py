@@ -29,6 +29,7 @@ SERVE = [
     "swagger-ui-bundle>=1.1",
 ]
 COMPLETION = ["shtab>=1.12"]  # the first that knows PowerShell
+CLUSTER = ["ray[data,serve,train]>=2.60", *SERVE]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 
@@ -103,6 +104,7 @@ setup(
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,
+        "cluster": CLUSTER,  # and one of onnx, onnx-gpu, tflite
         "heic": ["pillow-heif>=0.20"],
         "completion": COMPLETION,
         "dev": [
@@ -112,8 +114,10 @@ setup(
             *COMPLETION,
             "pillow-heif>=0.20",
             "pytest>=8",
+            "pyyaml>=6.0",
             "pytest-xdist>=3.6",
             "httpx>=0.27",
+            "tritonclient[http]>=2.50",  # its extra grpc would pin protobuf; what TensorFlow brings is enough
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
             "axe-playwright-python>=0.1.8",  # axe-core for the page
             "pdoc>=15",

@@ -42,16 +42,16 @@ def arguments(name):
     """What follows `shiftnet` on the command line of a file."""
     if name == "shiftnet.service":
         return shlex.split(unit()["Service"]["ExecStart"])[1:]
-    if name == "Dockerfile":
+    if name.startswith("Dockerfile"):
         assert json.loads(re.search(r"^ENTRYPOINT (.*)$", read(name), re.MULTILINE).group(1)) == ["shiftnet"]
         return json.loads(re.search(r"^CMD (.*)$", read(name), re.MULTILINE).group(1))
     return json.loads(re.search(r"^ *args: (\[.*?\])$", read(name), re.MULTILINE | re.DOTALL).group(1))
 
 
-@pytest.mark.parametrize("name", ["shiftnet.service", "Dockerfile", "kubernetes.yaml"])
+@pytest.mark.parametrize("name", ["shiftnet.service", "Dockerfile", "Dockerfile.gpu", "kubernetes.yaml", "kserve.yaml"])
 def test_the_command_has_options_that_exist_and_limits_that_hold(name):
     options = make_parser().parse_args(arguments(name))
-    assert not options.page and options.port == 8000
+    assert not options.page and options.port == (8080 if name == "kserve.yaml" else 8000)
     Limits(
         bytes=int(options.max_bytes * 1e6),
         pixels=int(options.max_pixels * 1e6),
@@ -99,8 +99,9 @@ def test_braces_are_closed(name):
     assert text.count("{") == text.count("}") > 2
 
 
-def test_the_image_is_built_from_files_that_are_there():
-    ignored = read("Dockerfile.dockerignore").splitlines()
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
+def test_the_image_is_built_from_files_that_are_there(name):
+    ignored = read(f"{name}.dockerignore").splitlines()
     taken = {line[1:] for line in ignored if line.startswith("!")}
     assert ignored[0] == "*" and all((ROOT / name).exists() for name in taken)
     needed = {"shiftnet_tf", "saved_models", "setup.py", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"}
@@ -121,6 +122,65 @@ def test_the_manifest_is_of_one_application():
     assert container["args"] == arguments("kubernetes.yaml")
     drain = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["spec"]["terminationGracePeriodSeconds"] > drain + options.timeout + SECONDS_TO_END
+
+
+def test_kserve_waits_longer_than_the_server_and_asks_no_more_of_it():
+    yaml = pytest.importorskip("yaml")
+    server, triton = yaml.safe_load_all(read("kserve.yaml"))
+    assert {x["apiVersion"] for x in (server, triton)} == {"serving.kserve.io/v1beta1"}
+    predictor = server["spec"]["predictor"]
+    [container] = predictor["containers"]
+    options = make_parser().parse_args(container["args"])
+    assert container["ports"][0]["containerPort"] == options.port and options.model_name == server["metadata"]["name"]
+    assert options.in_flight > predictor["containerConcurrency"] > predictor["scaleTarget"]
+    assert predictor["timeout"] > options.timeout + SECONDS_TO_END
+    for probe, path in (("readinessProbe", "/v2/health/ready"), ("livenessProbe", "/v2/health/live")):
+        assert container[probe]["httpGet"] == {"path": path, "port": options.port}
+    model = triton["spec"]["predictor"]["model"]
+    assert model["modelFormat"] == {"name": "triton"} and model["protocolVersion"] == "v2"
+
+
+def test_the_ray_service_has_options_that_exist():
+    yaml = pytest.importorskip("yaml")
+    from shiftnet_tf.cluster.serve import Options
+
+    service = yaml.safe_load(read("rayservice.yaml"))
+    config = yaml.safe_load(service["spec"]["serveConfigV2"])
+    [application] = config["applications"]
+    module, name = application["import_path"].split(":")
+    assert callable(getattr(__import__(module, fromlist=[name]), name))
+    options = Options(**application["args"])
+    options.limits()
+    assert config["http_options"]["request_timeout_s"] > options.timeout + SECONDS_TO_END
+    cluster = service["spec"]["rayClusterConfig"]
+    [workers] = cluster["workerGroupSpecs"]
+    pod = workers["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > options.timeout + SECONDS_TO_END
+    [container] = pod["containers"]
+    assert workers["maxReplicas"] >= options.max_replicas
+    assert container["env"][0]["name"] == "SHIFTNET_TOKEN" and "token" not in application["args"]
+    assert float(container["resources"]["limits"]["cpu"]) >= options.cpus
+    assert f"ray=={cluster['rayVersion']}\n" in (ROOT / "constraints.txt").read_text()
+
+
+def test_the_training_job_is_one_that_the_command_takes():
+    yaml = pytest.importorskip("yaml")
+    from shiftnet_tf.config import toml_file
+    from shiftnet_tf.system.bundled import find_config
+
+    replicas = yaml.safe_load(read("tfjob.yaml"))["spec"]["tfReplicaSpecs"]
+    assert replicas["Chief"]["template"] == replicas["Worker"]["template"]
+    [container] = replicas["Chief"]["template"]["spec"]["containers"]
+    assert container["name"] == "tensorflow" and container["command"] == ["sh", "-c"]
+    [script] = container["args"]
+    run("sh", "-n", "-c", script)
+    commands = re.findall(r"exec shiftnet (.*)", script.replace("\\\n", " "))
+    resumed, new = (make_parser().parse_args(shlex.split(line)) for line in commands)
+    assert resumed.resume and resumed.run_dir == new.run_dir and not new.resume
+    settings = toml_file.read(find_config(new.config), new.set)
+    assert settings.training.batch_size % sum(spec["replicas"] for spec in replicas.values()) == 0
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(settings.data.photos) <= mounts and Path(new.run_dir).parent.as_posix() in mounts
 
 
 # ---- the real programs
@@ -154,8 +214,9 @@ def test_systemd_verifies_the_unit(tmp_path):
 
 
 @pytest.mark.long
-def test_hadolint_finds_nothing():
-    assert run(program("hadolint"), DEPLOY / "Dockerfile") == ""
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
+def test_hadolint_finds_nothing(name):
+    assert run(program("hadolint"), DEPLOY / name) == ""
 
 
 @pytest.mark.long

@@ -98,13 +98,15 @@ ROOMS = {
     "export": ("runtime", "training"),
     "evaluation": ("export",),
     "server": ("runtime",),
+    "cluster": ("server",),
+    "triton": ("runtime",),
     "doctor": ("runtime",),
-    "cli": ("server", "doctor", "evaluation"),
+    "cli": ("server", "triton", "doctor", "evaluation"),
     "__main__": ("cli",),
 }
 # Rooms that load without TensorFlow, and without a runtime.
 LIGHT = {"errors", "config", "system", "photos", "masks", "model_folder", "runtime", "server", "doctor", "cli"}
-LIGHT |= {"__main__"}
+LIGHT |= {"cluster", "triton", "__main__"}
 HEAVY = {"tensorflow", "keras", "onnxruntime", "ai_edge_litert"}
 
 

@@ -1,4 +1,4 @@
-"""`shiftnet export onnx`, `tflite` and `saved-model`, which are also the scripts export/export_*.py."""
+"""`shiftnet export onnx`, `tflite`, `saved-model` and `triton`, which are also scripts of export/."""
 
 import argparse
 import functools
@@ -9,6 +9,7 @@ from shiftnet_tf.model_folder import FORMATS
 from shiftnet_tf.system.bundled import find_bundled
 from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
+from shiftnet_tf.triton import ACCELERATORS, write_repository
 
 _ONNX = """
 Export a run to ONNX, for ONNX Runtime on a server: uint8 image and mask in, uint8 inpainted image out, any batch, opset
@@ -43,6 +44,15 @@ out, any batch, signature `serving_default`.
   shiftnet export saved-model runs/mine --out models/mine
 
 In a checkout `python export/export_saved_model.py` takes the same arguments.
+"""
+
+_TRITON = """
+Write a model repository for NVIDIA Triton Inference Server from a model folder that has an ONNX file: Triton runs that
+file on its ONNX Runtime backend.
+
+  shiftnet export triton models/mine --out repository --accelerator tensorrt
+
+In a checkout `python export/triton_repository.py` takes the same arguments.
 """
 
 
@@ -114,9 +124,38 @@ TFLITE = _subcommand("tflite", "for LiteRT on phones and boards", _TFLITE)
 SAVED_MODEL = _subcommand("saved_model", "for TensorFlow Serving", _SAVED_MODEL)
 
 
+def _add_triton_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="serve the ONNX file of this model folder, or this ONNX file")
+    parser.add_argument("--out", required=True, metavar="REPO", help="write into this model repository")
+    parser.add_argument("--name", default="shiftnet", help="name the model so (default: shiftnet)")
+    parser.add_argument(
+        "--accelerator",
+        choices=ACCELERATORS,
+        help="run on GPUs with this provider, in dynamic batches (default: on the CPU, each request alone)",
+    )
+    parser.add_argument(
+        "--max-batch", type=int, default=8, metavar="N", help="take at most N pictures in a batch (default: 8)"
+    )
+    parser.add_argument("--precision", help="take the file of this precision (default: the most precise)")
+
+
+def _run_triton(options: argparse.Namespace) -> None:
+    folder = write_repository(
+        options.model,
+        options.out,
+        name=options.name,
+        accelerator=options.accelerator,
+        max_batch=options.max_batch,
+        precision=options.precision,
+    )
+    print(f"{folder}: tritonserver --model-repository {options.out}")
+
+
+TRITON = Subcommand("a repository for NVIDIA Triton", _TRITON, _add_triton_arguments, _run_triton)
+
 EXPORT = Group(
     "export a trained model",
     "Export a trained model to a file format; each file is run and compared with Keras before it is kept.",
     "FORMAT",
-    {"onnx": ONNX, "tflite": TFLITE, "saved-model": SAVED_MODEL},
+    {"onnx": ONNX, "tflite": TFLITE, "saved-model": SAVED_MODEL, "triton": TRITON},
 )

@@ -10,6 +10,12 @@ from shiftnet_tf.cli.running import MODEL_HELP, add_running, start
 
 def _add_arguments(parser: argparse.ArgumentParser, page: bool) -> None:
     parser.add_argument("--model", metavar="PATH", help=MODEL_HELP)
+    parser.add_argument(
+        "--model-name",
+        default="shiftnet",
+        metavar="NAME",
+        help="answer the Open Inference Protocol at /v2/models/NAME (default: shiftnet)",
+    )
     port = 7860 if page else 8000
     parser.add_argument(
         "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1, for this machine alone)"
@@ -91,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         origins=tuple(options.allow_origin),
         token=os.environ.get("SHIFTNET_TOKEN") if options.token is None else options.token,
         root_path=options.root_path,
+        model_name=options.model_name,
         log_format=options.log_format,
         page=options.page,
         open_browser=options.page and not options.no_browser,

@@ -1,4 +1,4 @@
-"""The HTTP application: `POST /v1/inpaint`, `POST /v1/shift-map`, `/healthz`, `/metrics`, `/docs`; on request the page.
+"""The HTTP application: `/v1/inpaint`, `/v1/shift-map`, `/v2`, `/healthz`, `/metrics`, `/docs`; on request the page.
 
 A request's photo and masks are read and filled by a process of `server.pool`, the way of the command line, so that the
 bytes are the same; the windows of all requests meet in one queue here, which runs them in groups.
@@ -18,12 +18,15 @@ from starlette.middleware.cors import CORSMiddleware
 from shiftnet_tf import __version__
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server.access import Access, AccessMiddleware, bearer
+from shiftnet_tf.server.inference import MODEL_NAME, add_inference
 from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.messages import Job
 from shiftnet_tf.server.metrics import Metrics
 from shiftnet_tf.server.page import PageFiles, answer_page
 from shiftnet_tf.server.protocol import BODY, REFUSALS, RequestError, answers, refusal
 from shiftnet_tf.server.requests import Surroundings
 from shiftnet_tf.server.service import Service
+from shiftnet_tf.server.tensors import HEADER
 
 _ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
 _MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
@@ -31,7 +34,13 @@ _HEALTH_ANSWERS: dict[int | str, dict[str, Any]] = {
     403: REFUSALS[403],
     503: REFUSALS[503] | {"description": "The model does not answer"},
 }
-_PATHS = {"inpaint": "/v1/inpaint", "documentation": "/docs", "health": "/healthz", "metrics": "/metrics"}
+_PATHS = {
+    "inpaint": "/v1/inpaint",
+    "inference": "/v2",
+    "documentation": "/docs",
+    "health": "/healthz",
+    "metrics": "/metrics",
+}
 
 
 def create_app(
@@ -40,6 +49,7 @@ def create_app(
     page: bool = False,
     access: Access | None = None,
     root_path: str = "",
+    model_name: str = MODEL_NAME,
 ) -> FastAPI:
     """Return the application; when it shuts down it ends its threads.
 
@@ -49,6 +59,7 @@ def create_app(
         page: whether `/` is the page in which people brush.
         access: who may use it; None for everybody.
         root_path: prefix that a proxy puts before all paths, such as `/inpainting`; requests may have it or not.
+        model_name: by which clients of the Open Inference Protocol ask for the model.
     """
     metrics = Metrics()
     service = Service(inpainter, limits or Limits(), metrics)
@@ -63,10 +74,12 @@ def create_app(
         lifespan=service.lifespan,
     )
     app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI shows
-    app.state.service = service
+    app.state.service, app.state.model_name = service, model_name
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _no_such_path)
-    _add_service(app, service, metrics, access.token if access else None)
+    guarded = [Depends(bearer(access.token))] if access and access.token is not None else []
+    _add_service(app, service, metrics, guarded)
+    add_inference(app, service, model_name, guarded)
     _add_pages(app, page, root_path)
     if access:
         app.add_middleware(
@@ -74,7 +87,7 @@ def create_app(
             allow_origins=access.origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["X-Shiftnet-Plan", "X-Shiftnet-Share", "X-Request-ID"],
+            expose_headers=["X-Shiftnet-Plan", "X-Shiftnet-Share", "X-Request-ID", HEADER],
         )
         app.add_middleware(AccessMiddleware, access=access)
     paths = {str(getattr(route, "path", "")) for route in app.routes}
@@ -83,18 +96,17 @@ def create_app(
     return app
 
 
-def _add_service(app: FastAPI, service: Service, metrics: Metrics, token: str | None) -> None:
-    """Add the paths for programs."""
-    guarded = [] if token is None else [Depends(bearer(token))]
+def _add_service(app: FastAPI, service: Service, metrics: Metrics, guarded: list[Any]) -> None:
+    """Add the paths for programs; those that use the model, and the metrics, are guarded."""
     asking: dict[str, Any] = {"openapi_extra": BODY, "dependencies": guarded}
 
     @app.post("/v1/inpaint", responses=_ANSWERS, summary="Fill the holes of a photo", **asking)
     async def inpaint(request: Request) -> Response:
-        return await service.answer(request, shift_map=False)
+        return await service.answer(request, _photo_job)
 
     @app.post("/v1/shift-map", responses=_MAP_ANSWERS, summary="Where each part was filled from", **asking)
     async def shift_map(request: Request) -> Response:
-        return await service.answer(request, shift_map=True)
+        return await service.answer(request, _shift_map_job)
 
     @app.get("/healthz", response_model=None, responses=_HEALTH_ANSWERS, summary="Whether the server works, on what")
     async def healthz() -> dict[str, Any]:
@@ -103,6 +115,14 @@ def _add_service(app: FastAPI, service: Service, metrics: Metrics, token: str | 
     @app.get("/metrics", include_in_schema=False, dependencies=guarded)
     async def prometheus() -> Response:
         return Response(metrics.text(), media_type=metrics.content_type)
+
+
+def _photo_job(request: Request, body: bytearray) -> Job:
+    return Job(request.headers.get("content-type", ""), body, shift_map=False)
+
+
+def _shift_map_job(request: Request, body: bytearray) -> Job:
+    return Job(request.headers.get("content-type", ""), body, shift_map=True)
 
 
 def _add_pages(app: FastAPI, page: bool, root_path: str) -> None:
@@ -138,11 +158,17 @@ async def _refused(request: Request, error: Exception) -> Response:
     return refusal(request, error)
 
 
+def _not_found(request: Request) -> str:
+    if request.url.path.startswith("/v2/models/"):
+        return f"no such model, version or path: this server has /v2/models/{request.app.state.model_name}"
+    return "no such path: see /docs"
+
+
 async def _no_such_path(request: Request, error: Exception) -> Response:
     """Answer a path or method that there is not; to OPTIONS with the methods that there are."""
     assert isinstance(error, HTTPException)
     if error.status_code != 405:
-        text = "no such path: see /docs" if error.status_code == 404 else error.detail
+        text = _not_found(request) if error.status_code == 404 else error.detail
         return refusal(request, RequestError(error.status_code, text, dict(error.headers or {})))
     methods = set((error.headers or {}).get("Allow", "GET").split(", ")) | {"OPTIONS"}
     if "GET" in methods:

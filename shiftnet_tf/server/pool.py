@@ -18,8 +18,8 @@ import numpy as np
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.messages import READY, Done, Job, Reply, Setup, TensorJob, Windows
 from shiftnet_tf.server.protocol import RequestError
-from shiftnet_tf.server.worker import READY, Done, Job, Reply, Setup, Windows
 
 _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
@@ -62,7 +62,7 @@ class Pool:
             raise self._why(process.end()) from error
         self._idle.append(process)
 
-    def submit(self, job: Job) -> "Task":
+    def submit(self, job: Job | TensorJob) -> "Task":
         """Have a request answered; those that find no process free wait in their order."""
         task = Task(job)
         self._tasks.add(task)
@@ -146,8 +146,8 @@ class Task:
 
     future: Future[Reply]
 
-    def __init__(self, job: Job) -> None:
-        self._job: Job | None = job
+    def __init__(self, job: Job | TensorJob) -> None:
+        self._job: Job | TensorJob | None = job
         self._process: _Process | None = None
         self._given_up = False
         self._lock = threading.Lock()
@@ -167,7 +167,7 @@ class Task:
             if self._given_up:
                 process.kill()
 
-    def take_job(self) -> Job:
+    def take_job(self) -> Job | TensorJob:
         """Return the request, which is not kept."""
         job, self._job = self._job, None
         assert job is not None
@@ -206,7 +206,7 @@ class _Process:
         if self._receive() != READY:
             raise EOFError
 
-    def answer(self, job: Job, model: _Model) -> Done:
+    def answer(self, job: Job | TensorJob, model: _Model) -> Done:
         """Have a request answered, and run the model meanwhile on what the process asks for.
 
         Raises:

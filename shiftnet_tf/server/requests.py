@@ -80,7 +80,7 @@ class _Exchange:
         label = self._path if self._path in paths else "other"
         seconds = time.perf_counter() - self._started
         metrics.requests.labels(label, str(self._status)).inc()
-        if self._status == 200 and self._path.startswith("/v1/"):
+        if self._status == 200 and self._method == "POST":
             metrics.seconds.labels(label).observe(seconds)
         self._log(seconds, failure)
 

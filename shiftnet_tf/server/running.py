@@ -21,7 +21,8 @@ except ImportError:  # on Windows
     resource = None  # type: ignore[assignment]
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "swagger_ui_bundle")
-_ROOT_PATH = re.compile(r"(?!/(v1|docs|static|healthz|metrics)$)(/[A-Za-z0-9._~-]+)*")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ROOT_PATH = re.compile(r"(?!/(v1|v2|docs|static|healthz|metrics)$)(/[A-Za-z0-9._~-]+)*")
 
 
 def serve(
@@ -37,6 +38,7 @@ def serve(
     origins: tuple[str, ...] = (),
     token: str | None = None,
     root_path: str = "",
+    model_name: str = "shiftnet",
     log_format: LogFormat = "text",
 ) -> int:
     """Serve until told to stop (SIGINT, SIGTERM), and then finish what was taken.
@@ -51,6 +53,7 @@ def serve(
         open_browser: whether to open a browser on it.
         hosts, origins, token: who may use the server, see `server.access.Access`.
         root_path: prefix that a proxy puts before all paths, such as `/inpainting`.
+        model_name: by which clients of the Open Inference Protocol ask for the model.
         log_format: of the log.
 
     Returns:
@@ -73,10 +76,11 @@ def serve(
     check(
         "--root-path", root_path, _ROOT_PATH.fullmatch(root_path), "a path such as /inpainting, not a path of its own"
     )
+    check("--model-name", model_name, _MODEL_NAME.fullmatch(model_name), "letters, digits and any of . _ -")
     access = Access(hosts=(*hosts, host), origins=origins, token=token)
     with contextlib.closing(_bound(host, port) if fd is None else _inherited(fd)) as listening:
-        _warm_up(inpainter)
-        app = create_app(inpainter, limits, page, access, root_path)
+        warm_up(inpainter)
+        app = create_app(inpainter, limits, page, access, root_path, model_name)
         log_config = log.configuration(log_format, "WARNING" if page else "INFO")
         server = HTTPServer(app, limits, _connections(limits), log_config)
         listening.listen(BACKLOG)  # whoever comes from now on waits until they are answered
@@ -133,7 +137,7 @@ def _url(listening: socket.socket, host: str | None, root_path: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{name[1]}{root_path}/"
 
 
-def _warm_up(inpainter: Inpainter) -> None:
+def warm_up(inpainter: Inpainter) -> None:
     """Fill once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
     size = inpainter.model.image_size
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)

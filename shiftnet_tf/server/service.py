@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -10,10 +10,10 @@ from fastapi import FastAPI, Request, Response
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server.bodies import Bodies
 from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.messages import Job, Reply, TensorJob
 from shiftnet_tf.server.metrics import Metrics
 from shiftnet_tf.server.pool import Pool
 from shiftnet_tf.server.protocol import CLIENT_GONE, RequestError, drain, read_body
-from shiftnet_tf.server.worker import Job, Reply
 
 
 class Service:
@@ -23,6 +23,10 @@ class Service:
         inpainter: what fills photos.
         limits: what is accepted.
         metrics: what counts.
+
+    Attributes:
+        image_size: S in pixels, of the model.
+        outputs: names of what the model gives.
     """
 
     def __init__(self, inpainter: Inpainter, limits: Limits, metrics: Metrics) -> None:
@@ -38,6 +42,7 @@ class Service:
                 "in_flight": limits.in_flight,
             },
         }
+        self.image_size, self.outputs = inpainter.model.image_size, inpainter.backend.outputs
         self._inpainter = inpainter.grouped(watch=metrics.group.observe)
         self._pool = Pool(self._inpainter, limits)
         self._bodies = Bodies(limits.body_bytes)
@@ -65,8 +70,16 @@ class Service:
         await asyncio.to_thread(self._pool.close)
         self._inpainter.close()
 
-    async def answer(self, request: Request, shift_map: bool) -> Response:
-        """Answer a request with the filled photo, or with its shift map."""
+    async def answer(self, request: Request, make_job: Callable[[Request, bytearray], Job | TensorJob]) -> Response:
+        """Answer a request.
+
+        Args:
+            request: whose body is read.
+            make_job: called with the request and its body; returns what a process has to do.
+
+        Raises:
+            RequestError: it is refused, or not answered.
+        """
         await self._refuse_when_full(request)
         is_whole = False
         try:
@@ -76,7 +89,7 @@ class Service:
                     is_whole = True
                     self._bodies.keep(patience)
                     await self._refuse_when_full(request)
-                    job = Job(request.headers.get("content-type", ""), body, shift_map)
+                    job = make_job(request, body)
                     del body
                     reply = await self._fill(request, job)
         except TimeoutError as error:
@@ -95,7 +108,7 @@ class Service:
             text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
             raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
 
-    async def _fill(self, request: Request, job: Job) -> Reply:
+    async def _fill(self, request: Request, job: Job | TensorJob) -> Reply:
         """Have a process answer; it is ended when the client goes away or the time is over."""
         self._count(1)
         task = answer = None

@@ -17,7 +17,6 @@ import pickle
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -28,9 +27,10 @@ from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.files import Filled, fill_pair, read_pair
-from shiftnet_tf.runtime.inpainter import ModelFile
 from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.messages import READY, Done, Job, Reply, Setup, TensorJob, Windows
 from shiftnet_tf.server.protocol import RequestError, Wanted, read_request
+from shiftnet_tf.server.tensors import infer
 from shiftnet_tf.system.machine import affinity_cores, release_freed_memory, usable_cores
 
 try:
@@ -38,83 +38,9 @@ try:
 except ImportError:  # on Windows, where no limits hold
     resource = None  # type: ignore[assignment]
 
-READY = "ready"  # asks a process for a sign of life, and is its answer
 _STACK = 16 * 2**20  # bytes for the stack of each thread of a decoder, which has one for each core
 _SPARE = 10  # seconds
 _GROWTH = 32 * 2**20  # bytes of resident memory by which a process may have grown and still go on
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a process has to know, its first message.
-
-    Attributes:
-        model: what the model comes from.
-        name, provider, outputs, batch_sizes: of the backend, see `runtime.backends`.
-        limits: of the server.
-    """
-
-    model: ModelFile
-    name: str
-    provider: str
-    outputs: list[str]
-    batch_sizes: tuple[int, ...]
-    limits: Limits
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request, as it came.
-
-    Attributes:
-        content_type: its header.
-        body: its bytes.
-        shift_map: whether the picture of the shift map is asked for.
-    """
-
-    content_type: str
-    body: bytes | bytearray
-    shift_map: bool
-
-
-@dataclass(frozen=True)
-class Windows:
-    """What the model in the server is to fill.
-
-    Attributes:
-        image, mask: see `runtime.backends.Backend`.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The answer to a request.
-
-    Attributes:
-        content: the body.
-        media_type: its header.
-        headers: more of them.
-    """
-
-    content: bytes
-    media_type: str
-    headers: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Done:
-    """The end of a request.
-
-    Attributes:
-        outcome: the answer, or what is wrong with the request.
-        last: whether the process has grown, and ends now.
-    """
-
-    outcome: Reply | Exception
-    last: bool
 
 
 class _Server:
@@ -186,16 +112,13 @@ def main() -> None:
             del outcome, done
 
 
-def _outcome(inpainter: Inpainter, limits: Limits, job: Job) -> Reply | Exception:
+def _outcome(inpainter: Inpainter, limits: Limits, job: Job | TensorJob) -> Reply | Exception:
     """Answer a request, or return what is wrong with it."""
     try:
         _limit_time(limits.reading_seconds)
-        wanted = read_request(job.content_type, bytes(job.body))
-        file_format = None if job.shift_map else wanted.file_format
-        pair = read_pair(wanted.photo, wanted.masks, wanted.options, max_pixels=limits.pixels, file_format=file_format)
-        _limit_time(limits.seconds * usable_cores() + _SPARE)  # before which the server ends it
-        filled = fill_pair(inpainter, *pair, wanted.options, shift_map=job.shift_map)
-        return _reply(filled, wanted, job.shift_map)
+        if isinstance(job, TensorJob):
+            return infer(inpainter, limits, job)
+        return _fill(inpainter, limits, job)
     except RequestError as error:
         return RequestError(error.status, str(error), error.headers)  # without what it came from, and the body there
     except MemoryError:
@@ -213,6 +136,16 @@ def _outcome(inpainter: Inpainter, limits: Limits, job: Job) -> Reply | Exceptio
         except Exception:  # it cannot go through a pipe
             return RuntimeError(traceback.format_exc())
         return error
+
+
+def _fill(inpainter: Inpainter, limits: Limits, job: Job) -> Reply:
+    """Answer a request with a photo and its masks."""
+    wanted = read_request(job.content_type, bytes(job.body))
+    file_format = None if job.shift_map else wanted.file_format
+    pair = read_pair(wanted.photo, wanted.masks, wanted.options, max_pixels=limits.pixels, file_format=file_format)
+    _limit_time(limits.seconds * usable_cores() + _SPARE)  # before which the server ends it
+    filled = fill_pair(inpainter, *pair, wanted.options, shift_map=job.shift_map)
+    return _reply(filled, wanted, job.shift_map)
 
 
 def _reply(filled: Filled, wanted: Wanted, shift_map: bool) -> Reply:

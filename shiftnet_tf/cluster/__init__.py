@@ -1,0 +1,1 @@
+"""On a cluster; Ray is imported on use."""
