@@ -3,7 +3,7 @@
 # make test-lower-bounds  the quick tests with the lowest versions that setup.py allows, in an environment of their own
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
-# make docs        the API reference, from the docstrings: folder api/
+# make docs        the documentation site, with the API reference from the docstrings: folder site/
 # make wheel       dist/*.whl
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
@@ -14,7 +14,6 @@ LOWEST := .venv-lowest
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
-API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
 .PHONY: demo test test-quick test-long test-lower-bounds lint wheel docs benchmark
 .DELETE_ON_ERROR:
@@ -65,7 +64,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 docs: $(INSTALLED)
-	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
 
 wheel: $(INSTALLED)
 	rm -rf build
