@@ -4,7 +4,7 @@
 # make test-cluster  the tests that start Ray, which it installs
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
-# make docs        the API reference, from the docstrings: folder api/
+# make docs        the documentation site, with the API reference from the docstrings: folder site/
 # make wheel       dist/*.whl
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
@@ -15,7 +15,6 @@ LOWEST := .venv-lowest
 RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
-API = $(subst /,.,$(basename $(shell find shiftnet_tf -name '*.py' -not -name '__init__.py' | sort)))
 
 .PHONY: demo test test-quick test-long test-cluster test-lower-bounds lint wheel docs benchmark
 .DELETE_ON_ERROR:
@@ -70,7 +69,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 docs: $(INSTALLED)
-	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
 
 wheel: $(INSTALLED)
 	rm -rf build

@@ -1,15 +1,16 @@
-"""Packaging: metadata, the command `shiftnet`, and one extra for each kind of user."""
+"""Packaging: the bundled model in the wheel, requirements, and one extra for each kind of user.
+
+The static metadata is in pyproject.toml.
+"""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "shiftnet_tf" / "__init__.py").read_text("utf-8")).group(1)
 
 ONNX = ["onnxruntime>=1.20"]
 TFLITE = ["ai-edge-litert>=2.0"]
@@ -30,6 +31,7 @@ SERVE = [
 ]
 COMPLETION = ["shtab>=1.12"]  # the first that knows PowerShell
 CLUSTER = ["ray[data,serve,train]>=2.60", *SERVE]
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 
@@ -71,16 +73,6 @@ class BuildWithBundle(build_py):
 
 
 setup(
-    name="shiftnet-tf",
-    version=VERSION,
-    description="Shift-Net image inpainting for TensorFlow and Keras, ONNX Runtime and LiteRT",
-    long_description=(HERE / "README.md").read_text("utf-8"),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
-    python_requires=">=3.11",
-    packages=find_packages(include=["shiftnet_tf", "shiftnet_tf.*"]),
-    package_data={"shiftnet_tf": ["py.typed", "masks/object_outlines.json", "server/static/*"]},
     cmdclass={"build_py": BuildWithBundle},
     install_requires=["numpy>=2.3", "pillow>=13.0", "tqdm>=4.60"],
     extras_require={
@@ -107,6 +99,7 @@ setup(
         "cluster": CLUSTER,  # and one of onnx, onnx-gpu, tflite
         "heic": ["pillow-heif>=0.20"],
         "completion": COMPLETION,
+        "docs": DOCS,
         "dev": [
             *EXPORT,
             *EVALUATE,
@@ -114,17 +107,16 @@ setup(
             *COMPLETION,
             "pillow-heif>=0.20",
             "pytest>=8",
-            "pyyaml>=6.0",
             "pytest-xdist>=3.6",
             "httpx>=0.27",
             "tritonclient[http]>=2.50",  # its extra grpc would pin protobuf; what TensorFlow brings is enough
             "playwright>=1.45",  # with Debian's chromium, by its path: it downloads none
             "axe-playwright-python>=0.1.8",  # axe-core for the page
-            "pdoc>=15",
+            *DOCS,
+            "pyyaml>=6.0",
             "ruff>=0.9",
             "mypy>=1.15",
             "build>=1.2",
         ],
     },
-    entry_points={"console_scripts": ["shiftnet = shiftnet_tf.cli:main"]},
 )

@@ -90,6 +90,7 @@ def test_overrides(tmp_path):
         ("[training]\nlearning_rate = 0", "`training.learning_rate` must be between 0 and 1"),
         ('[training]\njit_compile = "yes"', "`training.jit_compile` must be one of auto, on, off. Received: 'yes'"),
         ('[training]\njit_compile = "on"\ndeterministic = "on"', '"auto" or "off" where'),
+        ('[training]\ncallbacks = "wandb"', '`training.callbacks` must be a list of "package.module:Class"'),
         ("[model\n", "no valid TOML"),
     ],
 )

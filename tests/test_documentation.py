@@ -1,5 +1,6 @@
 """What the documentation shows works: examples in docstrings, code and file names in the README."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -112,18 +113,35 @@ def test_every_make_target_and_option_that_is_named_is_there():
             assert f'"{option}"' in sources, option
 
 
-def test_the_api_reference_has_every_public_name(tmp_path):
-    """`make docs`, without TensorFlow's part, which takes longer."""
-    made = subprocess.run(["make", "--dry-run", "docs"], capture_output=True, text=True, cwd=ROOT).stdout
-    modules = {word for word in made.split() if word.startswith("shiftnet_tf.")}
-    assert {"shiftnet_tf.ops.masking", "shiftnet_tf.training.losses", "shiftnet_tf.export.to_onnx"} <= modules
-    light = sorted(name for name in modules if name.split(".")[1] in ("runtime", "masks"))
-    command = [sys.executable, "-m", "pdoc", "--docformat", "google", "--output-directory", tmp_path, *light]
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_has_every_public_name(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    text = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.html"))
-    for name in ("Inpainter.batch", "inpaint_file", "inpaint_folder", "FillOptions.detail", "Plan", "Outcome.status"):
-        assert f'id="{name}"' in text, name
+    assert done.returncode == 0 and "WARNING -" not in done.stderr, done.stderr
+    ids = set(re.findall(r'id="(shiftnet_tf[\w.]*)"', "".join(page.read_text() for page in tmp_path.glob("api/**/*.html"))))
+    for package in (ROOT / "shiftnet_tf").glob("**/__init__.py"):
+        for node in ast.parse(package.read_text("utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names if not alias.name.startswith("_")} & public(package)
+                for name in names:
+                    assert f"{node.module}.{name}" in ids or f"{node.module}.{name}" in modules(ids), name
+    for name in ("runtime.inpainter.Inpainter.batch", "runtime.options.FillOptions.detail", "ops.masking.composite"):
+        assert f"shiftnet_tf.{name}" in ids, name
+    remote = [re.findall(r'(?:src|stylesheet" href)="(https?:[^"]*)', page.read_text()) for page in tmp_path.glob("**/*.html")]
+    assert not any(remote)  # the site loads nothing from elsewhere
+
+
+def public(path):
+    """The names that a package lists in `__all__`."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def modules(ids):
+    """The modules among the ids of the reference."""
+    return {name.rpartition(".")[0] for name in ids}
 
 
 def test_the_public_functions_say_their_types():

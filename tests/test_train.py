@@ -292,6 +292,8 @@ BAD_INPUT = [
     (BAD + "data.held_out=TMP/absent.txt", "cannot read the list of photos"),
     (BAD + "data.held_out=TMP/bare.toml", "held-out photos are in none of the folders"),
     ("--run-dir RUN --from TRAINED", "does not fit its network"),
+    (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package of `training.callbacks`"),
+    (BAD + "training.callbacks=keras.losses:Loss", "must name subclasses of keras.callbacks.Callback"),
     (BAD + "losses.content=1 --set losses.vgg16_weights=absent.h5", "`losses.vgg16_weights` does not exist"),
     (BAD + "model.shift_layers=[8]", "must be different whole numbers from 1 to 7"),
     (BAD + "model.shift=magic", "`model.shift` must be one of"),
@@ -451,3 +453,19 @@ def test_trains_in_mixed_precision_and_exports_in_float32(train, few_photos, tmp
         keras.mixed_precision.set_dtype_policy("float32")
     assert "precision: mixed_bfloat16" in (run / "log.txt").read_text()
     assert load_script("export/export_tflite").main([str(run), "--photos", str(few_photos)]) == 0
+
+
+@pytest.mark.slow
+def test_callbacks_of_the_config_see_every_epoch(train, tmp_path, monkeypatch):
+    (tmp_path / "own_callbacks.py").write_text(
+        "import keras\nseen = []\n\n\nclass Recorder(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n        seen.append((epoch, dict(logs)))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = [*TINY, "training.steps_per_epoch=1", 'training.callbacks=["own_callbacks:Recorder"]']
+    assert train(with_settings(["--run-dir", str(tmp_path / "run")], settings)) == 0
+    import own_callbacks
+
+    assert [epoch for epoch, _ in own_callbacks.seen] == [0, 1]
+    assert {"loss", "val_hole_psnr"} <= set(own_callbacks.seen[0][1])
+    assert toml_file.read(tmp_path / "run" / "config.toml").training.callbacks == ("own_callbacks:Recorder",)

@@ -60,9 +60,9 @@ def test_one_package_and_three_requirements(wheel):
     data = ("py.typed", "masks/object_outlines.json", "server/static/page.js")
     assert {f"shiftnet_tf/{name}" for name in data} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
-    extras |= {"serve", "demo", "heic", "perceptual", "long-tests", "completion"}
+    extras |= {"serve", "demo", "heic", "perceptual", "long-tests", "completion", "docs"}
     assert set(metadata.get_all("Provides-Extra")) == extras
-    assert metadata["License"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0"
 
 
 def test_the_bundle_is_small_and_its_spec_lists_what_is_there(wheel):

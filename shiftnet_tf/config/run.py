@@ -4,6 +4,7 @@ One section of a config file is one class. The defaults are the paper's settings
 of arXiv 1801.09392.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ from shiftnet_tf.config.model import DiscriminatorConfig, LossConfig, ModelConfi
 from shiftnet_tf.errors import check, check_choices
 
 Switch = Literal["auto", "on", "off"]
+_CLASS = re.compile(r"\w+(\.\w+)*:\w+")
 _MOST = 10**9  # steps, epochs: a slip of the keyboard is said, not begun
 MASK_KINDS = ("center", "rectangle", "freeform", "objects", "folder")  # see `masks.sampling`
 
@@ -119,6 +121,8 @@ class TrainingConfig:
         deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU nor with `jit_compile` on, since Keras
             does not compile such operations), `"on"` or `"off"`: whether to take only operations that give the same
             bits each time.
+        callbacks: Keras callbacks of your own, each as `"package.module:Class"`; made without arguments, for example to
+            log to W&B or MLflow. Importing the module runs its code.
     """
 
     seed: int = 0
@@ -134,9 +138,12 @@ class TrainingConfig:
     jit_compile: Switch = "auto"
     mixed_precision: Switch = "auto"
     deterministic: Switch = "auto"
+    callbacks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choices(self, "training.")
+        for name in self.callbacks:
+            check("training.callbacks", name, _CLASS.fullmatch(name), 'a list of "package.module:Class"')
         check("training.seed", self.seed, 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         check("training.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "from 1 to 4096")
         check("training.epochs", self.epochs, 1 <= self.epochs <= _MOST, "from 1 to 10**9")

@@ -57,7 +57,7 @@ def crop(images, top, left, height, width):
 class Conv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` that halves a picture of even size; arguments, weights and results are the same.
 
-    Example:
+    Examples:
 
     >>> Conv2D(8, 4, strides=2, padding="same")(tf.random.normal([1, 16, 16, 4])).shape
     TensorShape([1, 8, 8, 8])

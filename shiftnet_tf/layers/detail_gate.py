@@ -39,7 +39,7 @@ class DetailGate(SubpixelUpsampling):
     Returns:
         float32 [B, S, S, 3].
 
-    Example:
+    Examples:
 
     >>> images, mask = tf.random.normal([2, 1, 64, 64, 3]), tf.ones([1, 64, 64, 1])
     >>> DetailGate()(tf.zeros([1, 32, 32, 4]), *tf.unstack(images), mask).shape

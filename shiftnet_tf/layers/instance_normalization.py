@@ -20,7 +20,7 @@ class InstanceNormalization(keras.layers.Layer):
     Input and output: float [B, H, W, C]. Mean and variance are taken in float32 in any precision. `training` makes no
     difference; it is there for all normalisations to be called alike.
 
-    Example:
+    Examples:
 
     >>> InstanceNormalization()(tf.random.normal([2, 8, 8, 4])).shape
     TensorShape([2, 8, 8, 4])

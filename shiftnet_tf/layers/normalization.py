@@ -22,7 +22,7 @@ class SwitchableNormalization(keras.layers.Layer):
 
     Input and output: float [B, H, W, C].
 
-    Example:
+    Examples:
 
     >>> SwitchableNormalization()(tf.random.normal([2, 8, 8, 4])).shape
     TensorShape([2, 8, 8, 4])

@@ -45,7 +45,7 @@ class ShiftConnection(keras.layers.Layer):
     Raises:
         ValueError: features of unequal or unknown size, or a mask of another size.
 
-    Example:
+    Examples:
 
     >>> features = tf.random.normal([2, 32, 32, 64])
     >>> feature_mask = tf.pad(tf.ones([2, 16, 16, 1]), [[0, 0], [8, 8], [8, 8], [0, 0]])

@@ -36,7 +36,7 @@ class SubpixelUpsampling(keras.layers.Layer):
     Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters].
     The kernel is kept as [2, 2, C, 4 * filters]; `subpixel_kernel` makes it from a transposed one.
 
-    Example:
+    Examples:
 
     >>> SubpixelUpsampling(8)(tf.random.normal([1, 16, 16, 4])).shape
     TensorShape([1, 32, 32, 8])

@@ -37,7 +37,7 @@ class Discriminator(keras.Model):
     Raises:
         ValueError: another normalisation.
 
-    Example:
+    Examples:
 
     >>> Discriminator(filters=8)(tf.zeros([1, 256, 256, 3])).shape
     TensorShape([1, 30, 30, 1])

@@ -46,7 +46,7 @@ class EfficientNetLite:
     Raises:
         KeyError: a weight is absent.
 
-    Example:
+    Examples:
 
     >>> features = load_efficientnet_lite(0)(images, last=10)  # doctest: +SKIP
     >>> [feature.shape[-1] for feature in features]  # doctest: +SKIP

@@ -83,7 +83,7 @@ class Generator(keras.Model):
     Raises:
         InputError (a ValueError): an argument out of range, such as an `image_size` that is no such multiple.
 
-    Example:
+    Examples:
 
     >>> generator = Generator(image_size=256, filters=8)
     >>> generator({"image": tf.zeros([1, 256, 256, 3]), "mask": tf.ones([1, 256, 256, 1])}).shape
@@ -153,7 +153,7 @@ class Generator(keras.Model):
         Raises:
             InputError: no such preset, no weights yet, or an image size that does not fit.
 
-        Example:
+        Examples:
 
         >>> generator = Generator.from_preset("compact")         # doctest: +SKIP
         >>> generator.summary()                                   # doctest: +SKIP

@@ -44,7 +44,7 @@ class Photo:
         InputError: absent, damaged, too large, animated or of several pages, or of a mode that cannot be written again
             without loss: CMYK, 16 bits in colour, 32 bits.
 
-    Example:
+    Examples:
 
     >>> photo = Photo("photo.jpg")                                # doctest: +SKIP
     >>> inpainter.fill(photo, mask)                               # doctest: +SKIP

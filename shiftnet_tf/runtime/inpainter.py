@@ -83,7 +83,7 @@ class Inpainter:
         runtime: the name of what runs it, such as `"onnxruntime"`.
         provider: what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
 
-    Example:
+    Examples:
 
     >>> inpainter = Inpainter.load()                               # doctest: +SKIP
     >>> inpainted = inpainter(photo, mask)
@@ -287,7 +287,7 @@ class Inpainter:
         Raises:
             InputError: a batch size that is none, or that needs more memory than there is.
 
-        Example:
+        Examples:
 
         >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
         ...     show(inpainted)

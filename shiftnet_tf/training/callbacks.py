@@ -1,6 +1,7 @@
 """What `train.py` shows beside the steps: progress, pictures, bad losses. Keras callbacks, each for one thing."""
 
 import datetime
+import importlib
 import math
 import sys
 import time
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.errors import ShiftNetError
+from shiftnet_tf.errors import InputError, ShiftNetError, first_line
 from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
 from shiftnet_tf.ops.masking import composite, mask_image
@@ -163,3 +164,30 @@ class StopOnBadLoss(keras.callbacks.Callback):
         for name, value in logs.items():
             if not math.isfinite(value):
                 raise ShiftNetError(f"the {name} is {value} at step {batch + 1} of this epoch: {WHAT_TO_TRY}")
+
+
+def load_callbacks(names):
+    """Make the callbacks that `training.callbacks` names.
+
+    Args:
+        names: of str, each `"package.module:Class"`.
+
+    Returns:
+        List of keras.callbacks.Callback, made without arguments.
+
+    Raises:
+        InputError: a module cannot be imported, or the name is not a class of Keras callbacks.
+    """
+    return [_load_callback(name) for name in names]
+
+
+def _load_callback(name):
+    module, _, attribute = name.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        cure = "install its package, or add its folder to PYTHONPATH"
+        raise InputError(f"cannot import {module} of `training.callbacks` ({first_line(error)}): {cure}") from error
+    if not (isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback)):
+        raise InputError(f"`training.callbacks` must name subclasses of keras.callbacks.Callback. Received: {name!r}")
+    return kind()

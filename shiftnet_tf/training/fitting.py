@@ -81,6 +81,7 @@ def _train(settings, folder, team, photos, validation, device, start, resume, lo
     """Trains with a team of devices; the chief alone writes to the run folder and logs."""
     chief = team.workers.is_chief
     measured = callbacks.Validation(validation, settings)
+    own = callbacks.load_callbacks(settings.training.callbacks)  # before the run folder is made
     with team.strategy.scope():
         model = build(settings)
     begun = _load_start(start, model) if start else "with random weights"
@@ -106,7 +107,7 @@ def _train(settings, folder, team, photos, validation, device, start, resume, lo
             run_inputs.write(run.path, inputs)
         if not resume:
             tell(f"begins {begun}")
-        _fit(model, run, team, photos, measured, resume, start is not None, tell)
+        _fit(model, run, team, photos, measured, own, resume, start is not None, tell)
     tell(f"run folder: {run.path}")
     return run
 
@@ -195,7 +196,7 @@ def _describe(device, team, photos, validation, model, log):
     )
 
 
-def _fit(model, run, team, photos, validation, resume, started, log):
+def _fit(model, run, team, photos, validation, own, resume, started, log):
     """Trains to the last epoch of the config."""
     settings, chief = run.config, team.workers.is_chief
     steps = settings.training.steps_per_epoch
@@ -223,6 +224,7 @@ def _fit(model, run, team, photos, validation, resume, started, log):
             callbacks.Progress((epochs - first) * steps - done, epochs, log),
             callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
             keras.callbacks.TensorBoard(run.events, write_graph=False),
+            *own,
         ]
         last = [saved, stop]
 

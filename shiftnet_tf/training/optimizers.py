@@ -18,7 +18,7 @@ class FusedAdam(keras.optimizers.Adam):
     Raises:
         ValueError: `amsgrad`, which the fused operation has not.
 
-    Example:
+    Examples:
 
     >>> optimizer = FusedAdam(2e-4, beta_1=0.5)
     >>> weights = tf.Variable([1.0, 2.0])

@@ -39,7 +39,7 @@ class ShiftNet(keras.Model):
         wants_to_stop: tf.Variable of this process, above 0 when it is to stop; None where nothing stops it.
         stops: of several devices: above 0 where a process wanted to stop before the last step, the same for all.
 
-    Example:
+    Examples:
 
     >>> from shiftnet_tf.config.run import Config
     >>> from shiftnet_tf.config.model import ModelConfig
