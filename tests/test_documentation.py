@@ -118,7 +118,8 @@ def test_the_site_builds_without_a_warning_and_has_every_public_name(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "WARNING -" not in done.stderr, done.stderr
-    ids = set(re.findall(r'id="(shiftnet_tf[\w.]*)"', "".join(page.read_text() for page in tmp_path.glob("api/**/*.html"))))
+    text = "".join(page.read_text() for page in tmp_path.glob("api/**/*.html"))
+    ids = set(re.findall(r'id="(shiftnet_tf[\w.]*)"', text))
     for package in (ROOT / "shiftnet_tf").glob("**/__init__.py"):
         for node in ast.parse(package.read_text("utf-8")).body:
             if isinstance(node, ast.ImportFrom):
@@ -127,7 +128,8 @@ def test_the_site_builds_without_a_warning_and_has_every_public_name(tmp_path):
                     assert f"{node.module}.{name}" in ids or f"{node.module}.{name}" in modules(ids), name
     for name in ("runtime.inpainter.Inpainter.batch", "runtime.options.FillOptions.detail", "ops.masking.composite"):
         assert f"shiftnet_tf.{name}" in ids, name
-    remote = [re.findall(r'(?:src|stylesheet" href)="(https?:[^"]*)', page.read_text()) for page in tmp_path.glob("**/*.html")]
+    loaded = r'(?:src|stylesheet" href)="(https?:[^"]*)'
+    remote = [re.findall(loaded, page.read_text()) for page in tmp_path.glob("**/*.html")]
     assert not any(remote)  # the site loads nothing from elsewhere
 
 
