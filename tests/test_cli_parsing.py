@@ -59,7 +59,7 @@ def test_bad_usage_is_one_sentence_with_a_guess(capsys, words, message):
 def test_help_fits_80_columns_and_ends_with_defaults(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     pages = {parser.prog: parser.format_help() for parser in parsers(make_parser())}
-    assert len(pages) == 13
+    assert len(pages) == 14
     for prog, text in pages.items():
         assert max(map(len, text.splitlines())) <= 80, prog
     assert "  inpaint     fill the holes of photos\n" in pages["shiftnet"] and "COMMAND\n" not in pages["shiftnet"]
