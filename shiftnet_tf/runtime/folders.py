@@ -5,7 +5,7 @@ import io
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,7 +190,7 @@ def inpaint_folder(
     quality: int | None = None,
     overwrite: bool = False,
     max_pixels: int | None = None,
-) -> tuple[int, Iterator[Outcome]]:
+) -> tuple[int, Generator[Outcome]]:
     """Fill all photos of a folder, or a list of photos, into a folder; a bad one does not stop the others.
 
     Args:
@@ -225,7 +225,7 @@ def inpaint_folder(
     return len(jobs), _in_parallel(functools.partial(task, inpainter), jobs, workers)
 
 
-def _in_parallel(function: Callable[[Job], Outcome], items: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def _in_parallel(function: Callable[[Job], Outcome], items: Sequence[Job], workers: int) -> Generator[Outcome]:
     """Yield results as they come; whoever stops listening (Ctrl-C) also stops what has not begun."""
     pool = ThreadPoolExecutor(workers)
     try:
