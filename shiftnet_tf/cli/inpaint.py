@@ -15,7 +15,7 @@ Fill the holes of photos. Known pixels stay as they are, and so do metadata, col
   shiftnet inpaint photo.jpg --mask mask.png -o out.jpg
   shiftnet inpaint *.jpg --mask masks -o filled/
   shiftnet inpaint photos --mask masks -o filled
-  shiftnet inpaint s3://bucket/photos --mask s3://bucket/masks -o s3://bucket/filled --cluster auto
+  shiftnet inpaint s3://b/photos --mask s3://b/masks -o s3://b/filled
   shiftnet inpaint - --mask mask.png -o - < photo.jpg > out.jpg
 """
 
@@ -100,8 +100,8 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cluster",
         metavar="auto|ADDRESS",
-        help="fill the photos of a folder on this Ray cluster (host:port); auto: the one of this machine, or one that "
-        "is started on it",
+        help="fill the photos of a folder on the Ray cluster at host:port; auto: on the one of this machine, or on one "
+        "that is started on it (default: without a cluster)",
     )
     group.add_argument(
         "--actors", type=int, metavar="N", help="fill with N models at a time (default: as many as there is room for)"

@@ -183,7 +183,7 @@ class Actor:
     def __init__(self, setup: bytes, ledger: Any) -> None:
         import ray
 
-        self._ask = lambda method, *values: ray.get(getattr(ledger, method).remote(*values))
+        self._get, self._ledger = ray.get, ledger
         self._notes = _Notes()
         logging.getLogger("shiftnet_tf").addHandler(self._notes)
         self._fatal = ""
@@ -196,6 +196,10 @@ class Actor:
         except ShiftNetError as error:
             self._fatal = pickle.dumps(error).hex()
         self._ask("end", key)
+
+    def _ask(self, method: str, *values: str) -> Any:
+        """Call a method of the ledger and return what it returns."""
+        return self._get(getattr(self._ledger, method).remote(*values))
 
     def _open(self, setup: _Setup) -> None:
         """Open the model, and check that this machine is like that of the command."""

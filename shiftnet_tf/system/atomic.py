@@ -50,7 +50,7 @@ def locked(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
 
 
 def real(path: str | os.PathLike[str]) -> Place:
-    """Return the absolute path without symbolic links; one that loops stays (`Path.resolve` raises on it), and a URL."""
+    """Return the absolute path without symbolic links; one that loops, and a URL, stay as they are."""
     return path if isinstance(path, Url) else Path(os.path.realpath(path))
 
 
