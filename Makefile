@@ -44,7 +44,7 @@ test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m "long and not cluster"
 
 test-cluster: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cluster]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cluster,s3]" "moto[server]>=5"
 	$(BIN)/python -m pytest -m cluster
 
 # What the requirements of setup.py require in turn is installed in its newest version that they allow.

@@ -32,6 +32,7 @@ SERVE = [
 COMPLETION = ["shtab>=1.12"]  # the first that knows PowerShell
 CLUSTER = ["ray[data,serve,train]>=2.60", *SERVE]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"]
+S3 = ["fsspec>=2025.3", "s3fs>=2025.3"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
 
 
@@ -97,6 +98,7 @@ setup(
         "serve": SERVE,  # and one of onnx, onnx-gpu, tflite
         "demo": SERVE,
         "cluster": CLUSTER,  # and one of onnx, onnx-gpu, tflite
+        "s3": S3,
         "heic": ["pillow-heif>=0.20"],
         "completion": COMPLETION,
         "docs": DOCS,

@@ -101,7 +101,7 @@ ROOMS = {
     "cluster": ("server",),
     "triton": ("runtime",),
     "doctor": ("runtime",),
-    "cli": ("server", "triton", "doctor", "evaluation"),
+    "cli": ("cluster", "triton", "doctor", "evaluation"),
     "__main__": ("cli",),
 }
 # Rooms that load without TensorFlow, and without a runtime.

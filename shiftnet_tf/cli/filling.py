@@ -9,23 +9,27 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from shiftnet_tf.cli.running import describe, start
+from shiftnet_tf.cli.running import describe, loading, start
+from shiftnet_tf.cluster import bulk
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks.holes import percent
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.photos.sources import FileSource
 from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.files import Filled
-from shiftnet_tf.runtime.folders import Outcome, attempt
+from shiftnet_tf.runtime.folders import Outcome, attempt, plan_folder
 from shiftnet_tf.runtime.jobs import match, plan_jobs, result_name
 from shiftnet_tf.system.command import BUG, without_notes
 from shiftnet_tf.system.progress import Progress
+from shiftnet_tf.system.quiet import quiet_start
+from shiftnet_tf.system.storage import Place, is_url
 
 logger = logging.getLogger(__name__)
 _STREAM = "-"
@@ -35,9 +39,16 @@ _MOST_BYTES = 2**31  # of standard input
 def fill(options: argparse.Namespace) -> int:
     """Fill what the options name; return the exit code."""
     with without_notes() if options.quiet else contextlib.nullcontext():
-        if len(options.photos) > 1 or Path(options.photos[0]).is_dir():
+        if _are_many(options):
             return _fill_many(options)
         return _fill_one(options)
+
+
+def _are_many(options: argparse.Namespace) -> bool:
+    """Tell whether the photos are several, or may be: those of a folder, of a URL or for a cluster."""
+    if len(options.photos) > 1 or options.cluster is not None or Path(options.photos[0]).is_dir():
+        return True
+    return any(map(is_url, (*options.photos, *options.mask, options.output)))
 
 
 @dataclass(frozen=True)
@@ -84,11 +95,11 @@ def _read_task(options: argparse.Namespace) -> _Task:
     if output == _STREAM and sys.stdout.isatty():
         raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or give -o a file")
     out = None if output == _STREAM else Path(output)
-    masks: Sequence[str | Path] = options.mask
+    masks: Sequence[str | Place] = options.mask
     if _STREAM not in (photo, *masks):
         if folder:
             (job,) = plan_jobs([photo], masks, Path(output), options.suffix, options.overwrite)
-            masks, out = job.masks, job.out
+            masks, out = job.masks, Path(job.out)
         else:
             ((_, masks),) = match([Path(Path(photo).name)], options.mask)
         if not masks:
@@ -98,7 +109,7 @@ def _read_task(options: argparse.Namespace) -> _Task:
     return _Task(_read(photo), [_read(mask) for mask in masks], out)
 
 
-def _read(source: str | Path) -> FileSource:
+def _read(source: str | Place) -> FileSource:
     """Return a path, or the content of standard input."""
     if source != _STREAM:
         return source
@@ -138,24 +149,10 @@ def _fill_task(inpainter: Inpainter, task: _Task, options: argparse.Namespace) -
 def _fill_many(options: argparse.Namespace) -> int:
     _check_many(options)
     started = time.perf_counter()
-    inpainter = start(options)
-    (first, *others) = options.photos
-    number, outcomes = inpaint_folder(
-        inpainter,
-        options.photos if others else first,
-        options.mask,
-        options.output,
-        options=FillOptions.from_attributes(options),
-        suffix=options.suffix,
-        workers=options.workers,
-        skip_existing=options.skip_existing,
-        quality=options.quality,
-        overwrite=options.overwrite,
-        max_pixels=_pixels(options),
-    )
+    number, by, outcomes = (_start_many if options.cluster is None else _start_on_cluster)(options)
     counts: Counter[str] = Counter()
     failed: list[Outcome] = []
-    with _opened_log(options.log) as log:
+    with _opened_log(options.log) as log, contextlib.closing(outcomes):
         for outcome in tqdm(outcomes, total=number, unit="photo", disable=options.quiet or None):
             log(outcome)
             counts[outcome.status] += 1
@@ -165,10 +162,56 @@ def _fill_many(options: argparse.Namespace) -> int:
         print(f"{outcome.bug}failed: {outcome.photo}: {outcome.error}", file=sys.stderr)
     words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     seconds = time.perf_counter() - started
-    _say(options, f"{options.output}: {words} of {number} photos in {seconds:.1f} s with {describe(inpainter)}")
+    _say(options, f"{options.output}: {words} of {number} photos in {seconds:.1f} s with {by()}")
     if any(outcome.bug for outcome in failed):
         return BUG
     return 1 if failed else 0
+
+
+_Started = tuple[int, Callable[[], str], Generator[Outcome]]  # how many photos, what runs the model, the outcomes
+
+
+def _start_many(options: argparse.Namespace) -> _Started:
+    inpainter = start(options)
+    photos, masks, out, how = _folder_arguments(options)
+    number, outcomes = inpaint_folder(inpainter, photos, masks, out, workers=options.workers, **how)
+    return number, lambda: describe(inpainter), outcomes
+
+
+def _start_on_cluster(options: argparse.Namespace) -> _Started:
+    """Check all that can be checked here, before anything is started."""
+    cluster = bulk.Cluster(
+        address=options.cluster,
+        actors=options.actors,
+        gpus_per_actor=options.gpus_per_actor or 0,
+        model=loading(options),
+    )
+    bulk.check_installed()
+    photos, masks, out, how = _folder_arguments(options)
+    jobs, task = plan_folder(photos, masks, out, **how)
+    with quiet_start():
+        Inpainter.load(**{**cluster.model, "provider": "cpu", "require_gpu": False}).close()
+    by = [""]
+
+    def outcomes() -> Generator[Outcome]:
+        for outcome, by[0] in bulk.inpaint_on_cluster(cluster, jobs, task):
+            yield outcome
+
+    return len(jobs), lambda: by[0], outcomes()
+
+
+def _folder_arguments(options: argparse.Namespace) -> tuple[str | list[str], list[str], str, dict[str, Any]]:
+    """Return photos, masks, output and options as `inpaint_folder` takes them."""
+    (first, *others) = options.photos
+    how = {
+        "options": FillOptions.from_attributes(options),
+        "suffix": options.suffix,
+        "skip_existing": options.skip_existing,
+        "quality": options.quality,
+        "overwrite": options.overwrite,
+        "max_pixels": _pixels(options),
+    }
+    return options.photos if others else first, options.mask, options.output, how
 
 
 def _check_many(options: argparse.Namespace) -> None:
@@ -177,6 +220,9 @@ def _check_many(options: argparse.Namespace) -> None:
         raise InputError(f"`-` is for {one}")
     if options.save_shift_map:
         raise InputError(f"--save-shift-map is for {one}")
+    for name in ("actors", "gpus_per_actor"):
+        if options.cluster is None and getattr(options, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} needs --cluster")
     if len(options.photos) > 1 and not _is_folder(options.output):
         number = len(options.photos)
         raise InputError(
@@ -186,7 +232,7 @@ def _check_many(options: argparse.Namespace) -> None:
 
 def _is_folder(output: str) -> bool:
     """Tell whether an output names a folder: one that is there, or by its last letter."""
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    return output.endswith(("/", os.sep)) or is_url(output) or Path(output).is_dir()
 
 
 def _pixels(options: argparse.Namespace) -> int | None:

@@ -15,6 +15,7 @@ Fill the holes of photos. Known pixels stay as they are, and so do metadata, col
   shiftnet inpaint photo.jpg --mask mask.png -o out.jpg
   shiftnet inpaint *.jpg --mask masks -o filled/
   shiftnet inpaint photos --mask masks -o filled
+  shiftnet inpaint s3://b/photos --mask s3://b/masks -o s3://b/filled
   shiftnet inpaint - --mask mask.png -o - < photo.jpg > out.jpg
 """
 
@@ -24,8 +25,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="+",
         metavar="PHOTO",
-        help="fill JPEG, PNG, WebP, TIFF, AVIF or HEIC (package pillow-heif) files, all photos of one folder, or - for "
-        "standard input",
+        help="fill JPEG, PNG, WebP, TIFF, AVIF or HEIC (package pillow-heif) files, all photos of one folder or URL "
+        "(s3://bucket/photos), or - for standard input",
     )
     parser.add_argument(
         "--mask",
@@ -47,6 +48,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     _add_filling(parser)
     _add_output(parser)
+    _add_cluster(parser)
     add_running(parser)
 
 
@@ -90,6 +92,22 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="MILLIONS",
         help="reject photos above this many megapixels (default and maximum: 179)",
+    )
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a cluster (package ray)")
+    group.add_argument(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="fill the photos of a folder on the Ray cluster at host:port; auto: on the one of this machine, or on one "
+        "that is started on it (default: without a cluster)",
+    )
+    group.add_argument(
+        "--actors", type=int, metavar="N", help="fill with N models at a time (default: as many as there is room for)"
+    )
+    group.add_argument(
+        "--gpus-per-actor", type=float, metavar="N", help="give each model N GPUs, or a part of one (default: 0)"
     )
 
 

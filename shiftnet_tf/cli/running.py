@@ -1,6 +1,7 @@
 """The model and what runs it: the options that all commands share which fill holes."""
 
 import argparse
+from typing import Any
 
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
@@ -29,14 +30,19 @@ def add_running(parser: argparse.ArgumentParser) -> None:
 def start(options: argparse.Namespace) -> Inpainter:
     """Open the model that the options name."""
     with quiet_start():
-        return Inpainter.load(
-            options.model,
-            runtime=options.runtime,
-            precision=options.precision,
-            threads=options.threads,
-            provider=options.provider,
-            require_gpu=options.require_gpu,
-        )
+        return Inpainter.load(**loading(options))
+
+
+def loading(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `Inpainter.load` that the options name."""
+    return {
+        "path": options.model,
+        "runtime": options.runtime,
+        "precision": options.precision,
+        "threads": options.threads,
+        "provider": options.provider,
+        "require_gpu": options.require_gpu,
+    }
 
 
 def describe(inpainter: Inpainter) -> str:

@@ -15,8 +15,26 @@ from shiftnet_tf.errors import InputError, TooLargeError, first_line
 FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its content
 
 
+class Content(bytes):
+    """The content of a file that lies elsewhere.
+
+    Attributes:
+        name: what messages call it.
+    """
+
+    name: str
+
+    def __new__(cls, content: bytes, name: str) -> "Content":
+        """Take the bytes and their name."""
+        self = super().__new__(cls, content)
+        self.name = name
+        return self
+
+
 def name_of(source: FileSource) -> str:
-    """Return what a message calls a source: its path, or "(sent)" for bytes."""
+    """Return what a message calls a source: its path, or "(sent)" for bytes without a name."""
+    if isinstance(source, Content):
+        return source.name
     return "(sent)" if isinstance(source, bytes) else str(source)
 
 

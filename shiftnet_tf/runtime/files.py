@@ -19,6 +19,7 @@ from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.runtime.strategies import Plan
 from shiftnet_tf.system.atomic import file_id, make_folder, write_atomically
 from shiftnet_tf.system.progress import Progress, silent
+from shiftnet_tf.system.storage import Place
 
 MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
 
@@ -208,7 +209,7 @@ def inpaint_file(
     return filled
 
 
-def check_overwriting(outs: Sequence[Path], photos: Iterable[FileSource], masks: Iterable[FileSource]) -> None:
+def check_overwriting(outs: Sequence[Place], photos: Iterable[FileSource], masks: Iterable[FileSource]) -> None:
     """Refuse results that would replace an input, by whatever link or spelling they name it.
 
     Args:

@@ -1,21 +1,25 @@
 """Many photos: a bad one does not stop the others."""
 
+import functools
+import io
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.photos.photo import QUALITY_FORMATS, check_quality
+from shiftnet_tf.photos.sources import Content, FileSource
 from shiftnet_tf.runtime.files import Filled, inpaint_file
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.runtime.jobs import Job, Paths, listed, plan_jobs
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
 from shiftnet_tf.system.atomic import make_folder
+from shiftnet_tf.system.storage import Place, Url, place
 
 
 @dataclass(frozen=True)
@@ -27,34 +31,22 @@ class Outcome:
         status: `"filled"`, `"no hole"` (the photo is given back unchanged), `"skipped"` (it was there already) or
             `"failed"`.
         plan: what the model looked at; empty where it was not run.
-        failure: what was raised; None where nothing was.
         seconds: from the start of the photo to its end.
         share: of the photo's pixels that were filled, 0 to 1.
+        error: what is wrong, in one sentence; empty where nothing is.
+        bug: the traceback of an error that is a bug in shiftnet_tf; empty where there is none.
+        failure: what was raised; None where nothing was, or in another process.
     """
 
-    photo: Path
-    out: Path
+    photo: Place
+    out: Place
     status: str
     plan: str = ""
-    failure: Exception | None = None
     seconds: float = 0.0
     share: float = 0.0
-
-    @property
-    def error(self) -> str:
-        """What is wrong, in one sentence; empty where nothing is."""
-        if self.failure is None:
-            return ""
-        if isinstance(self.failure, ShiftNetError | OSError):
-            return str(self.failure)
-        return f"{type(self.failure).__name__}: {first_line(self.failure)}"
-
-    @property
-    def bug(self) -> str:
-        """The traceback of an error that is a bug in shiftnet_tf; empty where there is none."""
-        if self.failure is None or isinstance(self.failure, ShiftNetError | OSError | MemoryError):
-            return ""
-        return "".join(traceback.format_exception(self.failure))
+    error: str = ""
+    bug: str = ""
+    failure: Exception | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> str:
         """Return one line of JSON."""
@@ -65,7 +57,7 @@ class Outcome:
         return json.dumps(values | {"seconds": round(self.seconds, 3)})
 
 
-def attempt(photo: Path, out: Path, fill: Callable[[], Filled | None]) -> Outcome:
+def attempt(photo: Place, out: Place, fill: Callable[[], Filled | None]) -> Outcome:
     """Fill a photo, and return what became of it, whatever is raised.
 
     Args:
@@ -76,13 +68,113 @@ def attempt(photo: Path, out: Path, fill: Callable[[], Filled | None]) -> Outcom
     try:
         filled = fill()
     except Exception as error:  # of one photo among many: it is told, and the others go on
-        return Outcome(photo, out, "failed", failure=error, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Outcome(photo, out, "failed", seconds=seconds, error=_said(error), bug=_bug(error), failure=error)
     seconds = time.perf_counter() - started
     if filled is None:
         return Outcome(photo, out, "skipped", seconds=seconds)
     if not filled.has_hole:
         return Outcome(photo, out, "no hole", seconds=seconds)
     return Outcome(photo, out, "filled", str(filled.plan), seconds=seconds, share=filled.share)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ShiftNetError | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _bug(error: Exception) -> str:
+    if isinstance(error, ShiftNetError | OSError | MemoryError):
+        return ""
+    return "".join(traceback.format_exception(error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderTask:
+    """How each photo of a folder is filled; it can be pickled, and knows nothing of what calls it.
+
+    Attributes:
+        masks, out: the folder of masks (or a mask), and that of the results.
+        options, overwrite, max_pixels, quality: see `files.inpaint_file`; the quality holds for lossy results.
+        skip_existing: whether to leave alone what is there already.
+    """
+
+    masks: Place
+    out: Place
+    options: FillOptions = DEFAULTS
+    overwrite: bool = False
+    max_pixels: int | None = None
+    quality: int | None = None
+    skip_existing: bool = False
+
+    def __call__(self, inpainter: Inpainter, job: Job) -> Outcome:
+        """Fill a photo, and return what became of it, whatever is raised."""
+        return attempt(job.photo, job.out, functools.partial(self._fill, inpainter, job))
+
+    def _fill(self, inpainter: Inpainter, job: Job) -> Filled | None:
+        if self.skip_existing and job.out.exists():
+            return None
+        if not job.masks:
+            raise InputError(f"there is no mask {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
+        file_format = image_files.check_suffix(job.out.name) if isinstance(job.out, Url) else None
+        content = io.BytesIO()
+        filled = inpaint_file(
+            inpainter,
+            _fetched(job.photo),
+            [_fetched(mask) for mask in job.masks],
+            content if isinstance(job.out, Url) else job.out,
+            options=self.options,
+            file_format=file_format,
+            quality=self.quality if is_lossy(job) else None,
+            overwrite=self.overwrite,
+            max_pixels=self.max_pixels,
+        )
+        if isinstance(job.out, Url):
+            job.out.write_bytes(content.getvalue())
+        return filled
+
+
+def _fetched(source: Place) -> FileSource:
+    return Content(source.read_bytes(), str(source)) if isinstance(source, Url) else source
+
+
+def is_lossy(job: Job) -> bool:
+    """Tell whether the format of a result has a quality."""
+    return image_files.format_of(job.out.suffix) in QUALITY_FORMATS
+
+
+def plan_folder(
+    photos: Paths,
+    masks: Paths,
+    out: str | Path,
+    *,
+    options: FillOptions = DEFAULTS,
+    suffix: str | None = None,
+    skip_existing: bool = False,
+    quality: int | None = None,
+    overwrite: bool = False,
+    max_pixels: int | None = None,
+) -> tuple[list[Job], FolderTask]:
+    """List the photos of a folder, check what can be checked before the first is filled, and make the output folder.
+
+    Arguments and errors are those of `inpaint_folder`.
+    """
+    target = place(out)
+    jobs = plan_jobs(photos, masks, target, suffix, overwrite)
+    if quality is not None:
+        check_quality(quality, "JPEG" if any(map(is_lossy, jobs)) else image_files.check_suffix(jobs[0].out.name))
+    if isinstance(target, Path):
+        make_folder(target)
+    return jobs, FolderTask(
+        masks=listed(masks)[0],
+        out=target,
+        options=options,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        quality=quality,
+        skip_existing=skip_existing,
+    )
 
 
 def inpaint_folder(
@@ -98,12 +190,12 @@ def inpaint_folder(
     quality: int | None = None,
     overwrite: bool = False,
     max_pixels: int | None = None,
-) -> tuple[int, Iterator[Outcome]]:
+) -> tuple[int, Generator[Outcome]]:
     """Fill all photos of a folder, or a list of photos, into a folder; a bad one does not stop the others.
 
     Args:
         inpainter: what fills them; all workers share it.
-        photos, masks, suffix: see `jobs.plan_jobs`.
+        photos, masks, suffix: see `jobs.plan_jobs`; each may be a URL, such as `"s3://bucket/photos"`.
         out: the folder to write to; it and those in it are made. A result has its photo's name, below a folder of
             photos its path; that of a GIF is a PNG, that of an MPO a JPEG.
         options, max_pixels: see `files.inpaint_file`.
@@ -119,37 +211,21 @@ def inpaint_folder(
         InputError: see `jobs.plan_jobs`; or no result has a quality, or `out` cannot be made.
     """
     check("workers", workers, type(workers) is int and 1 <= workers <= 64, "a whole number from 1 to 64")
-    out = Path(out)
-    jobs = plan_jobs(photos, masks, out, suffix, overwrite)
-    lossy = {job.out: image_files.format_of(job.out.suffix) in QUALITY_FORMATS for job in jobs}
-    if quality is not None:
-        check_quality(quality, "JPEG" if any(lossy.values()) else image_files.check_suffix(jobs[0].out.name))
-    make_folder(out)
-    (mask_folder, *_) = listed(masks)
-
-    def fill(job: Job) -> Outcome:
-        def work() -> Filled | None:
-            if skip_existing and job.out.exists():
-                return None
-            if not job.masks:
-                raise InputError(f"there is no mask {job.out.relative_to(out).with_suffix('')}.* in {mask_folder}")
-            return inpaint_file(
-                inpainter,
-                job.photo,
-                job.masks,
-                job.out,
-                options=options,
-                quality=quality if lossy[job.out] else None,
-                overwrite=overwrite,
-                max_pixels=max_pixels,
-            )
-
-        return attempt(job.photo, job.out, work)
-
-    return len(jobs), _in_parallel(fill, jobs, workers)
+    jobs, task = plan_folder(
+        photos,
+        masks,
+        out,
+        options=options,
+        suffix=suffix,
+        skip_existing=skip_existing,
+        quality=quality,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+    )
+    return len(jobs), _in_parallel(functools.partial(task, inpainter), jobs, workers)
 
 
-def _in_parallel(function: Callable[[Job], Outcome], items: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def _in_parallel(function: Callable[[Job], Outcome], items: Sequence[Job], workers: int) -> Generator[Outcome]:
     """Yield results as they come; whoever stops listening (Ctrl-C) also stops what has not begun."""
     pool = ThreadPoolExecutor(workers)
     try:

@@ -11,6 +11,7 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import finding, image_files
 from shiftnet_tf.runtime.files import check_overwriting
 from shiftnet_tf.system.atomic import link_target, real
+from shiftnet_tf.system.storage import Place, Url, place
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -25,16 +26,16 @@ class Job:
         out: the file to write.
     """
 
-    photo: Path
-    masks: tuple[Path, ...]
-    out: Path
+    photo: Place
+    masks: tuple[Place, ...]
+    out: Place
 
 
-def plan_jobs(photos: Paths, masks: Paths, out: Path, suffix: str | None = None, overwrite: bool = False) -> list[Job]:
+def plan_jobs(photos: Paths, masks: Paths, out: Place, suffix: str | None = None, overwrite: bool = False) -> list[Job]:
     """List what is to be done.
 
     Args:
-        photos: a folder, see `pair`, or a list of files.
+        photos: a folder, see `pair`, or a list of files; these, masks and results may also lie in an object store.
         masks: a folder, in which the mask has the photo's name but for its suffix, or one file for all photos, or a
             list of files, which are joined.
         out: the folder of the results, which have the names of their photos, below the folder of photos their paths.
@@ -43,11 +44,12 @@ def plan_jobs(photos: Paths, masks: Paths, out: Path, suffix: str | None = None,
 
     Raises:
         InputError: there is no photo or no mask, two photos would be written to one file, a result would replace a
-            photo or a mask, or `out` cannot be a folder.
+            photo or a mask, `out` cannot be a folder, or a bucket does not exist or may not be read.
     """
+    _check_buckets([*listed(photos), *listed(masks), out])
     if isinstance(photos, str | os.PathLike):
         found = pair(photos, masks, out)
-        paths = [Path(photos) / name for name, _ in found]
+        paths = [place(photos) / name for name, _ in found]
     else:
         paths = listed(photos)
         if not paths:
@@ -55,9 +57,10 @@ def plan_jobs(photos: Paths, masks: Paths, out: Path, suffix: str | None = None,
         if folders := [path for path in paths if path.is_dir()]:
             raise InputError(f"a folder of photos must be the only one. Received it among others: {folders[0]}")
         found = match([Path(path.name) for path in paths], masks)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"the output must be a folder, and is a file: {out}")
-    link_target(out)
+    if isinstance(out, Path):
+        if out.exists() and not out.is_dir():
+            raise InputError(f"the output must be a folder, and is a file: {out}")
+        link_target(out)
     if real(out) in [real(mask) for mask in listed(masks) if mask.is_dir()]:
         raise InputError(f"the results must go to another folder than the masks. Received: {out}")
     jobs = [Job(path, given, out / result_name(name, suffix)) for path, (name, given) in zip(paths, found)]
@@ -68,6 +71,11 @@ def plan_jobs(photos: Paths, masks: Paths, out: Path, suffix: str | None = None,
     given = {mask for job in jobs for mask in job.masks}
     check_overwriting([job.out for job in jobs], [] if overwrite else paths, given)
     return jobs
+
+
+def _check_buckets(places: Sequence[Place]) -> None:
+    for bucket in {one.bucket for one in places if isinstance(one, Url)}:
+        bucket.check()
 
 
 def result_name(photo: Path, suffix: str | None = None) -> Path:
@@ -87,7 +95,9 @@ def result_name(photo: Path, suffix: str | None = None) -> Path:
     return photo.with_suffix(suffix)
 
 
-def pair(photos: str | os.PathLike[str], masks: Paths, out: Path | None = None) -> list[tuple[Path, tuple[Path, ...]]]:
+def pair(
+    photos: str | os.PathLike[str], masks: Paths, out: Place | None = None
+) -> list[tuple[Path, tuple[Place, ...]]]:
     """List the photos of a folder, each with its masks.
 
     Args:
@@ -101,20 +111,24 @@ def pair(photos: str | os.PathLike[str], masks: Paths, out: Path | None = None) 
     Raises:
         InputError: no such folder or file, or no photo in it.
     """
-    photos = Path(photos)
+    photos = place(photos)
     if not photos.is_dir():
         raise InputError(f"the folder of photos does not exist: {photos}")
     others = [real(path) for path in listed(masks)]
     if out is not None and real(out) != real(photos):
         others.append(real(out))
-    found = finding.find_photos(photos, image_files.readable_suffixes())
+    found = _find(photos, image_files.readable_suffixes())
     found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
         raise InputError(f"no photo below the folder {photos}")
     return match([path.relative_to(photos) for path in found], masks)
 
 
-def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Path, ...]]]:
+def _find(folder: Place, suffixes: tuple[str, ...]) -> Sequence[Place]:
+    return folder.find(suffixes) if isinstance(folder, Url) else finding.find_photos(folder, suffixes)
+
+
+def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Place, ...]]]:
     """Find the masks of photos.
 
     Args:
@@ -139,10 +153,10 @@ def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Path, .
             raise InputError(f"a folder of masks must be the only --mask. Received it among others: {path}")
     if not paths[0].is_dir():
         return [(name, tuple(paths)) for name in names]
-    by_name: dict[str, Path] = {}
-    for path in finding.find_photos(paths[0], (*image_files.readable_suffixes(), ".json")):
+    by_name: dict[str, Place] = {}
+    for path in _find(paths[0], (*image_files.readable_suffixes(), ".json")):
         by_name.setdefault(str(path.relative_to(paths[0]).with_suffix("")), path)
-    composed: dict[str, Path] = {}
+    composed: dict[str, Place] = {}
     for stem, path in by_name.items():
         composed.setdefault(unicodedata.normalize("NFC", stem), path)
     stems = [str(name.with_suffix("")) for name in names]
@@ -150,6 +164,6 @@ def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Path, .
     return [(name, () if path is None else (path,)) for name, path in zip(names, found)]
 
 
-def listed(paths: Paths) -> list[Path]:
-    """Return one path, or several, as a list."""
-    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+def listed(paths: Paths) -> list[Place]:
+    """Return one path or URL, or several, as a list."""
+    return [place(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]

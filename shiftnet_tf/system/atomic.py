@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
+from shiftnet_tf.system.storage import Place, Url
 
 _TEMPORARY = re.compile(r"\.shiftnet-(?P<table>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}(\..*)?")
 _UNKNOWN = 8 * "0"
@@ -48,9 +49,9 @@ def locked(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def real(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute path without symbolic links; one that loops stays (`Path.resolve` raises on it)."""
-    return Path(os.path.realpath(path))
+def real(path: str | os.PathLike[str]) -> Place:
+    """Return the absolute path without symbolic links; one that loops, and a URL, stay as they are."""
+    return path if isinstance(path, Url) else Path(os.path.realpath(path))
 
 
 def link_target(path: str | os.PathLike[str]) -> Path:
@@ -71,11 +72,13 @@ def link_target(path: str | os.PathLike[str]) -> Path:
         ) from error
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-    return real(path)
+    return Path(os.path.realpath(path))
 
 
 def file_id(path: str | os.PathLike[str]) -> object:
     """Return what two paths have in common that name one file, by symbolic or hard links or letters of another case."""
+    if isinstance(path, Url):
+        return path
     try:
         found = os.stat(path)
     except OSError:

@@ -1,0 +1,103 @@
+"""The connection of a command to a Ray cluster: one that runs, or one that is started on this machine alone."""
+
+import contextlib
+import logging
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from shiftnet_tf.errors import InputError, ShiftNetError, first_line
+from shiftnet_tf.system.packages import import_optional
+from shiftnet_tf.system.quiet import quiet_stderr
+
+AUTO = "auto"
+_TO_CONNECT = 5.0  # seconds in which an address takes a connection
+_TO_ANSWER = 20.0  # seconds in which a cluster answers
+_TO_START = 180.0  # seconds in which a cluster starts on this machine, which takes 5 to 30 where it is busy
+_ADDRESS = re.compile(r"\[?(?P<host>[^\s/\]]+)\]?:(?P<port>[0-9]{1,5})")
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Connect to a Ray cluster, and give the package `ray`.
+
+    Args:
+        address: `"auto"`: the cluster that RAY_ADDRESS names or that runs on this machine, else one is started here and
+            ends with the block; or `host:port` of the cluster that this machine belongs to.
+
+    Raises:
+        InputError: Ray is not installed, or nothing answers at the address within 30 seconds.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would be sent to the makers of Ray
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    ray = import_optional("ray", '"shiftnet-tf[cluster]"', "--cluster")
+    import_optional("ray.data", '"shiftnet-tf[cluster]"', "--cluster")
+    _check_answers(os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address)
+    with _quiet_loggers():
+        try:
+            with quiet_stderr():
+                _connect(ray, address)
+            yield ray
+        except ray.exceptions.RayTaskError:
+            raise  # of our own code: a bug
+        except ray.exceptions.RayError as error:
+            raise ShiftNetError(f"the cluster failed: {first_line(error)}") from error
+        finally:
+            ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address that takes no connection: Ray itself would try for minutes."""
+    if address in (AUTO, "local"):
+        return
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise InputError(
+            "--cluster must be auto or host:port of the cluster that this machine belongs to (from another machine use "
+            f"`ray job submit`). Received: {address!r}"
+        )
+    try:
+        socket.create_connection((found["host"], int(found["port"])), _TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        reason = first_line(error)
+        raise InputError(
+            f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`"
+        ) from error
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Call ray.init, which on a silent address does not come back, in a thread that can be left behind."""
+    failures: list[BaseException] = []
+
+    def connect() -> None:
+        try:
+            options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+            ray.init(address=None if address == AUTO else address, **options)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)  # not the main thread: the command keeps its signals
+    thread.start()
+    seconds = _TO_START if address == AUTO and "RAY_ADDRESS" not in os.environ else _TO_ANSWER
+    thread.join(seconds)
+    if thread.is_alive():
+        raise InputError(f"no Ray cluster answers at {address} within {seconds:.0f} seconds: see `ray status`")
+    if failures:
+        raise InputError(f"cannot connect to the Ray cluster {address}: {first_line(failures[0])}") from failures[0]
+
+
+@contextlib.contextmanager
+def _quiet_loggers() -> Iterator[None]:
+    """Keep what Ray says of its own work off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
