@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
@@ -68,6 +69,19 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
+def _existing() -> str:
+    """Return the cluster that this machine belongs to; "local", to start one, where there is none or it has ended."""
+    named = os.environ.get("RAY_ADDRESS")
+    if named:
+        return named
+    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp", "ray", "ray_current_cluster")  # which outlives the cluster
+    with contextlib.suppress(InputError, OSError):
+        address = note.read_text("utf-8").strip()
+        _check_answers(address)
+        return address
+    return "local"
+
+
 def _connect(ray: Any, address: str) -> None:
     """Call ray.init, which on a silent address does not come back, in a thread that can be left behind."""
     failures: list[BaseException] = []
@@ -75,7 +89,7 @@ def _connect(ray: Any, address: str) -> None:
     def connect() -> None:
         try:
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-            ray.init(address=None if address == AUTO else address, **options)
+            ray.init(address=_existing() if address == AUTO else address, **options)
         except BaseException as error:
             failures.append(error)
 
