@@ -17,7 +17,6 @@ from shiftnet_tf.system.quiet import quiet_stderr
 AUTO = "auto"
 _TO_CONNECT = 5.0  # seconds in which an address takes a connection
 _TO_ANSWER = 20.0  # seconds in which a cluster answers
-_TO_START = 180.0  # seconds in which a cluster starts on this machine, which takes 5 to 30 where it is busy
 _ADDRESS = re.compile(r"\[?(?P<host>[^\s/\]]+)\]?:(?P<port>[0-9]{1,5})")
 
 
@@ -83,24 +82,29 @@ def _existing() -> str:
 
 
 def _connect(ray: Any, address: str) -> None:
-    """Call ray.init, which on a silent address does not come back, in a thread that can be left behind."""
+    """Call ray.init; on a silent address it does not come back, so there it gets a thread that can be left behind.
+
+    A cluster that is started here ends with the thread that started it: that is the main one.
+    """
     failures: list[BaseException] = []
+    target = _existing() if address == AUTO else address
 
     def connect() -> None:
         try:
-            options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-            ray.init(address=_existing() if address == AUTO else address, **options)
-        except BaseException as error:
+            ray.init(address=target, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except Exception as error:
             failures.append(error)
 
-    thread = threading.Thread(target=connect, daemon=True)  # not the main thread: the command keeps its signals
-    thread.start()
-    seconds = _TO_START if address == AUTO and "RAY_ADDRESS" not in os.environ else _TO_ANSWER
-    thread.join(seconds)
-    if thread.is_alive():
-        raise InputError(f"no Ray cluster answers at {address} within {seconds:.0f} seconds: see `ray status`")
+    if target == "local":
+        connect()
+    else:
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(_TO_ANSWER)
+        if thread.is_alive():
+            raise InputError(f"no Ray cluster answers at {target} within {_TO_ANSWER:.0f} seconds: see `ray status`")
     if failures:
-        raise InputError(f"cannot connect to the Ray cluster {address}: {first_line(failures[0])}") from failures[0]
+        raise InputError(f"cannot connect to the Ray cluster {target}: {first_line(failures[0])}") from failures[0]
 
 
 @contextlib.contextmanager
