@@ -30,7 +30,7 @@ SERVE = [
     "swagger-ui-bundle>=1.1",
 ]
 COMPLETION = ["shtab>=1.12"]  # the first that knows PowerShell
-CLUSTER = ["ray[data,serve,train]>=2.60", *SERVE]
+CLUSTER = ["ray[data,serve]>=2.60", *SERVE]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"]
 S3 = ["fsspec>=2025.3", "s3fs>=2025.3"]
 EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quantizer>=0.10"]
