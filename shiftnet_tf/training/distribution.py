@@ -118,8 +118,7 @@ class Team:
 
     def wait(self) -> None:
         """Wait until all workers are here."""
-        if self.workers.addresses:
-            self.total(0.0)
+        self.total(0.0)
 
     def total(self, value: float) -> float:
         """Return the sum of a value over all workers, each of which calls this."""
@@ -183,17 +182,21 @@ def wait_for_partners(workers: Workers, patience: float = _PATIENCE) -> None:
         InputError: an address that is none, or that this worker cannot listen on.
         ShiftNetError: a worker did not start in time.
     """
-    for address in workers.addresses:
-        host, _, port = address.rpartition(":")
-        check("TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "addresses such as host:2222")
+    places = [_host_and_port(address) for address in workers.addresses]
     end = time.monotonic() + patience
-    with _listening(int(workers.addresses[workers.index].rpartition(":")[2])):
-        for i, address in enumerate(workers.addresses):
-            host, _, port = address.rpartition(":")
-            while i != workers.index and not _answers(host.strip("[]"), int(port)):
+    with _listening(places[workers.index][1]):
+        for i, place in enumerate(places):
+            while i != workers.index and not _answers(*place):
                 if time.monotonic() > end:
-                    raise ShiftNetError(f"worker {i} ({address}) did not start within {patience:g} seconds")
+                    text = f"worker {i} ({workers.addresses[i]}) did not start within {patience:g} seconds"
+                    raise ShiftNetError(text)
                 time.sleep(0.2)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    check("TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "addresses such as host:2222")
+    return host.strip("[]"), int(port)
 
 
 @contextlib.contextmanager
@@ -233,7 +236,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 @contextlib.contextmanager
-def losses_named(team: Team) -> Iterator[None]:
+def lost_workers_named(team: Team) -> Iterator[None]:
     """Say in one sentence that another worker has ended.
 
     Raises:

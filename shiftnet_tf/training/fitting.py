@@ -21,7 +21,7 @@ from shiftnet_tf.system.bundled import find_preset
 from shiftnet_tf.system.machine import total_memory
 from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
-from shiftnet_tf.training.distribution import gather, losses_named
+from shiftnet_tf.training.distribution import gather, lost_workers_named
 
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
 
@@ -68,8 +68,18 @@ def fit(
     team = gather(devices)
     team.check(settings)
     try:
-        with losses_named(team):
-            return _train(settings, Path(run_dir), team, photos, validation, device, start, resume, log)
+        with lost_workers_named(team):
+            return _train(
+                settings,
+                Path(run_dir),
+                team,
+                photos=photos,
+                validation=validation,
+                device=device,
+                start=start,
+                resume=resume,
+                log=log,
+            )
     except tf.errors.OpError:
         for folder in (photos, *validation.values()):
             if folder.failure:
@@ -77,7 +87,7 @@ def fit(
         raise
 
 
-def _train(settings, folder, team, photos, validation, device, start, resume, log):
+def _train(settings, folder, team, *, photos, validation, device, start, resume, log):
     """Trains with a team of devices; the chief alone writes to the run folder and logs."""
     chief = team.workers.is_chief
     measured = callbacks.Validation(validation, settings)
@@ -107,7 +117,17 @@ def _train(settings, folder, team, photos, validation, device, start, resume, lo
             run_inputs.write(run.path, inputs)
         if not resume:
             tell(f"begins {begun}")
-        _fit(model, run, team, photos, measured, own, resume, start is not None, tell)
+        _fit(
+            model,
+            run,
+            team,
+            photos=photos,
+            validation=measured,
+            own=own,
+            resume=resume,
+            started=start is not None,
+            log=tell,
+        )
     tell(f"run folder: {run.path}")
     return run
 
@@ -196,7 +216,7 @@ def _describe(device, team, photos, validation, model, log):
     )
 
 
-def _fit(model, run, team, photos, validation, own, resume, started, log):
+def _fit(model, run, team, *, photos, validation, own, resume, started, log):
     """Trains to the last epoch of the config."""
     settings, chief = run.config, team.workers.is_chief
     steps = settings.training.steps_per_epoch
