@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shiftnet_tf.cli.parsing import Subcommand
 from shiftnet_tf.cli.train import TRAIN
+from shiftnet_tf.cluster.connection import AUTO, connected
 from shiftnet_tf.errors import InputError, ShiftNetError, check
 from shiftnet_tf.system.packages import check_installed
 
@@ -29,7 +30,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--workers", type=int, required=True, metavar="N", help="train with N processes")
     group.add_argument("--cpus-per-worker", type=float, default=1, metavar="N", help="reserve N cores (default: 1)")
     group.add_argument("--gpus-per-worker", type=int, default=0, metavar="N", help="reserve N GPUs (default: 0)")
-    group.add_argument("--address", metavar="ADDRESS", help="use the cluster at this address (default: this machine's)")
+    group.add_argument(
+        "--address", default=AUTO, metavar="ADDRESS", help="use the cluster at host:port (default: this machine's)"
+    )
     group.add_argument(
         "--max-failures", type=int, default=3, metavar="N", help="start again N times at most (default: 3)"
     )
@@ -64,13 +67,10 @@ def _run(options: argparse.Namespace) -> None:
     folder = os.path.abspath(options.run_dir)
     if not options.resume and os.path.exists(os.path.join(folder, "config.toml")):
         raise InputError(f"{folder} already holds something: name a new run folder, or pass --resume")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 
     once = {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # else Ray shows each line of a worker twice
-    ray.init(address=options.address, logging_level="ERROR", runtime_env={"env_vars": once})
     resources = {
         "CPU": options.cpus_per_worker,
         **({"GPU": options.gpus_per_worker} if options.gpus_per_worker else {}),
@@ -85,12 +85,11 @@ def _run(options: argparse.Namespace) -> None:
             name="ray", storage_path=folder + ".ray", failure_config=FailureConfig(max_failures=options.max_failures)
         ),
     )
-    try:
-        trainer.fit()
-    except Exception as error:
-        raise ShiftNetError(f"the training failed {options.max_failures + 1} times, see the lines above") from error
-    finally:
-        ray.shutdown()
+    with connected(options.address, runtime_env={"env_vars": once}, log_to_driver=True, configure_logging=True):
+        try:
+            trainer.fit()
+        except Exception as error:
+            raise ShiftNetError(f"the training failed {options.max_failures + 1} times, see the lines above") from error
     print(f"run folder: {folder}")
 
 

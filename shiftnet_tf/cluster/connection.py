@@ -21,12 +21,13 @@ _ADDRESS = re.compile(r"\[?(?P<host>[^\s/\]]+)\]?:(?P<port>[0-9]{1,5})")
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[Any]:
+def connected(address: str, **options: Any) -> Iterator[Any]:
     """Connect to a Ray cluster, and give the package `ray`.
 
     Args:
         address: `"auto"`: the cluster that RAY_ADDRESS names or that runs on this machine, else one is started here and
             ends with the block; or `host:port` of the cluster that this machine belongs to.
+        **options: more arguments of `ray.init`; without any Ray and its workers print nothing.
 
     Raises:
         InputError: Ray is not installed, or nothing answers at the address within 30 seconds.
@@ -35,11 +36,12 @@ def connected(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     ray = import_optional("ray", '"shiftnet-tf[cluster]"', "--cluster")
     import_optional("ray.data", '"shiftnet-tf[cluster]"', "--cluster")
-    _check_answers(os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address)
+    target = _existing() if address == AUTO else address
+    _check_answers(target)
     with _quiet_loggers():
         try:
             with quiet_stderr():
-                _connect(ray, address)
+                _connect(ray, target, {"log_to_driver": False, "configure_logging": False} | options)
             yield ray
         except ray.exceptions.RayTaskError:
             raise  # of our own code: a bug
@@ -81,17 +83,16 @@ def _existing() -> str:
     return "local"
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any, target: str, options: dict[str, Any]) -> None:
     """Call ray.init; on a silent address it does not come back, so there it gets a thread that can be left behind.
 
     A cluster that is started here ends with the thread that started it: that is the main one.
     """
     failures: list[BaseException] = []
-    target = _existing() if address == AUTO else address
 
     def connect() -> None:
         try:
-            ray.init(address=target, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+            ray.init(address=target, logging_level="ERROR", **options)
         except Exception as error:
             failures.append(error)
 
