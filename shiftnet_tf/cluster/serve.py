@@ -10,10 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from shiftnet_tf.runtime import Inpainter
-from shiftnet_tf.server.limits import Limits
+from shiftnet_tf.server.limits import SECONDS_TO_END, Limits
 from shiftnet_tf.system.packages import import_optional
 
-_SECONDS_TO_END = 10  # after the timeout of a request
 _health: list[Any] = []  # the functions that say whether this process's model answers; one in a replica
 
 
@@ -73,7 +72,7 @@ def app(options: Options) -> Any:
     deployment = serve.deployment(
         name="Shiftnet",
         max_ongoing_requests=options.in_flight,
-        graceful_shutdown_timeout_s=options.timeout + _SECONDS_TO_END,
+        graceful_shutdown_timeout_s=options.timeout + SECONDS_TO_END,
         ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
         autoscaling_config={
             "min_replicas": options.min_replicas,

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.server.connections import limited
-from shiftnet_tf.server.limits import BACKLOG, Limits
+from shiftnet_tf.server.limits import BACKLOG, SECONDS_TO_END, Limits
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -43,7 +43,7 @@ class HTTPServer(uvicorn.Server):
             log_config=log_config,
         )
         super().__init__(config)
-        self._seconds_to_stop = limits.seconds + 9
+        self._seconds_to_stop = limits.seconds + SECONDS_TO_END - 1
 
     def run_until_told(self, listening: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM, and then finish what was taken.

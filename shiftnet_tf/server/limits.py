@@ -7,6 +7,7 @@ from shiftnet_tf.errors import check
 from shiftnet_tf.system.machine import usable_cores
 
 BACKLOG = 64  # connections that are accepted at once, and that the system keeps until then
+SECONDS_TO_END = 10  # after the time of a request, in which a server that was told to stop has ended
 
 
 @dataclass(frozen=True, kw_only=True)
