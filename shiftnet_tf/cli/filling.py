@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from shiftnet_tf.cli.running import describe, loading, start
+from shiftnet_tf.cli.running import loading, start
 from shiftnet_tf.cluster import bulk
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks.holes import percent
@@ -76,7 +76,7 @@ def _fill_one(options: argparse.Namespace) -> int:
         logger.warning("the mask has no hole, %s is the photo unchanged", out)
     else:
         share = f"filled {percent(outcome.share)} in {outcome.seconds:.1f} s"
-        _say(options, f"{out}: {share} with {describe(inpainter)}; {outcome.plan}")
+        _say(options, f"{out}: {share} with {inpainter.description}; {outcome.plan}")
         if options.save_shift_map:
             _say(options, f"{options.save_shift_map}: where each part of the hole came from")
     return 0
@@ -175,7 +175,7 @@ def _start_many(options: argparse.Namespace) -> _Started:
     inpainter = start(options)
     photos, masks, out, how = _folder_arguments(options)
     number, outcomes = inpaint_folder(inpainter, photos, masks, out, workers=options.workers, **how)
-    return number, lambda: describe(inpainter), outcomes
+    return number, lambda: inpainter.description, outcomes
 
 
 def _start_on_cluster(options: argparse.Namespace) -> _Started:

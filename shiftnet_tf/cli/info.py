@@ -5,7 +5,7 @@ import functools
 
 from shiftnet_tf import doctor
 from shiftnet_tf.cli.parsing import Subcommand
-from shiftnet_tf.cli.running import MODEL_HELP, add_running, describe, start
+from shiftnet_tf.cli.running import MODEL_HELP, add_running, start
 from shiftnet_tf.errors import MissingPackageError
 from shiftnet_tf.model_folder import ModelSpec, locate
 from shiftnet_tf.runtime.backends import list_installed
@@ -38,7 +38,7 @@ def _info(options: argparse.Namespace) -> None:
     except MissingPackageError as error:
         print(f"selected on this machine: none, {error}")
     else:
-        print(f"selected on this machine: {describe(inpainter)}")
+        print(f"selected on this machine: {inpainter.description}")
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -43,8 +43,3 @@ def loading(options: argparse.Namespace) -> dict[str, Any]:
         "provider": options.provider,
         "require_gpu": options.require_gpu,
     }
-
-
-def describe(inpainter: Inpainter) -> str:
-    """Return the model's short name and what runs it, such as `"compact/model-int8.onnx on onnxruntime (CPU...)"`."""
-    return f"{inpainter.model.name} on {inpainter.runtime} ({inpainter.provider})"

@@ -215,7 +215,6 @@ class Actor:
         self._task = setup.task
         with quiet_start():
             self._inpainter = Inpainter.load(**{**setup.model, "threads": setup.model.get("threads") or 1})
-        self._by = f"{self._inpainter.model.name} on {self._inpainter.runtime} ({self._inpainter.provider})"
 
     def __call__(self, row: _Row) -> _Row:
         """Fill a photo, unless that is done, or its process was killed too often."""
@@ -234,7 +233,8 @@ class Actor:
                 "photo": str(outcome.photo),
                 "out": str(outcome.out),
             }
-            answer = json.dumps({"fatal": "", "outcome": values, "notes": self._notes.taken(), "by": self._by})
+            by = self._inpainter.description
+            answer = json.dumps({"fatal": "", "outcome": values, "notes": self._notes.taken(), "by": by})
             self._ask("end", key, answer)
         return row | {"answer": answer}
 

@@ -97,6 +97,11 @@ class Inpainter:
         self.runtime, self.provider = backend.name, backend.provider
         self._reopen = reopen
 
+    @property
+    def description(self) -> str:
+        """The model's short name and what runs it, such as `"compact/model-int8.onnx on onnxruntime (CPU...)"`."""
+        return f"{self.model.name} on {self.runtime} ({self.provider})"
+
     def __repr__(self) -> str:
         size, kind = self.model.image_size, self.model.entry.precision if self.model.entry else "Keras"
         return f"<Inpainter {self.model.path} ({kind}, {size}x{size}) on {self.runtime} ({self.provider})>"
