@@ -1,6 +1,7 @@
 """Driving the page of `shiftnet demo` in Chromium: what the tests of the page share."""
 
 import contextlib
+import http.server
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -33,6 +35,16 @@ def demo():
         yield server.stdout.readline().split()[0]
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0 and "error" not in server.stderr.read().lower()
+
+
+@contextlib.contextmanager
+def local_site(handler):
+    """The port of a web site on this machine that answers as a handler of `http.server` does, without its log."""
+    quiet = type("Quiet", (handler,), {"log_message": lambda *words: None})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
 
 
 @contextlib.contextmanager

@@ -1,16 +1,14 @@
 """docs/browser/: the exported graph in a browser without any server, and in Node.js."""
 
-import functools
 import http.server
 import shutil
 import subprocess
-import threading
 
 import numpy as np
 import onnxruntime
 import pytest
 from conftest import PHOTOS, ROOT
-from pages import CHROMIUM, saved, visit
+from pages import CHROMIUM, local_site, saved, visit
 from PIL import Image
 
 from shiftnet_tf.model_folder import default_model
@@ -42,20 +40,16 @@ def example(tmp_path_factory, small_model):
     return folder
 
 
-class Files(http.server.SimpleHTTPRequestHandler):
-    """A static server without a log."""
-
-    def log_message(self, *words):
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(example):
-    handler = functools.partial(Files, directory=str(example))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    """The address of a static server of that folder."""
+
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(example))
+
+    with local_site(Files) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 def pair(size):

@@ -3,10 +3,9 @@
 import contextlib
 import http.server
 import re
-import threading
 
 import pytest
-from pages import NEEDS_CHROMIUM
+from pages import NEEDS_CHROMIUM, local_site
 from test_server import Server
 
 pytestmark = NEEDS_CHROMIUM
@@ -45,16 +44,11 @@ class Stranger(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"<!doctype html><title>stranger</title>")
 
-    def log_message(self, *arguments):
-        pass
-
 
 @pytest.fixture(scope="module")
 def stranger():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
-        yield site.server_port
-        site.shutdown()
+    with local_site(Stranger) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
