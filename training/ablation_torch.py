@@ -1,4 +1,4 @@
-"""Trains a recipe and the same recipe without one of its parts, all at once on one GPU, and measures what each is worth.
+"""Trains a recipe and the recipe without each of its parts, all at once on one GPU: what is each part worth?
 
     python training/ablation_torch.py training/configs/compact.toml --from saved_models/compact --out ablation \\
         --set 'data.photos=["photos/train", "photos/more"]' --few-photos photos/train --set training.batch_size=4
