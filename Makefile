@@ -5,7 +5,7 @@
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make docs        the documentation site, with the API reference from the docstrings: folder site/
-# make wheel       dist/*.whl
+# make wheel       dist/*.whl: the package, and the weights to fine-tune
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
 PYTHON ?= python3
@@ -74,3 +74,5 @@ docs: $(INSTALLED)
 wheel: $(INSTALLED)
 	rm -rf build
 	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build --wheel --outdir dist saved_models
+	rm -rf saved_models/build saved_models/*.egg-info
