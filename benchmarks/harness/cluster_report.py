@@ -1,11 +1,13 @@
 """The tables of benchmarks/cluster_model.py, in Markdown."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from statistics import fmean, median
 
 from harness.cluster import Cluster, Photo, Prices, all_reduce_seconds, saturation, simulate
 from shiftnet_tf.config import toml_file
+from shiftnet_tf.config.model import LossConfig
 from shiftnet_tf.system.bundled import find_config
 from shiftnet_tf.training.shiftnet import ShiftNet
 
@@ -15,7 +17,8 @@ GIGABITS = (25, 50, 100, 200, 400)
 
 def gradient_bytes(name: str) -> int:
     """Return the bytes of the gradients of one step of a config: generator and discriminator, float32."""
-    model = ShiftNet(toml_file.read(find_config(name)))
+    config = toml_file.read(find_config(name))
+    model = ShiftNet(dataclasses.replace(config, losses=LossConfig()))  # a pretrained network has no gradients
     weights = model.generator.trainable_weights + model.discriminator.trainable_weights
     return 4 * sum(math.prod(weight.shape) for weight in weights)
 
