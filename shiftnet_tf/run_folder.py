@@ -15,6 +15,7 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.run import Config
@@ -22,6 +23,9 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.system.atomic import is_leftover, write_atomically
 from shiftnet_tf.system.bundled import GENERATOR_WEIGHTS
 from shiftnet_tf.system.packages import versions_of
+
+if TYPE_CHECKING:
+    from shiftnet_tf.networks import Generator
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
@@ -67,41 +71,41 @@ class Run:
             raise InputError(f"no run folder (it has no config.toml): {path}")
         return cls(path, toml_file.read(path / "config.toml"))
 
-    def write_config(self):
+    def write_config(self) -> None:
         self._write_text("config.toml", toml_file.write_toml(self.config))
 
-    def _write_text(self, name, text):
+    def _write_text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, lambda part: part.write_text(text, encoding="utf-8"))
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     @property
-    def events(self):
+    def events(self) -> Path:
         return self.path / "events"
 
     @property
-    def pictures(self):
+    def pictures(self) -> Path:
         return self.path / "pictures"
 
     @property
-    def metrics(self):
+    def metrics(self) -> Path:
         return self.path / "metrics.csv"
 
     @property
-    def generator_weights(self):
+    def generator_weights(self) -> Path:
         return self.path / GENERATOR_WEIGHTS
 
     @property
-    def discriminator_weights(self):
+    def discriminator_weights(self) -> Path:
         return self.path / "discriminator.weights.h5"
 
-    def load_generator(self, image_size=None):
+    def load_generator(self, image_size: int | None = None) -> "Generator":
         """Return the trained `Generator`. Imports TensorFlow.
 
         Args:
-            image_size: int, pixels; None: the size of the training. The weights fit any size.
+            image_size: pixels; None: the size of the training. The weights fit any size.
 
         Raises:
             InputError: no weights yet, weights of another network, an image size that does not fit.

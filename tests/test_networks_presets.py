@@ -79,3 +79,6 @@ def test_the_script_whose_types_are_checked(small_run):
     spec.loader.exec_module(script)
     predicted_image, joined, shift_maps = script.predict(str(small_run))
     assert predicted_image.shape == (1, 64, 64, 3) and joined.shape == (1, 8, 8, 12) and len(shift_maps) == 1
+    logits, known = script.judge(str(small_run), 96)
+    assert logits.shape == (1, 10, 10, 1) and known.shape[:2] == (1, 12)
+    assert script.build(64).generator.image_size == 64

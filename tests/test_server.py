@@ -1,5 +1,6 @@
 """The server: the same bytes as the command, limits, many clients, a clean end; each request over real HTTP."""
 
+import atexit
 import base64
 import http.client
 import io
@@ -50,6 +51,7 @@ class Server:
             env=dict(os.environ) | dict(environment),
             pass_fds=pass_fds,
         )
+        atexit.register(self.process.kill)  # of a test that failed before it stopped it
         assert "warm" in self.process.stdout.readline()
         self.address = self.process.stdout.readline().split()[0].removeprefix("http://").rstrip("/")
         self.log = []

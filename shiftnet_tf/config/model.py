@@ -9,6 +9,8 @@ from typing import Literal
 from shiftnet_tf.errors import check, check_choices
 
 Normalization = Literal["instance", "batch", "switchable"]
+Shift = Literal["hard", "soft", "soft_fused", "mirrored", "random"]
+FeatureMask = Literal["convolution", "nearest"]
 LOSSES = (
     "reconstruction",
     "hole",
@@ -60,11 +62,11 @@ class ModelConfig:
     filters: int = 64
     depth: int = 8
     shift_layers: tuple[int, ...] = (3,)
-    shift: Literal["hard", "soft", "soft_fused", "mirrored", "random"] = "hard"
+    shift: Shift = "hard"
     skips: bool = True
     normalization: Normalization = "instance"
     third_kernel_size: int = 4
-    feature_mask: Literal["convolution", "nearest"] = "convolution"
+    feature_mask: FeatureMask = "convolution"
     mask_channel: bool = True
     seamless: bool = False
     patches: bool = False

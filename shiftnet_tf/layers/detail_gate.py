@@ -14,6 +14,8 @@ In a thin stroke the known pixels are near and the prediction alone is exact; in
 patches make look real, at little cost in PSNR. The weight v tells them apart.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -28,7 +30,7 @@ class DetailGate(SubpixelUpsampling):
     """Lets patches into a prediction, as much at each pixel as features and mask say.
 
     Args:
-        blend: bool, whether patches and prediction are blended, or fine detail is added. Defaults to False.
+        blend: whether patches and prediction are blended, or fine detail is added. Defaults to False.
 
     Call arguments:
         features: float [B, S/2, S/2, C].
@@ -46,7 +48,7 @@ class DetailGate(SubpixelUpsampling):
     TensorShape([1, 64, 64, 3])
     """
 
-    def __init__(self, blend=False, **kwargs):
+    def __init__(self, blend: bool = False, **kwargs: Any) -> None:
         super().__init__(**{"filters": 1, **kwargs})
         self.blend = blend
 

@@ -6,6 +6,8 @@ learned scale and offset (Ulyanov et al., 2016, arXiv 1607.08022). The same valu
 delegates of phones refuse.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -15,7 +17,7 @@ class InstanceNormalization(keras.layers.Layer):
     """Normalises each channel of each image over height and width.
 
     Args:
-        epsilon: float, added to the variance. Defaults to 1e-5, as PyTorch has it.
+        epsilon: added to the variance. Defaults to 1e-5, as PyTorch has it.
 
     Input and output: float [B, H, W, C]. Mean and variance are taken in float32 in any precision. `training` makes no
     difference; it is there for all normalisations to be called alike.
@@ -26,7 +28,7 @@ class InstanceNormalization(keras.layers.Layer):
     TensorShape([2, 8, 8, 4])
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
 

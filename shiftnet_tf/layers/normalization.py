@@ -1,5 +1,7 @@
 """The normalisations that the networks can be given, and the switchable one. [B, H, W, C] -> [B, H, W, C]."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -17,8 +19,8 @@ class SwitchableNormalization(keras.layers.Layer):
     of each image, of each image, and of each channel of the batch (in inference: their moving averages).
 
     Args:
-        epsilon: float, added to the variance. Defaults to 1e-5.
-        momentum: float, of the moving averages. Defaults to 0.9.
+        epsilon: added to the variance. Defaults to 1e-5.
+        momentum: of the moving averages. Defaults to 0.9.
 
     Input and output: float [B, H, W, C].
 
@@ -30,7 +32,7 @@ class SwitchableNormalization(keras.layers.Layer):
     Reference: [Luo et al., 2018](https://arxiv.org/abs/1806.10779).
     """
 
-    def __init__(self, epsilon=_EPSILON, momentum=_MOMENTUM, **kwargs):
+    def __init__(self, epsilon: float = _EPSILON, momentum: float = _MOMENTUM, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.momentum = momentum
@@ -76,15 +78,12 @@ def _mix(weights, *statistics):
     return sum(share * statistic for share, statistic in zip(shares, statistics))
 
 
-def normalization(kind, name):
+def normalization(kind: str, name: str) -> keras.layers.Layer:
     """A normalisation layer with scale and offset for each channel.
 
     Args:
         kind: `"instance"` (the paper), `"batch"` or `"switchable"`.
-        name: str, of the layer.
-
-    Returns:
-        keras.layers.Layer.
+        name: of the layer.
 
     Raises:
         ValueError: another kind.

@@ -118,13 +118,13 @@ class RandomShiftConnection(ShiftConnection):
     the same positions.
 
     Args:
-        seed: int, of the scores. Defaults to 0.
+        seed: of the scores. Defaults to 0.
 
     Call arguments and returns: see `ShiftConnection`. The scores take 4 (H * W)^2 bytes of an exported file, 4 MB at
     32x32.
     """
 
-    def __init__(self, seed=0, **kwargs):
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
 

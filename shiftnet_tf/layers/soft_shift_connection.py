@@ -38,7 +38,7 @@ class SoftShiftConnection(keras.layers.Layer):
     """Fills each position with a weighted sum of known 3x3 patches.
 
     Args:
-        score_fusion: bool, whether neighbours are to come from neighbours. Defaults to False.
+        score_fusion: whether neighbours are to come from neighbours. Defaults to False.
 
     Call arguments:
         decoder_features, encoder_features: float [B, H, W, C]; H and W are static.
@@ -55,7 +55,7 @@ class SoftShiftConnection(keras.layers.Layer):
     Reference: the authors' PyTorch release, patch-wise soft shift.
     """
 
-    def __init__(self, score_fusion=False, **kwargs):
+    def __init__(self, score_fusion: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.score_fusion = score_fusion
 

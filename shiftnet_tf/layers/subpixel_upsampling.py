@@ -13,6 +13,8 @@ upsampled picture, with a border of 1 to cut off. It runs on the convolution ker
 transposed convolutions are slow.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -27,8 +29,8 @@ class SubpixelUpsampling(keras.layers.Layer):
     """Doubles height and width with a learned 4x4 kernel.
 
     Args:
-        filters: int, output channels.
-        smooth: bool, whether the result is blurred by (1, 2, 1) / 4 along rows and columns, so that even features give
+        filters: output channels.
+        smooth: whether the result is blurred by (1, 2, 1) / 4 along rows and columns, so that even features give
             an even result: no pattern of two pixels, and behind several such layers none of 4 or 8, is left to a
             network that wants texture. Defaults to False.
         kernel_initializer: Keras initializer. Defaults to normal(0, 0.02), as in the authors' code.
@@ -42,7 +44,7 @@ class SubpixelUpsampling(keras.layers.Layer):
     TensorShape([1, 32, 32, 8])
     """
 
-    def __init__(self, filters, smooth=False, kernel_initializer=None, **kwargs):
+    def __init__(self, filters: int, smooth: bool = False, kernel_initializer: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.smooth = smooth

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from shiftnet_tf.networks.efficientnet_lite import STAGES, load_efficientnet_lite
+from shiftnet_tf.networks.efficientnet_lite import STAGES, EfficientNetLite, load_efficientnet_lite
 
 _MARGIN = 8  # known pixels around the hole
 _SMALLEST = 128  # pixels: a smaller box is enlarged to it, so that the deep features have positions to compare
@@ -26,7 +26,9 @@ def _features(photo, network):
     return network(tf.constant(photo, tf.float32)[tf.newaxis] / 127.5 - 1.0)
 
 
-def deep_distance(image, inpainted, mask, network=None):
+def deep_distance(
+    image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray, network: EfficientNetLite | None = None
+) -> float:
     """The distance of the deep features of the hole and a few pixels around it.
 
     The features after the blocks 0, 3, 6, 10 and 14 of EfficientNet-Lite2, each position scaled to unit length; squared
@@ -36,10 +38,10 @@ def deep_distance(image, inpainted, mask, network=None):
         image: uint8 [H, W, 3], the truth.
         inpainted: uint8 [H, W, 3].
         mask: [H, W], nonzero = hole; with a hole. What is compared is `hole_box` of it.
-        network: EfficientNetLite of number 2; None: with its ImageNet weights.
+        network: of number 2; None: with its ImageNet weights.
 
     Returns:
-        float from 0 (equal) to 4.
+        From 0 (equal) to 4.
 
     Raises:
         MissingPackageError, InputError: see `load_efficientnet_lite`.
@@ -57,13 +59,13 @@ def _unit(features):
     return features / (tf.norm(features, axis=-1, keepdims=True) + 1e-6)
 
 
-def pooled_features(photo, mask, network=None):
+def pooled_features(photo: np.ndarray, mask: np.ndarray, network: EfficientNetLite | None = None) -> np.ndarray:
     """The last block's features of `hole_box`, mean over positions: what `frechet_distance` takes.
 
     Args:
         photo: uint8 [H, W, 3].
         mask: [H, W], nonzero = hole; with a hole.
-        network: EfficientNetLite of number 2; None: with its ImageNet weights.
+        network: of number 2; None: with its ImageNet weights.
 
     Returns:
         float64 [C].
@@ -72,7 +74,7 @@ def pooled_features(photo, mask, network=None):
     return np.asarray(tf.reduce_mean(features, axis=[0, 1, 2]), np.float64)
 
 
-def frechet_distance(features, others):
+def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     """The Frechet distance of two sets of features, each taken for normally distributed.
 
     ||m_1 - m_2||^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)), with means m and covariances C (Heusel et al., 2017, equation
@@ -82,7 +84,7 @@ def frechet_distance(features, others):
         features, others: float [N, C], N at least 2.
 
     Returns:
-        float, 0 or more.
+        0 or more.
     """
     features, others = np.asarray(features, np.float64), np.asarray(others, np.float64)
     means = [x.mean(axis=0) for x in (features, others)]
@@ -94,7 +96,7 @@ def frechet_distance(features, others):
     return max(0.0, float(((means[0] - means[1]) ** 2).sum()) + traces - 2.0 * root)
 
 
-def hole_box(mask):
+def hole_box(mask: np.ndarray) -> tuple[slice, slice]:
     """What is compared of a photo: one box around all holes with 8 pixels around it, inside the photo.
 
     A box below 128 pixels is enlarged to 128 about its middle, as far as the photo goes.
@@ -103,7 +105,7 @@ def hole_box(mask):
         mask: [H, W], nonzero = hole; with a hole.
 
     Returns:
-        (slice of rows, slice of columns).
+        Slice of rows, slice of columns.
     """
     box = []
     for axis, size in ((1, mask.shape[0]), (0, mask.shape[1])):
@@ -112,4 +114,4 @@ def hole_box(mask):
         length = max(_SMALLEST, last - first)
         start = min(max(0, (first + last - length) // 2), max(0, size - length))
         box.append(slice(int(start), int(min(size, start + length))))
-    return tuple(box)
+    return box[0], box[1]

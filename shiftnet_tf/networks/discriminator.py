@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import keras
 import tensorflow as tf
 
+from shiftnet_tf.config.model import Normalization
 from shiftnet_tf.layers import normalization as make_normalization
 
 
@@ -18,12 +19,12 @@ class Discriminator(keras.Model):
     """Judges patches of an image: real or generated.
 
     Args:
-        filters: int, of the first convolution. Defaults to 64.
-        depth: int, convolutions of stride 2. Defaults to 3.
-        spectral_norm: bool, whether the convolutions are spectrally normalised, by Keras's own layer (Miyato et al.,
+        filters: of the first convolution. Defaults to 64.
+        depth: convolutions of stride 2. Defaults to 3.
+        spectral_norm: whether the convolutions are spectrally normalised, by Keras's own layer (Miyato et al.,
             2018, arXiv 1802.05957). Defaults to False.
         normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
-        mask_channel: bool, whether the mask is a fourth input channel. Defaults to False.
+        mask_channel: whether the mask is a fourth input channel. Defaults to False.
 
     Call arguments:
         images: float32 [B, H, W, 3] in [-1, 1], with `mask_channel` [B, H, W, 4], 1 = hole in the last.
@@ -44,8 +45,14 @@ class Discriminator(keras.Model):
     """
 
     def __init__(
-        self, filters=64, depth=3, spectral_norm=False, normalization="instance", mask_channel=False, **kwargs
-    ):
+        self,
+        filters: int = 64,
+        depth: int = 3,
+        spectral_norm: bool = False,
+        normalization: Normalization = "instance",
+        mask_channel: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.depth = depth

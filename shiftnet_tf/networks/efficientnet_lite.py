@@ -14,6 +14,8 @@ import math
 import os
 import pathlib
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -37,8 +39,8 @@ class EfficientNetLite:
     """The features of one EfficientNet-Lite.
 
     Args:
-        weights: dict of str to float32 array: PyTorch's `state_dict` of the network, by its names.
-        number: int from 0 to 4, the size of the network.
+        weights: float32: PyTorch's `state_dict` of the network, by its names.
+        number: from 0 to 4, the size of the network.
 
     Attributes:
         blocks: int, how many blocks there are.
@@ -53,9 +55,9 @@ class EfficientNetLite:
     [16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112]
     """
 
-    def __init__(self, weights, number):
+    def __init__(self, weights: Mapping[str, np.ndarray], number: int) -> None:
         self._stem = _fold(weights, "_conv_stem", "_bn0")
-        self._blocks = []
+        self._blocks: list[tuple[Any, Any, Any, int]] = []
         for expansion, repeats, stride in _scaled_groups(number):
             for repeat in range(repeats):
                 prefix = f"_blocks.{len(self._blocks)}."
@@ -65,15 +67,15 @@ class EfficientNetLite:
                 self._blocks.append((expand, depthwise, project, stride if repeat == 0 else 1))
         self.blocks = len(self._blocks)
 
-    def __call__(self, images, last=None):
+    def __call__(self, images: tf.Tensor, last: int | None = None) -> list[tf.Tensor]:
         """Features of images.
 
         Args:
             images: float32 [B, H, W, 3] in [-1, 1].
-            last: int, the last block that is computed; None: all.
+            last: the last block that is computed; None: all.
 
         Returns:
-            list of float32 [B, h, w, C], one for each block.
+            float32 [B, h, w, C], one for each block.
         """
         x = tf.nn.relu6(_convolve(images, self._stem, stride=2))
         features = []
@@ -111,14 +113,11 @@ def _convolve(x, folded, stride=1):
     return tf.nn.conv2d(x, kernel, stride, "SAME") + bias
 
 
-def load_efficientnet_lite(number):
+def load_efficientnet_lite(number: int) -> EfficientNetLite:
     """An EfficientNet-Lite with its ImageNet weights, from the cache folder or the package that carries them.
 
     Args:
-        number: int, 0 or 2.
-
-    Returns:
-        EfficientNetLite.
+        number: 0 or 2.
 
     Raises:
         MissingPackageError: the weights are not cached yet, and PyTorch or the package with them is not installed.

@@ -9,7 +9,9 @@ Only `read_state_dict` needs torch.
 import pickle
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,17 +61,17 @@ def _to_array(name, tensor):
     return array
 
 
-def generator_from_torch(state_dict, image_size=256):
+def generator_from_torch(state_dict: Mapping[str, np.ndarray], image_size: int = 256) -> Generator:
     """A generator of the authors' `unet_shift_triple`, `unet_256` or `face_unet_shift_triple`.
 
     Which of them, base width, depth, shift connections and mask channel are read from the tensors' names and shapes.
 
     Args:
-        state_dict: mapping of name to numpy array.
-        image_size: int, pixels. Defaults to 256.
+        state_dict: arrays by the names of PyTorch's tensors.
+        image_size: pixels. Defaults to 256.
 
     Returns:
-        Generator, with the authors' nearest-neighbour feature mask.
+        With the authors' nearest-neighbour feature mask.
 
     Raises:
         InputError: a missing, surplus or misshapen tensor, which is named.
@@ -92,7 +94,7 @@ def generator_from_torch(state_dict, image_size=256):
     )
     generator.build()
 
-    names = {}
+    names: dict[str, Any] = {}
     for i, block in enumerate(blocks):
         names |= _convolution(generator.encoder_convolutions[i], block["down"])
         names |= _convolution(generator.decoder_ups[i], block["up"], _from_transposed)
@@ -104,14 +106,11 @@ def generator_from_torch(state_dict, image_size=256):
     return generator
 
 
-def discriminator_from_torch(state_dict):
+def discriminator_from_torch(state_dict: Mapping[str, np.ndarray]) -> Discriminator:
     """A discriminator of the authors' PatchGAN without spectral norm.
 
     Args:
-        state_dict: mapping of name to numpy array.
-
-    Returns:
-        Discriminator.
+        state_dict: arrays by the names of PyTorch's tensors.
 
     Raises:
         InputError: a missing, surplus or misshapen tensor, which is named.
@@ -124,7 +123,7 @@ def discriminator_from_torch(state_dict):
         filters=_kernel(state_dict, f"model.{convolutions[0]}").shape[0], depth=len(convolutions) - 2
     )
     discriminator.build()
-    names = {}
+    names: dict[str, Any] = {}
     for i, layer in zip(convolutions, discriminator.convolutions):
         names |= _convolution(layer, f"model.{i}")
     for i, layer in zip(convolutions[1:-1], discriminator.norms):

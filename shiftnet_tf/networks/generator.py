@@ -18,7 +18,7 @@ fourth input channel (as in the authors' PyTorch code), which tells a hole from 
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from shiftnet_tf import layers
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.config.model import ModelConfig
+from shiftnet_tf.config.model import FeatureMask, ModelConfig, Normalization, Shift
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.networks.weights import load_weights
 from shiftnet_tf.ops.masking import composite, downsample_mask, mask_image
@@ -51,22 +51,22 @@ class Generator(keras.Model):
     """Predicts the whole image from its known part.
 
     Args:
-        image_size: int, pixels, a multiple of 2 ** `depth`. Defaults to 256.
-        filters: int, of the first convolution. Defaults to 64.
-        depth: int, number of convolutions of stride 2. Defaults to 8.
+        image_size: pixels, a multiple of 2 ** `depth`. Defaults to 256.
+        filters: of the first convolution. Defaults to 64.
+        depth: number of convolutions of stride 2. Defaults to 8.
         shift_layers: encoder layers with a shift connection, counted from 1. Defaults to (3,), 32x32 of 256x256.
         shift: what a shift connection does, see `config.ModelConfig`. Defaults to `"hard"`, the paper's.
-        skips: bool, whether the decoder gets the encoder features. Defaults to True.
+        skips: whether the decoder gets the encoder features. Defaults to True.
         normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
-        third_kernel_size: int, 4 or 6, of the third encoder convolution. Defaults to 4.
+        third_kernel_size: 4 or 6, of the third encoder convolution. Defaults to 4.
         feature_mask: `"convolution"` or `"nearest"`, see `ops.masking.downsample_mask`. Defaults to `"convolution"`.
-        mask_channel: bool, whether 1 - mask is a fourth input channel. Defaults to True.
-        seamless: bool, whether the prediction in the hole is moved by its error at the known pixels around, see
+        mask_channel: whether 1 - mask is a fourth input channel. Defaults to True.
+        seamless: whether the prediction in the hole is moved by its error at the known pixels around, see
             `ops.membrane.membrane`. Defaults to False.
-        patches: bool, whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
+        patches: whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
             as much of their detail as its gate lets through. Defaults to False.
-        blend_patches: bool, whether the patches themselves are blended with the prediction instead. Defaults to False.
-        smooth_upsampling: bool, whether the decoder's convolutions but the last blur what they enlarge, see
+        blend_patches: whether the patches themselves are blended with the prediction instead. Defaults to False.
+        smooth_upsampling: whether the decoder's convolutions but the last blur what they enlarge, see
             `layers.SubpixelUpsampling`. Defaults to False.
 
     Call arguments:
@@ -94,22 +94,22 @@ class Generator(keras.Model):
 
     def __init__(
         self,
-        image_size=256,
-        filters=64,
-        depth=8,
-        shift_layers=(3,),
-        shift="hard",
-        skips=True,
-        normalization="instance",
-        third_kernel_size=4,
-        feature_mask="convolution",
-        mask_channel=True,
-        seamless=False,
-        patches=False,
-        blend_patches=False,
-        smooth_upsampling=False,
-        **kwargs,
-    ):
+        image_size: int = 256,
+        filters: int = 64,
+        depth: int = 8,
+        shift_layers: Iterable[int] = (3,),
+        shift: Shift = "hard",
+        skips: bool = True,
+        normalization: Normalization = "instance",
+        third_kernel_size: int = 4,
+        feature_mask: FeatureMask = "convolution",
+        mask_channel: bool = True,
+        seamless: bool = False,
+        patches: bool = False,
+        blend_patches: bool = False,
+        smooth_upsampling: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.image_size = image_size
         self.filters = filters
@@ -263,7 +263,7 @@ class Generator(keras.Model):
         features = self._encode_aside(*mirrored, training)
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
-    def encode(self, image, mask, training=False):
+    def encode(self, image: tf.Tensor, mask: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
         """Encoder features of an image as it is, hole and all: the target of the guidance loss.
 
         Moving averages of batch and switchable normalisation stay as they are.
@@ -271,10 +271,10 @@ class Generator(keras.Model):
         Args:
             image: float32 [B, S, S, 3] in [-1, 1], complete.
             mask: float32 [B, S, S, 1], shown as the mask channel, not applied.
-            training: bool, default False; whether those normalisations take the statistics of the batch.
+            training: whether those normalisations take the statistics of the batch.
 
         Returns:
-            list, one entry a shift connection: float [B, h, w, C], after the ReLU.
+            One entry a shift connection: float [B, h, w, C], after the ReLU.
         """
         if not self.shift_layers:
             return []
@@ -309,11 +309,11 @@ class Generator(keras.Model):
             features.append(x)
         return features
 
-    def finest_shift_map(self, features):
+    def finest_shift_map(self, features: dict[str, list[tf.Tensor]]) -> tf.Tensor:
         """The shift map of the connection nearest the output.
 
         Args:
-            features: dict, what a call with `return_features` returned; the network has a shift connection.
+            features: what a call with `return_features` returned; the network has a shift connection.
 
         Returns:
             int32 [B, h, w].

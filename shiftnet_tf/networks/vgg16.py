@@ -6,6 +6,7 @@ In: images float32 [B, S, S, 3] in [-1, 1]. Out: its features after the first th
 
 import pathlib
 import zipfile
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -20,15 +21,15 @@ _MEANS = (103.939, 116.779, 123.68)
 _SPREAD = 57.0
 
 
-def load_vgg16(path):
+def load_vgg16(path: str | pathlib.Path) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     """VGG16 with the weights of keras.applications.
 
     Args:
-        path: str or Path of the file `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`, or one that
+        path: of the file `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`, or one that
             `keras.applications.VGG16(include_top=False).save_weights` wrote.
 
     Returns:
-        function of images float32 [B, S, S, 3] in [-1, 1] to the list of its three features.
+        Function of images float32 [B, S, S, 3] in [-1, 1] to the list of its three features.
 
     Raises:
         InputError: no such file, or one of other weights.
@@ -41,7 +42,7 @@ def load_vgg16(path):
         raise InputError(f"{path} does not hold VGG16 without its top: {first_line(error)}") from error
     model = keras.Model(vgg16.input, [vgg16.get_layer(name).output for name in _LAYERS], trainable=False)
 
-    def features(images):
+    def features(images: tf.Tensor) -> list[tf.Tensor]:
         levels = tf.reverse((images + 1.0) * 127.5, axis=[-1]) - tf.constant(_MEANS)
         return [feature / _SPREAD for feature in model(levels)]
 

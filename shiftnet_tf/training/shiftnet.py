@@ -9,6 +9,7 @@ saves a pass of the discriminator, and the guidance target costs an encoder pass
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.config.model import LOSSES
-from shiftnet_tf.config.run import Config
+from shiftnet_tf.config.run import Config, Switch
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
 from shiftnet_tf.ops import replicas
@@ -29,7 +30,7 @@ class ShiftNet(keras.Model):
     """Trains a generator against a discriminator with `compile` and `fit`.
 
     Args:
-        config: Config, of which the sections model, discriminator and losses are used. Defaults to the paper's.
+        config: of which the sections model, discriminator and losses are used. Defaults to the paper's.
 
     Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
     (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation
@@ -50,13 +51,13 @@ class ShiftNet(keras.Model):
     Reference: [Yan et al., 2018](https://arxiv.org/abs/1801.09392).
     """
 
-    def __init__(self, config=None, **kwargs):
+    def __init__(self, config: Config | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config or Config()
         self.generator = Generator(**dataclasses.asdict(self.config.model), name="generator")
         section = self.config.discriminator
-        names = ("filters", "depth", "spectral_norm", "normalization", "mask_channel")
-        self.discriminator = Discriminator(**{name: getattr(section, name) for name in names}, name="discriminator")
+        arguments = ("filters", "depth", "spectral_norm", "normalization", "mask_channel")
+        self.discriminator = Discriminator(**{name: getattr(section, name) for name in arguments}, name="discriminator")
         self.generator.build()
         self.discriminator.build()
         self.averaged_generator = self.generator
@@ -87,11 +88,17 @@ class ShiftNet(keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
-    def compile(self, generator_optimizer, discriminator_optimizer, jit_compile="auto", **kwargs):
+    def compile(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        jit_compile: Switch = "auto",
+        **kwargs: Any,
+    ) -> None:
         """Sets the two optimizers.
 
         Args:
-            generator_optimizer, discriminator_optimizer: keras.optimizers.Optimizer, not shared.
+            generator_optimizer, discriminator_optimizer: not shared.
             jit_compile: `"auto"` (XLA on a GPU; on a CPU it costs time), `"on"` or `"off"`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
@@ -160,14 +167,14 @@ class ShiftNet(keras.Model):
     def test_step(self, data):
         return self._track(self._validation_values(data))
 
-    def validate(self, dataset):
+    def validate(self, dataset: tf.data.Dataset) -> dict[str, float]:
         """Measure on this process's first device, whatever the others do; `evaluate` takes all devices.
 
         Args:
-            dataset: tf.data.Dataset of batches.
+            dataset: of batches.
 
         Returns:
-            dict of float: `psnr` and `hole_psnr`, means over the images, in dB.
+            `psnr` and `hole_psnr`, means over the images, in dB.
         """
         values = [self._validate(batch) for batch in dataset]
         return {name: float(np.mean(np.concatenate([value[name] for value in values]))) for name in values[0]}
