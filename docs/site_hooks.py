@@ -1,8 +1,8 @@
 """MkDocs hooks: the site has the repository's own pages at their own paths, so that one link works in both places.
 
 Pages are the Markdown files that `nav` in mkdocs.yml names, or the notebook in the place of a Markdown file. Each file
-that a page links to, a picture or a source file, is copied beside them. The pages of the API reference are made from the
-packages of `shiftnet_tf`.
+that a page links to, a picture or a source file, is copied beside them. The pages of the API reference are made from
+the packages of `shiftnet_tf`.
 """
 
 import json
