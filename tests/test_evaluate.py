@@ -173,3 +173,13 @@ def test_measures_by_networks_without_their_package(evaluate, tmp_path, capsys, 
     result = evaluate([*arguments, "--out", str(tmp_path / "out")])
     says(capsys, 2, f"pip install {package}\n", result)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_torchvision_that_was_built_for_another_torch(evaluate, tmp_path, capsys, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(deep, "import_optional", fail)
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea", "--lpips", "a.pth"]
+    result = evaluate([*arguments, "--out", str(tmp_path / "out")])
+    says(capsys, 2, "torchvision::nms does not exist): install both from the same index", result)

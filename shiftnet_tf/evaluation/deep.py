@@ -130,7 +130,8 @@ def _import(module: str, package: str, needed_for: str) -> ModuleType:
     try:
         return import_optional(module, package, needed_for)
     except RuntimeError as error:  # of torchvision, which both packages import
-        raise InputError(f"{needed_for}: torchvision was built for another torch: {first_line(error)}") from error
+        cure = "install both from the same index"
+        raise InputError(f"torchvision does not fit the installed torch ({first_line(error)}): {cure}") from error
 
 
 @contextlib.contextmanager
