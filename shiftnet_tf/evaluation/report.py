@@ -1,7 +1,6 @@
 """Measures models and other methods on photos with holes: the table that a paper would print.
 
-Photo by photo the measures of `evaluation.quality`; with `deep` also the distance of EfficientNet-Lite2's features, and
-their Frechet distance over all photos (neither LPIPS nor FID).
+The measures are those of `evaluation.quality` and, on request, those of `evaluation.deep`.
 """
 
 import csv
@@ -16,15 +15,15 @@ from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.evaluation import quality
+from shiftnet_tf.evaluation.deep import DEEP_MEASURES, load_deep_measures
 from shiftnet_tf.evaluation.methods import open_methods
 from shiftnet_tf.evaluation.samples import RANGES, Samples
-from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
+from shiftnet_tf.networks.deep_distance import frechet_distance
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.system.atomic import existing_parent, write_atomically
 from shiftnet_tf.system.packages import import_optional
 
-DEEP = {"deep_distance": False, "lite2_frechet": False}  # whether higher is better
-MEASURES = quality.HIGHER_IS_BETTER | DEEP
+MEASURES = quality.HIGHER_IS_BETTER | DEEP_MEASURES
 
 
 def evaluate(
@@ -35,6 +34,8 @@ def evaluate(
     baselines: Iterable[str] = (),
     details: Sequence[str] = ("model",),
     deep: bool = False,
+    lpips: str | os.PathLike[str] | None = None,
+    fid: str | os.PathLike[str] | None = None,
     log: Callable[[str], object] = print,
 ) -> dict:
     """Measure models and other methods, and write table, numbers and a contact sheet.
@@ -44,7 +45,7 @@ def evaluate(
             best, middle and worst photos of the first method.
         samples: photos and masks to measure on.
         models, baselines, details: what is measured, see `methods.open_methods`.
-        deep: whether to measure deep features too; needs the extra `perceptual`.
+        deep, lpips, fid: measures by trained networks, see `deep.load_deep_measures`.
         log: function of a line.
 
     Returns:
@@ -54,9 +55,10 @@ def evaluate(
         InputError: the photos, the masks, a model or the folder cannot be used.
         MissingPackageError: a package is absent; the text holds the `pip install` line.
     """
+    by_networks = load_deep_measures(deep, lpips, fid)
     methods = open_methods(models, baselines, details)
-    rows, features, shown = measure(samples, methods, deep)
-    summary = summarize(rows, features, methods)
+    rows, embedded, shown = measure(samples, methods, by_networks)
+    summary = summarize(rows, embedded, methods)
     text = table(summary, samples.masks)
     _write(Path(out), rows, summary, text, contact_sheet(shown, samples, methods))
     log(text)
@@ -86,13 +88,12 @@ def check_inputs(out, samples):
         raise InputError(f"none of the photos below {samples.images} is large enough")
 
 
-def measure(samples, methods, deep=False):
-    """Rows of the table (dicts), pooled features for each row, and what the contact sheet shows of the first method.
+def measure(samples, methods, by_networks):
+    """Rows of the table (dicts), embeddings for each row, and what the contact sheet shows of the first method.
 
-    The features are those of the true and the filled photo, or None without `deep`.
+    The embeddings of a row are a dict of name to those of the true and of the filled photo.
     """
-    rows, features, shown = [], [], []
-    network = load_efficientnet_lite(2) if deep else None
+    rows, embedded, shown = [], [], []
     pairs = samples.pairs()
     paths = [path for path, _ in pairs]
     progress = tqdm(pairs, unit="photo")
@@ -106,21 +107,21 @@ def measure(samples, methods, deep=False):
             answers = {name: method(image, mask) for name, method in methods.items()}
             known = {"photo": path.name, "hole": float(mask.mean())}
             new = [known | {"method": name} | quality.measure(image, answers[name], mask) for name in methods]
-            if network:
-                true = deep_distance.pooled_features(image, mask, network)
-                for row, answer in zip(new, answers.values()):
-                    row["deep_distance"] = deep_distance.deep_distance(image, answer, mask, network)
-                    features.append((true, deep_distance.pooled_features(answer, mask, network)))
+            true = {name: embed(image, mask) for name, embed in by_networks.embeddings.items()}
+            for row, answer in zip(new, answers.values()):
+                row |= {name: distance(image, answer, mask) for name, distance in by_networks.distances.items()}
+                filled = {name: embed(answer, mask) for name, embed in by_networks.embeddings.items()}
+                embedded.append({name: (true[name], filled[name]) for name in true})
             shown.append((new[0]["hole_psnr"], path, draw))
             rows += new
     if not rows:
         raise InputError(f"none of the {len(paths)} photos below {samples.images} is large enough")
-    return rows, features or [None] * len(rows), sorted(shown, key=lambda item: item[0])
+    return rows, embedded, sorted(shown, key=lambda item: item[0])
 
 
-def summarize(rows, features, methods):
+def summarize(rows, embedded, methods):
     """dict of range to method to the mean of each number; the range `all` first."""
-    pairs = list(zip(rows, features))
+    pairs = list(zip(rows, embedded))
     groups = {"all": pairs}
     for low, high in RANGES:
         inside = [pair for pair in pairs if low <= pair[0]["hole"] < high]
@@ -132,9 +133,11 @@ def summarize(rows, features, methods):
         for method in methods:
             own = [row for row, _ in members if row["method"] == method]
             values = {name: float(np.mean([row[name] for row in own])) for name in own[0] if name in MEASURES}
-            pooled = [pair for row, pair in members if row["method"] == method and pair]
-            if len(pooled) > 1:
-                values["lite2_frechet"] = deep_distance.frechet_distance(*map(np.stack, zip(*pooled)))
+            own_embedded = [embeddings for row, embeddings in members if row["method"] == method]
+            if len(own) > 1:
+                for name in own_embedded[0]:
+                    sides = zip(*(embeddings[name] for embeddings in own_embedded))
+                    values[name] = frechet_distance(*map(np.stack, sides))
             summary[group][method] = {"photos": len(own), **values}
     return summary
 
@@ -158,7 +161,7 @@ def table(summary, masks):
 
 def _round(name, value):
     """As it stands in the table: numbers around 1 with three decimals."""
-    return f"{value:.3f}" if "ssim" in name or name == "deep_distance" else f"{value:.2f}"
+    return f"{value:.3f}" if name.partition("_")[0] in ("lpips", "deep") or "ssim" in name else f"{value:.2f}"
 
 
 def contact_sheet(shown, samples, methods):

@@ -89,10 +89,11 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     features, others = np.asarray(features, np.float64), np.asarray(others, np.float64)
     means = [x.mean(axis=0) for x in (features, others)]
     # A covariance is X^T X with the centred X / sqrt(N - 1), and the roots of the eigenvalues of the product of two are
-    # the singular values of X_1 X_2^T: an [N, N] matrix in place of a root of [C, C] ones that are singular.
-    centred = [(x - mean) / np.sqrt(len(x) - 1) for x, mean in zip((features, others), means)]
-    traces = sum(float((x**2).sum()) for x in centred)
-    root = float(np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum())
+    # the singular values of X_1 X_2^T, so that no root of a singular matrix is needed. X = Q R has the same X^T X as
+    # its R, which has the smaller of N and C rows.
+    factors = [np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r") for x, mean in zip((features, others), means)]
+    traces = sum(float((factor**2).sum()) for factor in factors)
+    root = float(np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum())
     return max(0.0, float(((means[0] - means[1]) ** 2).sum()) + traces - 2.0 * root)
 
 

@@ -6,6 +6,7 @@ index 1 of the outermost and index 3 of the others; the network for faces counts
 Only `read_state_dict` needs torch.
 """
 
+import os
 import pickle
 import re
 import warnings
@@ -22,7 +23,7 @@ from shiftnet_tf.networks.generator import Generator
 from shiftnet_tf.system.packages import import_optional
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read a checkpoint file of PyTorch: float32 arrays by their names.
 
     Raises:
