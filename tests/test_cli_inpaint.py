@@ -83,7 +83,7 @@ def test_one_photo_into_a_folder(inpaint, here, capsys, output, suffix):
     assert re.match(rf"{out}: filled 3\.9 % in [0-9.]+ s with small/model\.onnx on onnx", capsys.readouterr().out)
     assert json.loads((here / "log").read_text())["status"] == "filled"
     assert inpaint("a.jpg", "--mask", "masks", "-o", output, "--skip-existing", *more) == 0
-    assert capsys.readouterr().out == f"{out}: skipped, it exists\n"
+    assert capsys.readouterr().out == f"{out}: skipped, it already exists\n"
 
 
 def test_folders_above_the_output_are_made(inpaint, here):
@@ -233,9 +233,9 @@ def test_bad_input_is_one_sentence(inpaint, here, monkeypatch, capsys):
         (["photos", *mask, "-"], "`-` is for one photo"),
         (["-", *mask, "masks"], "a photo from standard input has no name"),
         (["-", "a.jpg", *mask, "out/"], "`-` is for one photo"),
-        (["-", "--mask", "-", "-o", "out.jpg"], "standard input can be read once"),
+        (["-", "--mask", "-", "-o", "out.jpg"], "standard input can be read only once"),
         (["-", *mask, "out.jpg"], "standard input is a terminal"),
-        (["a.jpg", "b.jpg", *mask, "out.jpg"], "2 photos need a folder"),
+        (["a.jpg", "b.jpg", *mask, "out.jpg"], "2 photos need an output folder"),
         (["a.jpg", "photos/a.jpg", *mask, "out/"], "two photos would be written to out/a.jpg"),
         (["a.jpg", "photos", *mask, "out/"], "a folder of photos must be the only one"),
         (["a.jpg", "photos/a.jpg", *mask, "out/", "--save-shift-map", "m.png"], "--save-shift-map is for one photo"),

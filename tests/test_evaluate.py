@@ -94,7 +94,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")]
     base = ["--images", str(PHOTOS / "test"), "--baselines", "telea", *out]
     cases = [
-        (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "name at least one MODEL"),
+        (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "nothing to measure: pass a MODEL"),
         ([*base, "--masks", "freeform:x"], "must be center, freeform:SEED or a folder. Received: 'freeform:x'"),
         ([*base, "--masks", str(PHOTOS / "train")], "each photo needs one mask. Received: 8 photos and 32 masks"),
         ([*base, "--masks", "center", "--detail", "best"], "of model, shift-map, unguided. Received: 'best'"),

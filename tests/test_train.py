@@ -280,7 +280,7 @@ def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
 BAD = "--run-dir RUN --set "  # RUN, TRAINED and TMP stand for folders
 BAD_INPUT = [
     ("TMP/absent.toml --run-dir RUN", "the config cannot be read"),
-    ("TMP/bare.toml --run-dir RUN", "names no photos"),
+    ("TMP/bare.toml --run-dir RUN", "lists no photos"),
     (BAD + "model.fliters=3", "`key in [model]` must be one of"),
     (BAD + "data.photos=TMP/empty", "no photo (JPEG, PNG, WebP) below"),
     (BAD + "data.photos=~nobody-here/photos", "must be a path in UTF-8"),
@@ -300,7 +300,7 @@ BAD_INPUT = [
     ("--run-dir ", "`--run-dir` must be the name of a folder"),
     ("--run-dir TMP/" + "x" * 300, "File name too long"),
     ("--run-dir TRAINED", "already holds something"),
-    ("--resume", "give --run-dir"),
+    ("--resume", "pass --run-dir"),
     ("--resume --run-dir TMP/absent", "no run folder"),
     ("--resume --run-dir TRAINED --set model.filters=8", "only training.epochs and training.learning_rate"),
 ]

@@ -11,7 +11,7 @@ _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _PATHS = {"PHOTO", "FILE", "DIR", "PATH", "MODEL", "RUN", "CONFIG", "PRESET"}  # metavars that name files or folders
 
 _DESCRIPTION = """
-Print the script by which a shell completes the command, its options and file names with the Tab key.
+Print a script that lets your shell complete subcommands, options and file names with the Tab key.
 
   shiftnet completion bash > ~/.local/share/bash-completion/completions/shiftnet
   shiftnet completion zsh > ~/.zfunc/_shiftnet        (a folder in $fpath)
@@ -32,11 +32,11 @@ def completion(make_parser: Callable[[], Parser]) -> Subcommand:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
         sys.stdout.write(shtab.complete(parser, options.shell) + "\n")
 
-    return Subcommand("print a script for completion by Tab", _DESCRIPTION, _add_arguments, run)
+    return Subcommand("print a shell completion script", _DESCRIPTION, _add_arguments, run)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=f"one of {', '.join(_SHELLS)}")
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=f"print the script for {', '.join(_SHELLS)}")
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

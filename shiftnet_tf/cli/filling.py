@@ -71,9 +71,9 @@ def _fill_one(options: argparse.Namespace) -> int:
         raise outcome.failure
     out = task.out or "standard output"
     if outcome.status == "skipped":
-        _say(options, f"{out}: skipped, it exists")
+        _say(options, f"{out}: skipped, it already exists")
     elif outcome.status == "no hole":
-        logger.warning("the mask has no hole, %s is the photo unchanged", out)
+        logger.warning("the mask has no hole: %s is the unchanged photo", out)
     else:
         share = f"filled {percent(outcome.share)} in {outcome.seconds:.1f} s"
         _say(options, f"{out}: {share} with {inpainter.description}; {outcome.plan}")
@@ -87,13 +87,13 @@ def _read_task(options: argparse.Namespace) -> _Task:
     (photo,), output = options.photos, options.output
     folder = _is_folder(output)
     if photo == _STREAM and folder:
-        raise InputError(f"a photo from standard input has no name: give -o a file in the folder. Received: {output}")
+        raise InputError(f"a photo from standard input has no name: pass -o a file, not a folder. Received: {output}")
     if options.suffix and not folder and output != _STREAM:
-        raise InputError(f"--suffix is for folders and standard output: give the file that suffix. Received: {output}")
+        raise InputError(f"--suffix is for folders and standard output: put it in the file name. Received: {output}")
     if [photo, *options.mask].count(_STREAM) > 1:
-        raise InputError("standard input can be read once: give `-` once, as photo or as mask")
+        raise InputError("standard input can be read only once: pass `-` as the photo or as one mask")
     if output == _STREAM and sys.stdout.isatty():
-        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or give -o a file")
+        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or pass -o a file")
     out = None if output == _STREAM else Path(output)
     masks: Sequence[str | Place] = options.mask
     if _STREAM not in (photo, *masks):
@@ -103,7 +103,7 @@ def _read_task(options: argparse.Namespace) -> _Task:
         else:
             ((_, masks),) = match([Path(Path(photo).name)], options.mask)
         if not masks:
-            raise InputError(f"there is no mask {Path(photo).stem}.* in {options.mask[0]}")
+            raise InputError(f"no mask named {Path(photo).stem}.* in {options.mask[0]}")
     elif folder and out is not None:
         out /= result_name(Path(Path(photo).name), options.suffix)
     return _Task(_read(photo), [_read(mask) for mask in masks], out)
@@ -114,10 +114,10 @@ def _read(source: str | Place) -> FileSource:
     if source != _STREAM:
         return source
     if sys.stdin.isatty():
-        raise InputError("standard input is a terminal: send a file to it (`< photo.jpg`), or name the file")
+        raise InputError("standard input is a terminal: redirect a file to it (`< photo.jpg`), or pass the file's name")
     content = sys.stdin.buffer.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise InputError(f"standard input is longer than {_MOST_BYTES / 1e9:.1f} GB: name the file")
+        raise InputError(f"standard input is larger than {_MOST_BYTES / 1e9:.1f} GB: pass the file's name")
     return content
 
 
@@ -215,7 +215,7 @@ def _folder_arguments(options: argparse.Namespace) -> tuple[str | list[str], lis
 
 
 def _check_many(options: argparse.Namespace) -> None:
-    one = "one photo, not for a folder or several"
+    one = "a single photo, not for a folder or several photos"
     if _STREAM in (*options.photos, *options.mask, options.output):
         raise InputError(f"`-` is for {one}")
     if options.save_shift_map:
@@ -226,7 +226,7 @@ def _check_many(options: argparse.Namespace) -> None:
     if len(options.photos) > 1 and not _is_folder(options.output):
         number = len(options.photos)
         raise InputError(
-            f"{number} photos need a folder: give -o one that exists or ends in /. Received: {options.output}"
+            f"{number} photos need an output folder: pass -o one that exists or ends in /. Received: {options.output}"
         )
 
 

@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
             return
         names = [str(choice) for choice in action.choices]
         what = "/".join(action.option_strings) or str(action.metavar or action.dest).lower()
-        guess = did_you_mean(str(value), names) or f"; give one of {', '.join(names)}"
+        guess = did_you_mean(str(value), names) or f"; choose one of {', '.join(names)}"
         self.error(f"unknown {what} {value!r}{guess}")
 
     def error(self, message: str) -> NoReturn:
