@@ -54,7 +54,7 @@ class Cluster:
         check("--actors", number, number is None or 1 <= number <= 10_000, "a whole number from 1 to 10000")
         gpus = self.gpus_per_actor
         whole = gpus in (0, 1) or (0 < gpus < 1) or float(gpus).is_integer()
-        check("--gpus-per-actor", gpus, 0 <= gpus <= 64 and whole, "0, a part of 1, or a whole number up to 64")
+        check("--gpus-per-actor", gpus, 0 <= gpus <= 64 and whole, "0, a fraction of 1, or a whole number up to 64")
 
     @property
     def threads(self) -> int:
@@ -191,7 +191,7 @@ class Actor:
         tries, _ = self._ask("begin", key)
         try:
             if tries >= TRIES:
-                raise ShiftNetError(f"the process of an actor ended {TRIES} times while it opened the model")
+                raise ShiftNetError(f"the process of an actor died {TRIES} times while opening the model")
             self._open(pickle.loads(setup))
         except ShiftNetError as error:
             self._fatal = pickle.dumps(error).hex()
@@ -205,11 +205,13 @@ class Actor:
         """Open the model, and check that this machine is like that of the command."""
         where = platform.node()
         if setup.version != __version__:
-            raise InputError(f"{where} has shiftnet_tf {__version__}, this machine {setup.version}: install the same")
+            raise InputError(
+                f"{where} has shiftnet_tf {__version__}, not {setup.version}: install one version everywhere"
+            )
         folders = [one for one in (setup.task.masks, setup.task.out) if isinstance(one, Path)]
         missing = [one for one in (Path(setup.folder), *(setup.folder / one for one in folders)) if not one.exists()]
         if missing and folders:
-            raise InputError(f"{where} has no {missing[0]}: share the folder among all machines, or name URLs")
+            raise InputError(f"{where} cannot see {missing[0]}: use a folder that all machines share, or URLs")
         if Path(setup.folder).is_dir():
             os.chdir(setup.folder)  # names are those that the command was given
         self._task = setup.task
@@ -225,7 +227,7 @@ class Actor:
         if not answer:
             job = _to_job(key)
             if tries >= TRIES:
-                error = f"its process ended {tries} times without an answer: too little memory, or a damaged file"
+                error = f"its process died {tries} times before it finished: too little memory, or a damaged file"
                 outcome = Outcome(job.photo, job.out, "failed", error=error)
             else:
                 outcome = self._task(self._inpainter, job)

@@ -46,7 +46,7 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
         except ray.exceptions.RayTaskError:
             raise  # of our own code: a bug
         except ray.exceptions.RayError as error:
-            raise ShiftNetError(f"the cluster failed: {first_line(error)}") from error
+            raise ShiftNetError(f"the Ray cluster failed: {first_line(error)}") from error
         finally:
             ray.shutdown()
 
@@ -58,7 +58,7 @@ def _check_answers(address: str) -> None:
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise InputError(
-            "--cluster must be auto or host:port of the cluster that this machine belongs to (from another machine use "
+            "--cluster must be auto or host:port of a cluster that this machine belongs to (from another machine, use "
             f"`ray job submit`). Received: {address!r}"
         )
     try:
@@ -103,7 +103,7 @@ def _connect(ray: Any, target: str, options: dict[str, Any]) -> None:
         thread.start()
         thread.join(_TO_ANSWER)
         if thread.is_alive():
-            raise InputError(f"no Ray cluster answers at {target} within {_TO_ANSWER:.0f} seconds: see `ray status`")
+            raise InputError(f"no Ray cluster answers at {target} within {_TO_ANSWER:.0f} seconds: check `ray status`")
     if failures:
         raise InputError(f"cannot connect to the Ray cluster {target}: {first_line(failures[0])}") from failures[0]
 
