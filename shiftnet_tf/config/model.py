@@ -89,14 +89,14 @@ class ModelConfig:
             list(self.shift_layers),
             len(set(self.shift_layers)) == len(self.shift_layers)
             and all(1 <= layer < self.depth for layer in self.shift_layers),
-            f"different whole numbers from 1 to {self.depth - 1}",
+            f"distinct whole numbers from 1 to {self.depth - 1}",
         )
         fitting = self.skips or not self.shift_layers
-        check("model.shift_layers", list(self.shift_layers), fitting, "empty where `skips` is false")
+        check("model.shift_layers", list(self.shift_layers), fitting, "empty if `skips` is false")
         fitting = not self.patches or (self.image_size % 16 == 0 and self.image_size >= 64)
-        check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 where `patches` is true")
+        check("model.image_size", self.image_size, fitting, "a multiple of 16 and at least 64 if `patches` is true")
         fitting = self.patches or not self.blend_patches
-        check("model.blend_patches", self.blend_patches, fitting, "false where `patches` is false")
+        check("model.blend_patches", self.blend_patches, fitting, "false if `patches` is false")
         check("model.third_kernel_size", self.third_kernel_size, self.third_kernel_size in (4, 6), "4 or 6")
 
 
@@ -195,19 +195,19 @@ class LossConfig:
             "losses.vgg16_weights",
             self.vgg16_weights,
             given,
-            "a path where `style`, `content` or `perceptual` is above 0 and `losses.features` is vgg16",
+            "a path if `style`, `content` or `perceptual` is above 0 and `losses.features` is vgg16",
         )
         together = self.reconstruction + self.hole + self.hole_squared
         check(
             "losses.reconstruction",
             self.reconstruction,
             together > 0,
-            "above 0, or `losses.hole` or `hole_squared` must be",
+            "above 0 if `losses.hole` and `losses.hole_squared` are 0",
         )
         check("losses.r1_every", self.r1_every, 1 <= self.r1_every <= 10**6, "from 1 to 10**6")
         for name in ("feature_matching", "r1"):
             value = getattr(self, name)
-            check(f"losses.{name}", value, value == 0 or self.adversarial > 0, "0 where `losses.adversarial` is 0")
+            check(f"losses.{name}", value, value == 0 or self.adversarial > 0, "0 if `losses.adversarial` is 0")
 
     @property
     def uses_features(self) -> bool:

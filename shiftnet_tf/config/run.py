@@ -48,9 +48,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         given = self.held_out or not self.validation_sets
-        check("data.held_out", self.held_out, given, "a file where `data.validation_sets` names parts of it")
+        check("data.held_out", self.held_out, given, "a file if `data.validation_sets` names sets in it")
         distinct = len({"val", *self.validation_sets}) == 1 + len(self.validation_sets)
-        check("data.validation_sets", list(self.validation_sets), distinct, "different names, none of them val")
+        check("data.validation_sets", list(self.validation_sets), distinct, "distinct names, none of them val")
         check("data.short_side", self.short_side, 1 <= self.short_side <= 10**5, "from 1 to 10**5")
         check("data.largest_crop", self.largest_crop, 1 <= self.largest_crop <= 16, "from 1 to 16")
         check("data.colour", self.colour, 0 <= self.colour < 1, "at least 0 and below 1")
@@ -85,10 +85,15 @@ class MaskConfig:
         check_choices(self, "masks.")
         for kind in MASK_KINDS:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
-        check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
+        check("masks", self.weights, sum(self.weights.values()) > 0, "a mix with at least one weight above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
         uses_folder = self.folder > 0 or self.validation == "folder"
-        check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
+        check(
+            "masks.folder_path",
+            self.folder_path,
+            self.folder_path or not uses_folder,
+            "a folder if masks of the kind folder are used",
+        )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -154,7 +159,7 @@ class TrainingConfig:
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         both = self.jit_compile == self.deterministic == "on"
-        check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" where `deterministic` is "on"')
+        check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" if `deterministic` is "on"')
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Config:
 
     def __post_init__(self) -> None:
         size, overlap = self.model.image_size, self.masks.overlap
-        check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
+        check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of `image_size`, {size}")
         smallest = 3 * 2**self.discriminator.depth * (1 if self.discriminator.window == "image" else 2)
         check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")

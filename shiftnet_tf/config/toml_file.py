@@ -31,12 +31,12 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     if kind == tuple[str, ...]:
         value = [value] if isinstance(value, str) else value
         texts = isinstance(value, list | tuple) and all(type(item) is str for item in value)
-        check(name, value, texts, "a text or a list of texts")
+        check(name, value, texts, "a string or a list of strings")
         return tuple(item for item in value if item)
     if kind == tuple[int, ...] and isinstance(value, list | tuple) and all(type(item) is int for item in value):
         return tuple(value)
     kind = str if typing.get_origin(kind) is typing.Literal else kind  # which of the texts is checked by the section
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     check(name, value, type(value) is kind, words.get(kind, "a list of whole numbers"))
     return value
 
@@ -76,9 +76,9 @@ def read(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"the config is no valid TOML ({first_line(error)}): {path}") from error
+        raise InputError(f"the config is not valid TOML ({first_line(error)}): {path}") from error
     except OSError as error:
-        raise InputError(f"the config cannot be read ({error.strerror}): {path}") from error
+        raise InputError(f"cannot read the config ({error.strerror}): {path}") from error
     _anchor(values, path.resolve().parent)
     for override in overrides:
         _override(values, override)
@@ -106,7 +106,7 @@ def _make_absolute(name: str, value: Any, folder: Path) -> Any:
         value = os.path.normpath(folder / Path(value).expanduser())
         value.encode("utf-8")
     except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
-        raise InputError(f"`{name}` must be a path in UTF-8. Received: {value!r}") from error
+        raise InputError(f"`{name}` must be a valid UTF-8 path. Received: {value!r}") from error
     return value
 
 
