@@ -95,15 +95,15 @@ def export(
     check("profile", profile, profile in its.profiles, f"one of {', '.join(its.profiles)}")
     folder = find_preset(run)
     if out is None and folder != Path(run):
-        raise InputError(f"bundled weights have no folder to export to: name one (--out). Received: {run!r}")
+        raise InputError(f"bundled weights need an output folder: pass --out. Received: {run!r}")
     run = Run.open(folder)
     generator = run.load_generator(image_size)
     if shift_map and not generator.shift_layers:
-        raise InputError(f"no shift map: the network of {run.path} has no shift connection")
+        raise InputError(f"cannot export a shift map: the network of {run.path} has no shift connection")
     photos = _folders(run, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
     if precision == "int8":
-        folders = _folders(run, calibration_photos, "to fit int8 to", "--calibration-photos")
+        folders = _folders(run, calibration_photos, "to calibrate int8 on", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
     kind = {"format": file_format.name, "precision": precision, "profile": profile}
     facts = describe(run, generator, precision, license)
@@ -142,7 +142,7 @@ def _folders(run, given, use, option):
     """The folders of photos that were given, or those that the run was trained on."""
     folders = given or run.config.data.photos
     if not folders:
-        raise InputError(f"{run.path} does not tell the photos it was trained on: name photos {use} ({option})")
+        raise InputError(f"{run.path} does not list its training photos: pass {option}, photos {use}")
     return folders
 
 
@@ -153,9 +153,9 @@ def _in_words(measured):
         f"average and {measured['max_difference']} at most"
     )
     if "psnr_drop" not in measured:
-        return f"{sentence}."
+        return sentence
     lost = measured["psnr_drop"]
-    return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR."
+    return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR"
 
 
 def _file_name(job, run, image_size):
@@ -172,8 +172,8 @@ def _calibration(folders, image_size, compared):
     pairs = parity.sample_pairs(folders, image_size, most, compared)
     if len(pairs[0]) < least:
         raise InputError(
-            f"int8 is fitted to at least {least} photos, others than those compared on. Received: "
-            f"{len(pairs[0])} below {folders} (--calibration-photos)"
+            f"int8 calibration needs at least {least} photos besides those compared with Keras. Received: "
+            f"{len(pairs[0])} in {folders} (--calibration-photos)"
         )
     return pairs
 
@@ -201,14 +201,14 @@ def _prove(generator, path, convert, job, pairs, max_psnr_drop):
         if not measured["psnr_drop"] <= max_psnr_drop:
             raise ExportError(
                 f"{path.name} loses {measured['psnr_drop']:.2f} dB, more than the {max_psnr_drop:g} allowed "
-                f"(max_psnr_drop), and was not kept: {measured}"
+                f"(max_psnr_drop), and was discarded: {measured}"
             )
         return backend.outputs, measured
     measured = parity.measure(generator, backend, pairs)
     if not parity.within_limits(measured) and blind:
         measured = parity.measure(generator, backend, pairs, load_twin())
     if not parity.within_limits(measured):
-        raise ExportError(f"the file does not compute what Keras computes, and was not kept: {measured}")
+        raise ExportError(f"the file does not compute what Keras computes, and was discarded: {measured}")
     return backend.outputs, measured
 
 

@@ -94,8 +94,8 @@ def check_network(generator):
         value = getattr(generator, key)
         if value in values and (key != "shift" or generator.shift_layers):
             raise InputError(
-                f"`model.{key} = {json.dumps(value)}` needs operations that the GPU of a phone does not run: export "
-                "with the default profile, or train a network without it"
+                f"`model.{key} = {json.dumps(value)}` needs operations that GPU delegates on phones do not "
+                "support: export with the default profile, or train a network without it"
             )
 
 
@@ -132,13 +132,13 @@ def _reason(types, name, inputs, outputs):
     if name == "CAST" and types.UINT8 in kinds:
         return None
     if name not in OPERATIONS:
-        return "not among its operations"
+        return "unsupported operation"
     if max(_rank(tensor) for tensor in (*inputs, *outputs)) > 4:
         return "more than 4 dimensions"
     if name == "CAST" and not kinds <= {types.FLOAT32, types.INT32, types.BOOL}:
-        return "of a type that it does not cast"
+        return "unsupported type"
     if name == "SELECT_V2" and not _selects(outputs[0], *inputs):
-        return "operands of another shape than the result"
+        return "operands and result differ in shape"
     if name in ("STRIDED_SLICE", "SLICE") and _rank(inputs[0]) < 3:
         return "fewer than 3 dimensions"
     if name in ("SUM", "MEAN") and np.prod(inputs[0].shape) / np.prod(outputs[0].shape) > LONGEST_SUM:

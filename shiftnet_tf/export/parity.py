@@ -48,7 +48,7 @@ def sample_pairs(folders, image_size, count=20, but=()):
     """
     paths = sample_paths(folders, count, but)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) to take below {folders}")
+        raise InputError(f"no usable photos (JPEG, PNG, WebP) in {folders}")
     photos, holes = [], []
     for i, path in enumerate(paths):
         photo = image_files.read_image(path)

@@ -33,12 +33,12 @@ def convert(generator, path, job):
             with quiet_stderr():
                 content = converter.convert()
         except Exception as error:  # the converter raises what its C++ code throws
-            raise ExportError(f"the TFLite converter refuses the network: {first_line(error)}") from error
+            raise ExportError(f"the TFLite converter rejects the network: {first_line(error)}") from error
     path.write_bytes(content)
     if job.precision in ("dynamic", "int8"):
         quantize(path, job.calibration)
     if job.profile == "mobile-gpu" and (refused := mobile_gpu.find_refused(path)):
-        raise ExportError(f"the GPU of a phone would leave this network to the CPU in part: {'; '.join(refused)}")
+        raise ExportError(f"GPU delegates on phones would run part of this network on the CPU: {'; '.join(refused)}")
 
 
 def quantize(path, pairs=None):
