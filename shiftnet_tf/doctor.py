@@ -78,7 +78,7 @@ def _without_home(error: Exception) -> str:
 
 
 def _cpu() -> str:
-    return f"{cpu_name()}, {os.cpu_count()} cores, {usable_cores()} of them for this process"
+    return f"{cpu_name()}, {os.cpu_count()} cores, {usable_cores()} of them usable by this process"
 
 
 def _gigabytes(count: float | None) -> str:
@@ -142,14 +142,14 @@ def _model(say: Say) -> bool:
     fitting = [name for name in backends.list_installed() if backends.RUNTIMES[name].format in formats]
     if not fitting:
         packages = " or ".join(f"pip install {r.package}" for r in backends.RUNTIMES.values() if r.format in formats)
-        say(f"fill: FAILED, no runtime that can run it is installed: {packages}")
+        say(f"fill: FAILED, no installed runtime can run the model: {packages}")
     filled = [_attempt(say, f"fill with {name}", functools.partial(_fill, name)) for name in fitting]
     return any(filled)
 
 
 def _file(path: Path, entry: model_folder.FileEntry) -> str:
     model_folder.verify_file(path, entry)
-    return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... as it should be"
+    return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... matches"
 
 
 def _fill(runtime: str) -> str:

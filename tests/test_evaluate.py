@@ -122,7 +122,7 @@ def test_what_would_fail_after_a_training_is_refused_before_it(evaluate, tmp_pat
     with pytest.raises(InputError, match="a mask must cover a part of the image"):
         report.check_inputs(out, dataclasses.replace(samples, whole=True))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="must be a folder that can be written to"):
+    with pytest.raises(InputError, match="must be a writable folder"):
         report.check_inputs(tmp_path / "file", samples)
     says(
         capsys, 2, "`--out` must be the name of a folder", evaluate(["--images", "a", "--masks", "b", "c", "--out", ""])

@@ -340,7 +340,7 @@ def test_a_precision_that_loses_too_much_is_refused(small_run, few_photos, tmp_p
     arguments = [str(small_run), "--out", str(tmp_path / "out"), "--photos", str(few_photos), "--shift-map"]
     arguments += ["--precision", "float16", "--max-psnr-drop", "-5"]
     result = load_script("export/export_tflite").main(arguments)
-    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was not kept", result)
+    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was discarded", result)
     assert not (tmp_path / "out").exists()
 
 

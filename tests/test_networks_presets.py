@@ -64,9 +64,7 @@ def test_what_is_no_preset(small_model, small_run, tmp_path):
         Generator.from_preset(small_model)
     with pytest.raises(InputError, match="multiple of 16"):
         Generator.from_preset(small_run, image_size=100)
-    with pytest.raises(
-        InputError, match="bundled weights have no folder to export to: name one .--out.. Received: 'comp"
-    ):
+    with pytest.raises(InputError, match="bundled weights need an output folder: pass --out. Received: 'comp"):
         export_onnx("compact")
     shutil.copy(small_run / "config.toml", tmp_path)
     with pytest.raises(InputError, match="has no generator.weights.h5 yet"):

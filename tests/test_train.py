@@ -279,13 +279,13 @@ def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
 
 BAD = "--run-dir RUN --set "  # RUN, TRAINED and TMP stand for folders
 BAD_INPUT = [
-    ("TMP/absent.toml --run-dir RUN", "the config cannot be read"),
+    ("TMP/absent.toml --run-dir RUN", "cannot read the config"),
     ("TMP/bare.toml --run-dir RUN", "lists no photos"),
     (BAD + "model.fliters=3", "`key in [model]` must be one of"),
     (BAD + "data.photos=TMP/empty", "no photo (JPEG, PNG, WebP) below"),
-    (BAD + "data.photos=~nobody-here/photos", "must be a path in UTF-8"),
+    (BAD + "data.photos=~nobody-here/photos", "must be a valid UTF-8 path"),
     (BAD + "masks.folder=1 --set masks.folder_path=/nowhere", "must be a folder of mask files"),
-    (BAD + "losses.style=1", "must be a path where `style`, `content` or `perceptual` is"),
+    (BAD + "losses.style=1", "must be a path if `style`, `content` or `perceptual` is"),
     (BAD + "training.best=fid", "`training.best` must be one of hole_psnr, deep_distance"),
     (BAD + "data.photos=TMP/absent", "no such folder of photos"),
     (BAD + f'data.photos=["{PHOTOS}","{PHOTOS / "test"}"]', "is listed twice, or lies in another"),
@@ -295,7 +295,7 @@ BAD_INPUT = [
     (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package of `training.callbacks`"),
     (BAD + "training.callbacks=keras.losses:Loss", "must name subclasses of keras.callbacks.Callback"),
     (BAD + "losses.content=1 --set losses.vgg16_weights=absent.h5", "`losses.vgg16_weights` does not exist"),
-    (BAD + "model.shift_layers=[8]", "must be different whole numbers from 1 to 7"),
+    (BAD + "model.shift_layers=[8]", "must be distinct whole numbers from 1 to 7"),
     (BAD + "model.shift=magic", "`model.shift` must be one of"),
     ("--run-dir ", "`--run-dir` must be the name of a folder"),
     ("--run-dir TMP/" + "x" * 300, "File name too long"),
