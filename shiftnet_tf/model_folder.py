@@ -113,7 +113,7 @@ class FileEntry:
             self.profile in PROFILES,
         )
         if not all(right):
-            raise InputError(f"invalid file entry: {dataclasses.asdict(self)!s:.500}")
+            raise InputError(f"invalid file entry in {SPEC_NAME}: {dataclasses.asdict(self)!s:.500}")
 
 
 def _is_count(value: object, most: int) -> bool:
@@ -156,10 +156,10 @@ class ModelSpec:
             type(self.format_version) is int,
         )
         if not all(right):
-            raise InputError("image_size, masks, weights_sha256, versions or format_version is invalid")
+            raise InputError("invalid image_size, masks, weights_sha256, versions or format_version")
         for name in self.files:
             if name in ("", ".", "..", SPEC_NAME) or set(name) & set("/\\:\0"):
-                raise InputError(f"a file must lie in the model folder itself. Received: {name!r:.200}")
+                raise InputError(f"model files must be in the model folder itself. Received: {name!r:.200}")
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelSpec":
@@ -171,7 +171,7 @@ class ModelSpec:
         """
         path = Path(folder) / SPEC_NAME
         if not path.exists():
-            raise InputError(f"no model folder (it has no {SPEC_NAME}): {folder}")
+            raise InputError(f"not a model folder (it has no {SPEC_NAME}): {folder}")
         check_regular(path, Path(folder), MOST_SPEC_BYTES)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -183,11 +183,11 @@ class ModelSpec:
             raise InputError(f"{path} is damaged ({first_line(error):.600}): export the model again") from error
         if newer:
             raise InputError(
-                f"{path} has format version {values['format_version']!s:.40}, newer than the {FORMAT_VERSION} that "
-                "this shiftnet_tf reads: pip install --upgrade shiftnet-tf"
+                f"{path} has format version {values['format_version']!s:.40}, newer than {FORMAT_VERSION}, the "
+                "newest that this shiftnet_tf reads: pip install --upgrade shiftnet-tf"
             )
         if not spec.files:
-            raise InputError(f"{path} lists no model file: export the model again")
+            raise InputError(f"{path} lists no model files: export the model again")
         return spec
 
     def write(self, folder: str | os.PathLike[str]) -> None:
@@ -208,7 +208,7 @@ class ModelSpec:
             return self
         there = ModelSpec.read(folder)
         if there.weights_sha256 != self.weights_sha256:
-            raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
+            raise InputError(f"{folder} holds an export of other weights: choose another --out, or delete it first")
         return dataclasses.replace(self, files=there.files | self.files, versions=there.versions | self.versions)
 
 
@@ -216,7 +216,7 @@ def default_model() -> Path:
     """Return the folder of the bundled model, saved_models/compact."""
     spec = find_bundled(f"saved_models/compact/{SPEC_NAME}")
     if spec is None:
-        raise InputError("this build has no bundled model: pass --model")
+        raise InputError("no bundled model in this build: pass --model")
     return spec.parent
 
 
@@ -259,13 +259,13 @@ def verify_file(path: Path, entry: FileEntry) -> None:
             MOST_FILE_BYTES, or its SHA-256 is not that of the entry.
     """
     if not path.exists():
-        raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which is not there")
+        raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which does not exist: export it again")
     check_regular(path, path.parent, MOST_FILE_BYTES)
     if path.is_dir() != (entry.format == "saved_model"):
         raise InputError(f"{path} is not a {'folder' if entry.format == 'saved_model' else 'file'}: export it again")
     found = sha256(path)
     if found != entry.sha256:
         raise InputError(
-            f"{path} is not the file that was exported (sha256 {found[:12]}..., {SPEC_NAME} says "
+            f"{path} is not the exported file (its sha256 is {found[:12]}..., {SPEC_NAME} says "
             f"{entry.sha256[:12]}...): copy or export it again"
         )

@@ -38,7 +38,7 @@ SCRIPTS = {
             ["inpaint", "a", "--mask", "b", "-o", "c", "--detail", "modle"],
             "unknown --detail 'modle', did you mean 'model'?",
         ),
-        (["inpaint", "a", "--mask", "b", "-o", "c", "--runtime", "x"], "give one of onnxruntime, litert, tensorflow"),
+        (["inpaint", "a", "--mask", "b", "-o", "c", "--runtime", "x"], "choose one of onnxruntime, litert, tensorflow"),
         (["export", "onxx", "run"], "unknown format 'onxx', did you mean 'onnx'? (see `shiftnet export --help`)"),
         (["train", "compcat"], "unknown config 'compcat', did you mean 'compact'?; give one of compact, demo, "),
         (

@@ -119,7 +119,7 @@ def test_what_would_fail_after_a_training_is_refused_before_it(evaluate, tmp_pat
     samples = Samples(images=photos, masks=str(holes))
     with pytest.raises(InputError, match="is large enough"):
         report.check_inputs(out, samples)
-    with pytest.raises(InputError, match="a mask must cover a part of the image"):
+    with pytest.raises(InputError, match="the mask must cover part of the image"):
         report.check_inputs(out, dataclasses.replace(samples, whole=True))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="must be a writable folder"):

@@ -193,7 +193,7 @@ def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp
     spec = model_folder.ModelSpec.read(small_model)
     dataclasses.replace(spec, weights_sha256="0" * 64).write(tmp_path)
     main = load_script("export/export_saved_model").main
-    says(capsys, 2, "holds the export of other weights", main([str(small_run), "--out", str(tmp_path)]))
+    says(capsys, 2, "holds an export of other weights", main([str(small_run), "--out", str(tmp_path)]))
     assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
 
 

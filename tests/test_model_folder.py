@@ -50,12 +50,12 @@ def refuses(folder, message, error=InputError):
 )
 def test_a_file_lies_in_the_folder_itself(folder, name):
     rename(folder, name)
-    refuses(folder, "is damaged .a file must lie in the model folder itself. Received: ")
+    refuses(folder, "is damaged .model files must be in the model folder itself. Received: ")
 
 
 def test_an_absolute_path_is_refused_even_where_it_leads_into_the_folder(folder):
     rename(folder, str(folder / NAME))
-    refuses(folder, "a file must lie in the model folder itself")
+    refuses(folder, "model files must be in the model folder itself")
 
 
 @pytest.mark.parametrize("name", [NAME, "spec.json"])
@@ -95,7 +95,7 @@ def test_a_device_is_refused(folder):
 def test_a_link_to_itself_is_refused(folder):
     (folder / NAME).unlink()
     (folder / NAME).symlink_to(NAME)
-    refuses(folder, "which is not there")
+    refuses(folder, "which does not exist")
 
 
 def test_a_spec_of_more_than_a_megabyte_is_not_read(folder):
@@ -127,7 +127,7 @@ def test_what_a_saved_model_holds_is_checked_before_it_is_read(tmp_path):
     entry = model_folder.FileEntry(**entry["files"][NAME] | {"format": "saved_model"})
     (saved / "variables").mkdir(parents=True)
     (saved / "saved_model.pb").touch()
-    with pytest.raises(InputError, match="is not the file that was exported"):
+    with pytest.raises(InputError, match="is not the exported file"):
         model_folder.verify_file(saved, entry)
     for name, make, message in (
         ("fifo", os.mkfifo, "fifo is not a regular file"),

@@ -21,7 +21,7 @@ def test_a_missing_tensor_is_named(state_dict):
 
 def test_a_surplus_tensor_is_named(state_dict):
     state_dict["model.model.1.model.9.weight"] = np.zeros(3)
-    with pytest.raises(InputError, match=r"that this network has not: 'model.model.1.model.9.weight'"):
+    with pytest.raises(InputError, match=r"that this network does not have: 'model.model.1.model.9.weight'"):
         generator_from_torch(state_dict)
 
 

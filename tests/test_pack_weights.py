@@ -68,4 +68,4 @@ def test_bad_input_is_one_sentence_and_spoils_nothing(pack, small_run, tmp_path,
     assert not out.exists() and (small_run / "generator.weights.h5").read_bytes() == before
     (out / "x").mkdir(parents=True)
     (out / "spec.json").write_text("{}")
-    says(capsys, 2, "holds the export of other weights", pack([str(small_run), str(out)]))
+    says(capsys, 2, "holds an export of other weights", pack([str(small_run), str(out)]))

@@ -96,5 +96,5 @@ def test_other_images_get_the_cure(small_model, image, message):
 def test_a_mask_with_a_level_that_is_no_number_is_refused(small_model, level, options):
     mask = np.eye(70, 90)
     mask[3, 5] = level
-    with pytest.raises(InputError, match="the levels of a mask must be finite numbers"):
+    with pytest.raises(InputError, match="the levels of the mask must be finite numbers"):
         Inpainter.load(small_model)(np.zeros((70, 90, 3), np.uint8), mask, options)

@@ -291,7 +291,7 @@ BAD_INPUT = [
     (BAD + f'data.photos=["{PHOTOS}","{PHOTOS / "test"}"]', "is listed twice, or lies in another"),
     (BAD + "data.held_out=TMP/absent.txt", "cannot read the list of photos"),
     (BAD + "data.held_out=TMP/bare.toml", "held-out photos are in none of the folders"),
-    ("--run-dir RUN --from TRAINED", "does not fit its network"),
+    ("--run-dir RUN --from TRAINED", "does not fit the network"),
     (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package of `training.callbacks`"),
     (BAD + "training.callbacks=keras.losses:Loss", "must name subclasses of keras.callbacks.Callback"),
     (BAD + "losses.content=1 --set losses.vgg16_weights=absent.h5", "`losses.vgg16_weights` does not exist"),

@@ -100,7 +100,7 @@ def main(arguments=None):
     if packed.checkpoints.exists() or (out / "log.txt").exists():
         raise InputError(f"{out} is a run: the packed weights must go to a folder of their own")
     if (out / SPEC_NAME).exists():
-        raise InputError(f"{out} holds the export of other weights: name another folder, or delete it first")
+        raise InputError(f"{out} holds an export of other weights: choose another folder, or delete it first")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -57,7 +57,7 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
             return ""
         return (
             f"nothing in the mask is lighter than the middle of its range, 0 to {white}; its lightest level is "
-            f"{lightest:.4g}: fill what is lighter than N of 255 with --threshold N, such as 0"
+            f"{lightest:.4g}: pass --threshold N, such as 0, to fill what is lighter than N of 255"
         )
     step = white / 510  # half a level of 8 bits
     between = _above(levels, darkest + step) & ~_above(levels, lightest - step)
@@ -69,7 +69,7 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
         return ""
     return (
         f"{percent(share)} of the mask is grey, neither its darkest nor its lightest level; what is lighter than the "
-        "middle is filled: name another level with --threshold N, 0 to 255"
+        "middle is filled: pass --threshold N, 0 to 255, for another level"
     )
 
 
@@ -105,7 +105,7 @@ def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
 def _white(levels: np.ndarray) -> int:
     darkest, lightest = float(levels.min()), float(levels.max())  # NaN if any level is
     if not (math.isfinite(darkest) and math.isfinite(lightest)):
-        raise InputError(f"the levels of a mask must be finite numbers. Received: {darkest} to {lightest}")
+        raise InputError(f"the levels of the mask must be finite numbers. Received: {darkest} to {lightest}")
     return next((white for white in (1, 255) if lightest <= white), 65535)
 
 

@@ -47,10 +47,11 @@ class MaskSettings:
     )
     threshold: int | None = dataclasses.field(
         default=None,
-        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: the middle)"},
+        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: mid-grey)"},
     )
     mask_from: Literal["auto", "color", "alpha"] = dataclasses.field(
-        default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
+        default="auto",
+        metadata={"help": "read the mask from its colours or its alpha channel (default: auto, whichever holds it)"},
     )
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ def read_hole(
     """
     settings = settings or MaskSettings()
     if not sources:
-        raise InputError("there is no mask")
+        raise InputError("no mask given")
     hole = np.zeros(shape, bool)
     for source in sources:
         if _is_json(source):
@@ -95,7 +96,7 @@ def read_hole(
             continue
         levels = _read_levels(source, settings.threshold, settings.mask_from, max_pixels)
         if levels.shape != tuple(shape):
-            turned = ": it lies on its side, was it drawn on the photo before it was turned upright?"
+            turned = "; width and height are swapped: was it drawn before EXIF rotation?"
             raise InputError(
                 f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {levels.shape[1]}x"
                 f"{levels.shape[0]}{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
@@ -140,14 +141,14 @@ def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
     if not grown.all():
         return grown
     if not hole.all():
-        cure = f"{holes.percent(float(hole.mean()))} of it before --dilate {settings.dilate}, take less; or "
+        cure = f"use less --dilate than {settings.dilate} (it covers {holes.percent(float(hole.mean()))} without), or "
     else:
-        cure = "mark more of what stays, or " if settings.invert else "mark less, or "
+        cure = "mark more of what to keep, or " if settings.invert else "mark less, or "
     if settings.invert:
-        cure += "leave out --invert if the mask marks what is to be filled"
+        cure += "leave out --invert if the mask marks what to fill"
     else:
-        cure += "--invert the mask if it marks what stays"
-    raise InputError(f"the mask covers the whole photo, nothing is known to fill it from: {cure}")
+        cure += "pass --invert if the mask marks what to keep"
+    raise InputError(f"the mask covers the whole photo and leaves nothing to fill it from: {cure}")
 
 
 def read_mask(
@@ -189,9 +190,8 @@ def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_
         if least < 255:
             if not _one_colour(picture, alpha):
                 raise InputError(
-                    f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
-                    f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): "
-                    f"{name_of(source)}"
+                    "the mask is ambiguous, with transparent pixels and several colours: read it from its alpha "
+                    f"(--mask-from alpha), inverted if the transparent part is the hole: {name_of(source)}"
                 )
             return np.asarray(alpha) > max(threshold or 0, 127)
     if picture.mode == "L":
@@ -226,13 +226,13 @@ def _read_json(source: FileSource) -> dict[str, Any]:
     content = read_bytes(source, "mask", MOST_SHAPE_BYTES + 1)
     if len(content) > MOST_SHAPE_BYTES:
         raise TooLargeError(
-            f"a mask in JSON may have {MOST_SHAPE_BYTES / 1e6:g} MB at most: take fewer points, or a picture: {name}"
+            f"the JSON mask is larger than {MOST_SHAPE_BYTES / 1e6:g} MB: use fewer points, or a mask image: {name}"
         )
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
+        raise InputError(f"the mask is not valid JSON ({first_line(error)}): {name}") from error
     wanted = ("boxes", "polygons", "strokes")
     if not isinstance(found, dict) or not set(found) <= set(wanted):
-        raise InputError(f"a mask in JSON is an object with {', '.join(wanted)}, each a list: {name}")
+        raise InputError(f"a JSON mask must be an object with the lists {', '.join(wanted)}: {name}")
     return found

@@ -181,8 +181,7 @@ def from_file(path: str | os.PathLike[str], height: int, width: int) -> np.ndarr
     mask = pixels.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
         raise InputError(
-            "a mask must cover a part of the image, neither nothing nor all, where it is lighter than the middle: "
-            f"{path}"
+            f"the mask must cover part of the image; pixels lighter than mid-grey cover none of it or all of it: {path}"
         )
     return mask
 
@@ -233,5 +232,5 @@ def _mask_files(folder: str | os.PathLike[str]) -> list[Path]:
         raise InputError(f"`masks.folder_path` must be a folder of mask files. Received: {str(folder)!r}")
     files = finding.find_photos(folder)
     if not files:
-        raise InputError(f"no mask file (PNG, JPEG, WebP) below {folder}")
+        raise InputError(f"no mask files (PNG, JPEG, WebP) in {folder}")
     return files

@@ -155,5 +155,5 @@ def _weights_of_package(number):
     folder = pathlib.Path(importlib.util.find_spec(package.replace("-", "_")).origin).parent
     files = sorted(folder.rglob("*.pth"))
     if not files:
-        raise InputError(f"the package {package} holds no .pth file: {folder}")
+        raise InputError(f"the package {package} contains no .pth file: {folder}")
     return read_state_dict(files[0])

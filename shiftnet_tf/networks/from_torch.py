@@ -35,14 +35,16 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        more = "is damaged or holds more than tensors, and code is not run"
+        more = "is damaged, or contains code, which is never run"
         raise InputError(f"the checkpoint {more}: {path}") from error
     except Exception as error:  # damaged bytes end in errors of every kind
-        raise InputError(f"the file is no PyTorch checkpoint ({first_line(error)}): {path}") from error
+        raise InputError(f"not a PyTorch checkpoint ({first_line(error)}): {path}") from error
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and torch.is_tensor(value) for name, value in content.items()
     ):
-        raise InputError(f"the checkpoint must be a state dict, names to tensors. Received: {type(content).__name__}")
+        raise InputError(
+            f"the checkpoint must be a state dict of names and tensors. Received: {type(content).__name__}"
+        )
     return {name: _to_array(name, tensor) for name, tensor in content.items()}
 
 
@@ -53,9 +55,9 @@ def _to_array(name, tensor):
             raise TypeError("complex numbers")
         array = tensor.detach().to_dense().float().numpy()
     except (RuntimeError, TypeError, NotImplementedError) as error:
-        raise InputError(f"the tensor {name!r} holds no plain numbers: {first_line(error)}") from error
+        raise InputError(f"the tensor {name!r} must contain real numbers: {first_line(error)}") from error
     if not np.isfinite(array).all():
-        raise InputError(f"the tensor {name!r} holds values that are not finite")
+        raise InputError(f"the tensor {name!r} contains values that are not finite")
     return array
 
 
@@ -119,7 +121,7 @@ def discriminator_from_torch(state_dict):
     indices = sorted({int(name.split(".")[1]) for name in state_dict if re.fullmatch(r"model\.\d+\.weight", name)})
     convolutions = [i for i in indices if np.ndim(state_dict[f"model.{i}.weight"]) == 4]
     if len(convolutions) < 3:
-        raise InputError(f"no discriminator of at least 3 convolutions. Received: {', '.join(sorted(state_dict)[:5])}")
+        raise InputError(f"no discriminator with 3 convolutions or more. Received: {', '.join(sorted(state_dict)[:5])}")
     discriminator = Discriminator(
         filters=_kernel(state_dict, f"model.{convolutions[0]}").shape[0], depth=len(convolutions) - 2
     )
@@ -190,10 +192,10 @@ def _kernel(state_dict, name):
 def _assign(names, state_dict):
     surplus = sorted(set(state_dict) - set(names))
     if surplus:
-        raise InputError(f"the checkpoint has a tensor that this network has not: {surplus[0]!r}")
+        raise InputError(f"the checkpoint has a tensor that this network does not have: {surplus[0]!r}")
     for name, (variable, convert) in names.items():
         tensor = _tensor(state_dict, name)
         wanted = np.prod(variable.shape)
         if tensor.ndim not in (1, 4) or tensor.size != wanted or convert(tensor).shape != tuple(variable.shape):
-            raise InputError(f"the tensor {name!r} does not fit {tuple(variable.shape)}. Received: {tensor.shape}")
+            raise InputError(f"the tensor {name!r} must fit {tuple(variable.shape)}. Received: {tensor.shape}")
         variable.assign(convert(tensor))

@@ -160,7 +160,7 @@ class Generator(keras.Model):
         """
         folder = find_preset(preset)
         if not (folder / "config.toml").is_file():
-            raise InputError(f"no weights to load (no config.toml), give a run folder. Received: {folder}")
+            raise InputError(f"no weights to load (no config.toml): pass a run folder. Received: {folder}")
         return cls.from_weights(toml_file.read(folder / "config.toml").model, folder / GENERATOR_WEIGHTS, image_size)
 
     @classmethod

@@ -38,7 +38,9 @@ def load_vgg16(path):
     try:
         vgg16 = keras.applications.VGG16(include_top=False, weights=str(path))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} does not hold VGG16 without its top: {first_line(error)}") from error
+        raise InputError(
+            f"{path} does not hold the weights of VGG16 without its top layers: {first_line(error)}"
+        ) from error
     model = keras.Model(vgg16.input, [vgg16.get_layer(name).output for name in _LAYERS], trainable=False)
 
     def features(images):

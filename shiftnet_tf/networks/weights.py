@@ -16,4 +16,4 @@ def load_weights(network, path: Path) -> None:
     try:
         network.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} does not fit its network: {first_line(error)}") from error
+        raise InputError(f"{path} does not fit the network: {first_line(error)}") from error
