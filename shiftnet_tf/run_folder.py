@@ -43,13 +43,13 @@ class Run:
         path = Path(path)
         # Folders without a file, or with unfinished ones alone, are what a run leaves that was killed as it began.
         if path.is_file() or any(item.is_file() and not is_leftover(item) for item in path.rglob("*")):
-            raise InputError(f"{path} already holds something: name a new run folder, or go on with train.py --resume")
+            raise InputError(f"{path} is not empty: choose a new run folder, or continue this run with --resume")
         run = cls(path, run_config)
         try:
             for folder in (run.path, run.pictures, run.checkpoints, run.events):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make the run folder {path}: {error.strerror}") from error
+            raise InputError(f"cannot create the run folder {path}: {error.strerror}") from error
         run.write_config()
         versions = versions_of(_PACKAGES) | {"platform": platform.platform()}
         run._write_text("versions.json", json.dumps(versions, indent=2) + "\n")
@@ -64,7 +64,7 @@ class Run:
         """
         path = Path(path)
         if not (path / "config.toml").is_file():
-            raise InputError(f"no run folder (it has no config.toml): {path}")
+            raise InputError(f"not a run folder (it has no config.toml): {path}")
         return cls(path, toml_file.read(path / "config.toml"))
 
     def write_config(self):

@@ -78,16 +78,16 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tm
         ((small_model, out, PHOTO, tmp_path / "full.png"), "covers the whole photo"),
         ((tmp_path / "bare", out), "not a model folder (it has no spec.json)"),
         ((tmp_path / "nowhere", out), "the model does not exist"),
-        ((small_model, tmp_path / "out.xyz"), "known suffix"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(out)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(PHOTO)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(MASK)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known suffix"),
+        ((small_model, tmp_path / "out.xyz"), "known image suffix"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(out)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(PHOTO)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(MASK)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known image suffix"),
         (
             (without_map, out, PHOTO, MASK, "--detail", "model", "--save-shift-map", str(tmp_path / "map.png")),
             "has no shift map: export",
         ),
-        ((small_model, PHOTO / "new" / "out.png"), "cannot make the folder"),
+        ((small_model, PHOTO / "new" / "out.png"), "cannot create the folder"),
         ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]
     before = sorted(tmp_path.iterdir())

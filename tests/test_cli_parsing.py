@@ -40,7 +40,7 @@ SCRIPTS = {
         ),
         (["inpaint", "a", "--mask", "b", "-o", "c", "--runtime", "x"], "choose one of onnxruntime, litert, tensorflow"),
         (["export", "onxx", "run"], "unknown format 'onxx', did you mean 'onnx'? (see `shiftnet export --help`)"),
-        (["train", "compcat"], "unknown config 'compcat', did you mean 'compact'?; give one of compact, demo, "),
+        (["train", "compcat"], "unknown config 'compcat', did you mean 'compact'?; choose one of compact, demo, "),
         (
             ["train", "compact", "--from", "compcat", "--set", "data.photos=x"],
             "unknown preset 'compcat', did you mean 'compact'?",
@@ -112,7 +112,7 @@ def test_names_of_configs_and_presets(tmp_path, monkeypatch):
     assert bundled.find_preset(tmp_path / "absent") == tmp_path / "absent"
     assert bundled.find_preset("mine") == (tmp_path / "mine").relative_to(tmp_path)
     with pytest.raises(
-        InputError, match="unknown preset 'compactt', did you mean 'compact'.*; give one of compact, or the"
+        InputError, match="unknown preset 'compactt', did you mean 'compact'.*; choose one of compact, or the"
     ):
         bundled.find_preset("compactt")
 

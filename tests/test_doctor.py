@@ -104,7 +104,7 @@ def test_a_provider_that_does_not_load_and_two_packages(capsys, monkeypatch, wit
         doctor.examine(print)
     page = capsys.readouterr().out
     assert "    cuda: FAILS to load, the library libcublasLt.so.13 is missing\n    cpu: loads\n" in page
-    assert "CONFLICT: onnxruntime and onnxruntime-gpu are installed at once" in page
+    assert "CONFLICT: onnxruntime and onnxruntime-gpu are both installed" in page
 
 
 def test_tensorflow_is_asked_on_request(capsys, without_fills):

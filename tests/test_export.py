@@ -177,7 +177,7 @@ def test_from_python(small_run, few_photos, tmp_path):
 
 def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, train):
     main = load_script("export/export_saved_model").main
-    says(capsys, 2, "no run folder", main([str(tmp_path)]))
+    says(capsys, 2, "not a run folder", main([str(tmp_path)]))
     says(capsys, 2, "multiple of 16", main([str(small_run), "--out", str(tmp_path / "a"), "--image-size", "100"]))
     (tmp_path / "file").touch()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", str(tmp_path / "file" / "a")]))
@@ -347,7 +347,7 @@ def test_a_precision_that_loses_too_much_is_refused(small_run, few_photos, tmp_p
 def test_too_few_photos_for_int8_are_refused(small_run, tmp_path, capsys):
     main = load_script("export/export_onnx").main
     arguments = [str(small_run), "--out", str(tmp_path / "out"), "--precision", "int8"]
-    says(capsys, 2, "no photo (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
+    says(capsys, 2, "no usable photos (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
     few = PHOTOS / "train"  # of them 20 are compared on
     says(capsys, 2, "at least 100 photos", main([*arguments, "--calibration-photos", str(few)]))
     assert not (tmp_path / "out").exists()

@@ -163,7 +163,7 @@ def test_errors_of_the_server_are_told_as_they_are(page, tmp_path):
     html = {"content-type": "text/html"}
     assert told((413, html, "<h1>413</h1>")) == "The photo is larger than the server takes."
     assert told((502, html, "")) == "The server behind the proxy does not answer. Try again with Fill."
-    late = json.dumps({"error": "not answered within 60 seconds"})
+    late = json.dumps({"error": "no answer within 60 seconds"})
     assert told((503, {}, late)) == "Not answered within 60 seconds. Try again with Fill."
     assert told((500, {}, "null")).startswith("The server answered 500.")
     busy = (429, {"retry-after": "0"}, "{}")

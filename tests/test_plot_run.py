@@ -39,4 +39,4 @@ def test_bad_input_is_one_sentence(script, small_run, tmp_path, capsys):
     says(capsys, 2, "it must have the columns epoch and loss", script.main([str(run.path)]))
     shutil.copy(small_run / "metrics.csv", run.metrics)
     says(capsys, 2, "--out must end in .png", script.main([str(run.path), "--out", str(tmp_path / "curves.jpg")]))
-    says(capsys, 2, "no run folder", script.main([str(tmp_path / "absent")]))
+    says(capsys, 2, "not a run folder", script.main([str(tmp_path / "absent")]))

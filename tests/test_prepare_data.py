@@ -284,12 +284,12 @@ def test_check_refuses_bad_input_before_it_reads_a_photo(main, tmp_path, capsys,
     good = str(PHOTOS / "test")
     (tmp_path / "empty").mkdir()
     cases = [
-        ([str(tmp_path / "absent")], f"no such folder of photos: {tmp_path / 'absent'}"),
-        ([good, "--validation", str(tmp_path / "absent")], "no such folder of photos"),
-        ([str(tmp_path / "empty")], "no photo (JPEG, PNG, WebP) below"),
+        ([str(tmp_path / "absent")], f"the photo folder does not exist: {tmp_path / 'absent'}"),
+        ([good, "--validation", str(tmp_path / "absent")], "the photo folder does not exist"),
+        ([str(tmp_path / "empty")], "no photos (JPEG, PNG, WebP) in"),
         ([good, good], "is listed twice"),
         ([good, "--validation", good], "is listed twice"),
-        ([str(PHOTOS), "--validation", good], "lies in another one"),
+        ([str(PHOTOS), "--validation", good], "is inside another listed folder"),
         ([good, "--image-size", "0"], "`--image-size` must be at least 1"),
         ([good, "--threshold", "1.5"], "`--threshold` must be above 0 and at most 1"),
         ([good, "--write-list", str(tmp_path / "absent" / "list.txt")], "must be a file in a folder that exists"),

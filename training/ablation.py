@@ -76,7 +76,7 @@ def find_runs(configs, folder):
         if not training.steps_per_epoch:  # `fit` has put in the number of steps for the photos
             training = dataclasses.replace(training, steps_per_epoch=there.training.steps_per_epoch)
         if there != dataclasses.replace(configs[name], training=training):
-            raise InputError(f"{folder / name} was begun with another config: name a new --out")
+            raise InputError(f"{folder / name} was begun with another config: choose a new --out")
     return begun
 
 

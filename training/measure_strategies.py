@@ -168,7 +168,7 @@ def main(arguments=None):
     options = parse(arguments)
     paths = finding.find_photos(options.images)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
+        raise InputError(f"no photos (JPEG, PNG, WebP) in {options.images!r}")
     measure, columns = {
         "strategies": (measure_strategies, COLUMNS),
         "detail": (measure_detail, DETAIL_COLUMNS),

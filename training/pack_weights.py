@@ -104,7 +104,7 @@ def main(arguments=None):
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+        raise InputError(f"cannot create the folder {out}: {error.strerror}") from error
     packed.write_config()
     pairs = [(run.generator_weights, packed.generator_weights, added)]
     if run.discriminator_weights.is_file():  # import_torch.py makes none

@@ -114,10 +114,10 @@ class Taken:
         """Return why an entry is not taken over, "" if it is."""
         end = entry.at + len(entry.value)
         if len(entry.value) > _FEW and any(entry.at < stop and start < end for start, stop in self._pictures):
-            return "which reaches into a picture"
+            return "which overlaps a picture"
         if entry.tag == MAKER_NOTE:
             if self._moved:
-                return "whose positions would no longer be true"
+                return "whose offsets would no longer be valid"
             if len(entry.value) > _LONGEST_NOTE:
                 return "which may hold a picture"
         elif len(entry.value) > LONGEST and entry.tag not in _GEO:

@@ -33,7 +33,7 @@ def find_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
             entries = [] if (status.st_dev, status.st_ino) in seen else list(os.scandir(place))
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
-                logger.warning("%s: left out: %s", place, error.strerror)
+                logger.warning("%s: skipped: %s", place, error.strerror)
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:

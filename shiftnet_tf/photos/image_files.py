@@ -21,7 +21,7 @@ OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
 _READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
-_NO_HEIC = 'HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif, or the extra ".[heic]"'
+_NO_HEIC = "HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif"
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _END = b"\xff\xd9"  # of a JPEG
@@ -145,19 +145,19 @@ def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, m
     deep = picture.format == "JPEG2000"  # which takes 19 bytes a pixel to decode and 39 to encode
     most = max_pixels // 2 if deep else max_pixels
     if width * height > most:
-        of = " of a JPEG 2000" if deep else ""
+        of = " for a JPEG 2000" if deep else ""
         raise TooLargeError(
-            f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit{of} is "
+            f"the {what} is too large: {width}x{height} is {width * height / 1e6:.0f} megapixels, the limit{of} is "
             f"{most / 1e6:g}: {name}"
         )
     with decoding(source, what):
         animated = getattr(picture, "is_animated", False)  # n_frames would read all directories of a TIFF
         bits = picture.tag_v2.get(258) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
     if animated and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
-        raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
+        raise InputError(f"the {what} is animated or has several pages; save the one to use as a file: {name}")
     depth = max(bits, default=1) if isinstance(bits, tuple) else _bits(picture)
     if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut the low ones off
-        raise InputError(f"the {what} must have 8 bits a channel. Received {depth}: {name}")
+        raise InputError(f"the {what} must have 8 bits per channel, not {depth}: {name}")
 
 
 def _check_heic(source: FileSource, what: str) -> None:
@@ -218,14 +218,16 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """
     picture, *_ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
+        raise InputError(f"the photo must have 8 bits per channel, not mode {picture.mode}: {path}")
     with decoding(path, "photo"):
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
         lowest = picture.getchannel("A").getextrema()[0] if picture.mode == "RGBA" else 255
         picture = picture.convert("RGB")
     if lowest != 255:
-        raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
+        raise InputError(
+            f"the photo has transparent pixels, which are not supported here; save it without alpha: {path}"
+        )
     return np.array(picture)
 
 
@@ -245,7 +247,7 @@ def check_output(path: Path) -> str:
     """
     format_name = check_suffix(path.name)
     if not (there := existing_parent(path.parent)).is_dir():
-        raise InputError(f"cannot make the folder {path.parent}: {there} is a file")
+        raise InputError(f"cannot create the folder {path.parent}: {there} is a file")
     if path.is_dir():
         raise InputError(f"the output must be a file, not a folder: {path}")
     link_target(path)
@@ -265,8 +267,8 @@ def check_suffix(name: str) -> str:
     if suffix in _HEIC_SUFFIXES:
         raise MissingPackageError(f"{_NO_HEIC}: {name}")
     if suffix == ".gif":
-        raise InputError(f"a GIF has 256 colours, too few for the result: name a .png. Received: {name!r}")
-    raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {name!r}")
+        raise InputError(f"the 256 colours of a GIF are too few for the result: write a .png. Received: {name!r}")
+    raise InputError(f"the output needs a known image suffix such as .png or .jpg. Received: {name!r}")
 
 
 def result_name(path: Path) -> Path:
@@ -317,11 +319,11 @@ def write_picture(
         try:
             picture.save(part, format=file_format, **options)
         except MemoryError as error:
-            raise TooLargeError(f"writing the picture as {file_format} needs more memory than there is") from error
+            raise TooLargeError(f"not enough memory to write the image as {file_format}") from error
         except Exception as error:  # of Pillow
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the system: a full disk, no permission
-            raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error
+            raise UnwritableError(f"cannot write the image as {file_format}: {first_line(error)}") from error
         if finish and isinstance(part, Path):
             with open(part, "r+b") as file:
                 finish(file)

@@ -206,7 +206,7 @@ def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
     file.seek(0)
     with mapped(file) as content:
         if any(holds_picture(part) for part in containers.beside_picture(content, file_format)):
-            raise UnwritableError("the metadata still hold a picture, which may show what was taken out")
+            raise UnwritableError("the metadata still contain a picture, which may show what was removed")
 
 
 def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:

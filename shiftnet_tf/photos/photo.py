@@ -105,9 +105,9 @@ class Photo:
             InputError: the photo has alpha or 16 bits, and the format has not.
         """
         if self._picture.mode in ("LA", "RGBA") and file_format not in _ALPHA_FORMATS:
-            raise InputError(f"the photo has transparency, which {file_format} cannot hold: write a .png or .webp")
+            raise InputError(f"the photo has transparency, which {file_format} cannot store: write a .png or .webp")
         if self._picture.mode == "I;16" and file_format not in _DEEP_FORMATS:
-            raise InputError(f"the photo has 16 bits a pixel, which {file_format} cannot hold: write a .png or .tif")
+            raise InputError(f"the photo has 16 bits per pixel, which {file_format} cannot store: write a .png or .tif")
 
     def save(self, target: str | Path | BinaryIO, file_format: str | None = None, quality: int | None = None) -> None:
         """Write the photo; to a path atomically.
@@ -123,7 +123,7 @@ class Photo:
         if isinstance(target, str | Path):
             file_format = image_files.check_output(Path(target))
         elif file_format is None:
-            raise InputError('`file_format` must be given to write to an opened file, such as "PNG"')
+            raise InputError('writing to an open file needs a `file_format`, such as "PNG"')
         self.check_format(file_format)
         check_quality(quality, file_format)
         try:
@@ -205,8 +205,8 @@ def check_quality(quality: int | None, file_format: str) -> None:
     check("quality", quality, type(quality) is int and 1 <= quality <= 100, "a whole number from 1 to 100")
     if file_format not in QUALITY_FORMATS:
         raise InputError(
-            f"`quality` is for {', '.join(QUALITY_FORMATS)}. Received: {quality} for {file_format}, which is written "
-            "without loss"
+            f"`quality` is only for {', '.join(QUALITY_FORMATS)}. Received: {quality} for {file_format}, which is "
+            "written without loss"
         )
 
 
@@ -214,15 +214,15 @@ def _in_own_mode(picture: Image.Image, source: FileSource) -> Image.Image:
     """Return the picture in one of _MODES, to which all others are converted without loss or refused."""
     if picture.mode.startswith("I;16") or picture.mode == "I":
         if "transparency" in picture.info:
-            raise InputError(f"a photo of 16 bits with a transparent grey is not supported: {name_of(source)}")
+            raise InputError(f"a 16-bit photo with a transparent grey level is not supported: {name_of(source)}")
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 65535:
-            raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {name_of(source)}")
+            raise InputError(f"the photo must have 8 or 16 bits per channel, not 32: {name_of(source)}")
         if picture.mode != "I;16":
             picture = Image.fromarray(levels.astype(np.uint16))
     if picture.mode not in _MODES:
         raise InputError(
-            f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
+            f"the photo must be RGB or grey, not {picture.mode}: the conversion loses data; convert it yourself first: "
             f"{name_of(source)}"
         )
     if isinstance(picture, TiffImagePlugin.TiffImageFile):

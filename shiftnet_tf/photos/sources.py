@@ -52,7 +52,7 @@ def check_file(source: FileSource, what: str) -> None:
         if not Path(source).exists():
             raise InputError(f"the {what} does not exist: {source}")
         if not Path(source).is_file():
-            raise InputError(f"the {what} must be a picture file, not a folder or a device: {source}")
+            raise InputError(f"the {what} must be an image file, not a folder or a device: {source}")
 
 
 def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
@@ -73,7 +73,7 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
         with open(source, "rb") as file:
             return file.read(number)
     except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {source}") from error
+        raise InputError(f"cannot read the {what} (permission denied): {source}") from error
 
 
 @contextlib.contextmanager
@@ -103,10 +103,10 @@ def decoding(source: FileSource, what: str) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
+        raise InputError(f"the {what} is not an image file that Pillow can identify: {name}") from error
     except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
+        raise InputError(f"cannot read the {what} (permission denied): {name}") from error
     except MemoryError as error:
-        raise TooLargeError(f"the {what} needs more memory than there is: {name}") from error
+        raise TooLargeError(f"not enough memory for the {what}: {name}") from error
     except Exception as error:
         raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error

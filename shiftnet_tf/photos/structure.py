@@ -40,7 +40,7 @@ def check_structure(source: FileSource, what: str, max_pixels: int) -> None:
             objection = _objection_to_jpeg(content)
         elif content[:8] == b"\x89PNG\r\n\x1a\n":
             if _more_than(_MOST_CHUNKS, containers.png_chunks(content)):
-                objection = f"a PNG of more than {_MOST_CHUNKS:,} chunks"
+                objection = f"a PNG with more than {_MOST_CHUNKS:,} chunks"
         elif content[4:8] == b"ftyp":
             for begun in containers.av1_pictures(content, _MOST_OBU_BYTES):
                 _check_av1(begun, what, name_of(source), max_pixels)
@@ -54,12 +54,12 @@ def _more_than(most: int, parts: Iterator[object]) -> bool:
 
 def _objection_to_jpeg(content: containers.Content) -> str:
     if _more_than(_MOST_SEGMENTS, takewhile(_START_OF_SCAN.__ne__, _jpeg_markers(content))):
-        return f"a JPEG of more than {_MOST_SEGMENTS:,} segments"
+        return f"a JPEG with more than {_MOST_SEGMENTS:,} segments"
     # A quick count, which takes in thumbnails and chance, spares nearly all files the walk.
     if _more_than(_MOST_SCANS, re.finditer(_START_OF_SCAN, content)):
         scans = filter(_START_OF_SCAN.__eq__, _jpeg_markers(content))
         if _more_than(_MOST_SCANS, scans):
-            return f"a JPEG of more than {_MOST_SCANS} scans"
+            return f"a JPEG with more than {_MOST_SCANS} scans"
     return ""
 
 
@@ -86,11 +86,11 @@ def _check_av1(begun: bytes, what: str, name: str, max_pixels: int) -> None:
     except (IndexError, ValueError):
         sizes = []
     if not sizes:
-        raise InputError(f"the {what} is damaged (an AVIF without the size of its coded picture): {name}")
+        raise InputError(f"the {what} is damaged (the AVIF does not give the size of its coded picture): {name}")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > max_pixels:
         raise TooLargeError(
-            f"the {what} is too large: its coded picture has {width}x{height}, {width * height / 1e6:.0f} megapixels, "
+            f"the {what} is too large: its coded picture is {width}x{height}, {width * height / 1e6:.0f} megapixels, "
             f"the limit is {max_pixels / 1e6:g}: {name}"
         )
 
@@ -124,7 +124,7 @@ def _sequence_size(header: bytes) -> tuple[int, int]:
         nonlocal left
         left -= count
         if left < 0:
-            raise ValueError("the header is cut off")
+            raise ValueError("the header is truncated")
         return number >> left & (1 << count) - 1
 
     bits(4)  # profile, still picture

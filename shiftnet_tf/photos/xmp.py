@@ -79,7 +79,7 @@ def _check(text: str) -> None:
         nonlocal levels
         levels += 1
         if levels > _MOST_LEVELS:
-            raise _RefusedError(f"of more than {_MOST_LEVELS} levels")
+            raise _RefusedError(f"with more than {_MOST_LEVELS} nested levels")
 
     def end(_: str) -> None:
         nonlocal levels

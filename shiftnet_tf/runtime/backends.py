@@ -122,13 +122,13 @@ def choose_file(
     if not entries:
         wanted = ", ".join(filter(None, (name, precision, runtime)))
         there = ", ".join(f"{n} ({entry.precision}, {runtimes[entry.format]})" for n, entry in spec.files.items())
-        raise InputError(f"{path} lists no file for {wanted}, only {there}")
+        raise InputError(f"{path} lists no file for {wanted}, only for {there}")
     formats = {entry.format for entry in entries.values()}
     fitting = [key for key, row in RUNTIMES.items() if row.format in formats and not row.by_name]
     if not fitting and runtime is None:
         raise InputError(
             f"{', '.join(entries)} is a SavedModel, a program that can read and write any file: if you trust its "
-            'source, pass --runtime tensorflow (in Python runtime="tensorflow")'
+            'source, pass --runtime tensorflow (in Python, runtime="tensorflow")'
         )
     taken = runtime or next((key for key in fitting if key in list_installed()), None)
     if taken is None:

@@ -55,7 +55,7 @@ def _check_outputs(outputs: dict[str, np.ndarray], expected: tuple[int, ...]) ->
     positions = found_from[0].size if whole else 0
     if not positions or found_from.min() < -1 or found_from.max() >= 2 * positions:
         raise ShiftNetError(
-            f"the model's shift_map must be int32 [{expected[0]}, h, w] of -1 to 2 * h * w - 1. Received: "
+            f"the model's shift_map must be int32 [{expected[0]}, h, w] from -1 to 2 * h * w - 1. Received: "
             f"{found_from.dtype} {list(found_from.shape)}"
         )
 
@@ -77,11 +77,11 @@ def batch_size(wanted: int | None, image_size: int) -> int:
     if wanted is None:
         return LARGEST if there is None else max(1, min(LARGEST, int(SHARE * there / each)))
     if type(wanted) is not int or wanted < 1:
-        raise InputError(f"`batch_size` must be a whole number from 1. Received: {wanted!r}")
+        raise InputError(f"`batch_size` must be a whole number, at least 1. Received: {wanted!r}")
     if there is not None and wanted > 1 and wanted * each > there:
         raise InputError(
-            f"a batch of {wanted} pictures of {image_size}x{image_size} needs about {wanted * each / 1e9:.1f} GB of "
-            f"memory, and {there / 1e9:.1f} are free: take a `batch_size` of {max(1, there // each)} or less"
+            f"a batch of {wanted} images of {image_size}x{image_size} needs about {wanted * each / 1e9:.1f} GB of "
+            f"memory, but only {there / 1e9:.1f} GB are free: use a `batch_size` of {max(1, there // each)} or less"
         )
     return wanted
 

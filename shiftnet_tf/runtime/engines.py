@@ -223,7 +223,7 @@ def _fewer_threads() -> int:
 
 def _after_fork(runtime: str) -> ShiftNetError:
     return ShiftNetError(
-        f"{runtime} does not work after a fork: load the model in the child process, or start that one with the "
+        f"{runtime} does not work after a fork: load the model in the child process, or start it with the "
         'method "spawn"'
     )
 

@@ -195,7 +195,9 @@ def inpaint_file(
         image_files.check_output(Path(shift_map))
         others = [file_id(one) for one in (photo, *masks, path) if isinstance(one, str | os.PathLike)]
         if file_id(shift_map) in others:
-            raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
+            raise InputError(
+                f"the shift map needs a file of its own, not an input or the output. Received: {shift_map}"
+            )
     opened, hole = read_pair(photo, masks, options, max_pixels=max_pixels, file_format=file_format)
     if path is not None:
         make_folder(path.parent)  # before the work, so that none is lost
@@ -224,9 +226,9 @@ def check_overwriting(outs: Sequence[Place], photos: Iterable[FileSource], masks
     for out in outs:
         what = inputs.get(file_id(out))
         if what == "mask":
-            raise InputError(f"the result would replace the mask {out}: name another output")
+            raise InputError(f"the output would overwrite the mask {out}: choose another output")
         if what:
             raise InputError(
-                f"the result would replace the photo {out}: name another output, or pass --overwrite (in Python "
+                f"the output would overwrite the photo {out}: choose another output, or pass --overwrite (in Python, "
                 "overwrite=True)"
             )

@@ -55,7 +55,7 @@ def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -
         cure = _cure(image)
         raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}{cure}")
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
-        raise InputError(f"`mask` must be numbers [H, W]. Received: {mask.dtype} {list(mask.shape)}")
+        raise InputError(f"`mask` must be a numeric array [H, W]. Received: {mask.dtype} {list(mask.shape)}")
     if mask.shape != image.shape[:2]:
         raise InputError(
             f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
@@ -73,11 +73,11 @@ def _cure(image: np.ndarray) -> str:
         scale = "multiply by 255" if darkest >= 0 and lightest <= 1 else "scale it to 0 to 255"
         return f" from {darkest:.4g} to {lightest:.4g}: {scale} and convert to uint8"
     if image.ndim == 2:
-        return ": give grey as three channels, np.stack([image] * 3, axis=-1)"
+        return ": pass grey as three channels, np.stack([image] * 3, axis=-1)"
     if image.ndim == 3 and image.shape[-1] == 4:
-        return ": drop alpha, image[..., :3], or fill files, which keep theirs"
+        return ": drop alpha with image[..., :3], or use inpaint_file, which keeps it"
     if image.ndim == 4:
-        return ": give one photo at a time, or all to Inpainter.batch"
+        return ": pass one photo at a time, or use Inpainter.batch"
     return ": convert to uint8, 0 to 255" if image.ndim == 3 and image.shape[-1] == 3 else ""
 
 
@@ -129,8 +129,8 @@ def scale_window(canvas: Canvas, mask: np.ndarray, window: Window, size: int) ->
         image, hole = resize_pair(image, hole, size, size, box)
     if hole.all():
         raise InputError(
-            f"scaled to the model's {size}x{size}, the mask touches every pixel, nothing is known to fill it from: "
-            "mark less, or --invert the mask if it marks what stays"
+            f"scaled to the model's {size}x{size}, the mask touches every pixel and leaves nothing to fill it from: "
+            "mark less, or pass --invert if the mask marks what to keep"
         )
     return image, hole[..., np.newaxis]
 

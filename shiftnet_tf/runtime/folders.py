@@ -116,7 +116,7 @@ class FolderTask:
         if self.skip_existing and job.out.exists():
             return None
         if not job.masks:
-            raise InputError(f"there is no mask {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
+            raise InputError(f"no mask named {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
         file_format = image_files.check_suffix(job.out.name) if isinstance(job.out, Url) else None
         content = io.BytesIO()
         filled = inpaint_file(

@@ -115,7 +115,7 @@ class Inpainter:
     def __reduce__(self) -> tuple[Callable[..., "Inpainter"], tuple[object, ...]]:
         if self._reopen is None:
             raise InputError(
-                f"{self!r} cannot be pickled or copied: only one that Inpainter.load returned can, by opening its file"
+                f"{self!r} cannot be pickled or copied: only what Inpainter.load returns can, by reopening its file"
             )
         return _open_pickled, (self._reopen,)
 
@@ -248,7 +248,7 @@ class Inpainter:
         of_model = shift_maps and "shift_map" in self.backend.outputs
         if shift_maps and not of_model and copied != plan.holes:
             raise InputError(
-                f"{self.model.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
+                f"{self.model.path} has no shift map: export the model with --shift-map, or pass --detail shift-map"
             )
         of_network = len(plan.holes) / max(1, len(plan.holes) + len(copied))  # share of the time, roughly
 
@@ -359,6 +359,6 @@ def _open_pickled(reopen: functools.partial[Inpainter]) -> Inpainter:
     path: Path = reopen.args[0]
     if not path.exists():
         raise InputError(
-            f"the model of this pickled Inpainter does not exist: {path}; put it back, or load and pickle another"
+            f"the model of this pickled Inpainter does not exist: {path}; restore it, or pickle another Inpainter"
         )
     return reopen()

@@ -53,20 +53,20 @@ def plan_jobs(photos: Paths, masks: Paths, out: Place, suffix: str | None = None
     else:
         paths = listed(photos)
         if not paths:
-            raise InputError("there is no photo")
+            raise InputError("no photo given")
         if folders := [path for path in paths if path.is_dir()]:
-            raise InputError(f"a folder of photos must be the only one. Received it among others: {folders[0]}")
+            raise InputError(f"a folder of photos cannot be combined with other photos. Received: {folders[0]}")
         found = match([Path(path.name) for path in paths], masks)
     if isinstance(out, Path):
         if out.exists() and not out.is_dir():
-            raise InputError(f"the output must be a folder, and is a file: {out}")
+            raise InputError(f"the output must be a folder, not a file: {out}")
         link_target(out)
     if real(out) in [real(mask) for mask in listed(masks) if mask.is_dir()]:
-        raise InputError(f"the results must go to another folder than the masks. Received: {out}")
+        raise InputError(f"the output folder must not be the folder of masks. Received: {out}")
     jobs = [Job(path, given, out / result_name(name, suffix)) for path, (name, given) in zip(paths, found)]
     doubled = [target for target, count in Counter(job.out for job in jobs).items() if count > 1]
     if doubled:
-        cure = "leave --suffix out" if suffix else "rename one of them"
+        cure = "leave out --suffix" if suffix else "rename one of them"
         raise InputError(f"two photos would be written to {min(doubled)}: {cure}")
     given = {mask for job in jobs for mask in job.masks}
     check_overwriting([job.out for job in jobs], [] if overwrite else paths, given)
@@ -113,14 +113,14 @@ def pair(
     """
     photos = place(photos)
     if not photos.is_dir():
-        raise InputError(f"the folder of photos does not exist: {photos}")
+        raise InputError(f"the photo folder does not exist: {photos}")
     others = [real(path) for path in listed(masks)]
     if out is not None and real(out) != real(photos):
         others.append(real(out))
     found = _find(photos, image_files.readable_suffixes())
     found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
-        raise InputError(f"no photo below the folder {photos}")
+        raise InputError(f"no photos in {photos}")
     return match([path.relative_to(photos) for path in found], masks)
 
 
@@ -145,12 +145,12 @@ def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Place, 
     """
     paths = listed(masks)
     if not paths:
-        raise InputError("there is no mask")
+        raise InputError("no mask given")
     for path in paths:
         if not path.exists():
             raise InputError(f"the mask does not exist: {path}")
         if path.is_dir() and len(paths) > 1:
-            raise InputError(f"a folder of masks must be the only --mask. Received it among others: {path}")
+            raise InputError(f"a folder of masks cannot be combined with other masks. Received: {path}")
     if not paths[0].is_dir():
         return [(name, tuple(paths)) for name in names]
     by_name: dict[str, Place] = {}

@@ -24,14 +24,14 @@ class FillOptions(MaskSettings):
         default="auto",
         metadata={
             "help": "show the model the whole photo (resize), each hole and its surroundings (crop), or overlapping "
-            "windows (tile) (default: what fits the holes)"
+            "tiles (tile) (default: auto, whichever fits the holes)"
         },
     )
     detail: Literal["auto", "model", "shift-map"] = dataclasses.field(
         default="auto",
         metadata={
             "help": "take detail from the network (model), or copy pixels of the photo at its own resolution, guided "
-            "by the network (shift-map) (default: shift-map for wide holes, model for narrow ones)"
+            "by the network (shift-map) (default: auto, shift-map for wide holes and model for narrow ones)"
         },
     )
 

@@ -36,7 +36,7 @@ def conflict() -> str:
     if not all(map(version, PACKAGES)):
         return ""
     return (
-        f"{' and '.join(PACKAGES)} are installed at once and hide each other's providers: "
+        f"{' and '.join(PACKAGES)} are both installed and hide each other's providers: "
         f"pip uninstall {' '.join(PACKAGES)}, then install one of them"
     )
 
@@ -64,16 +64,16 @@ def check(provider: str, names: Sequence[str], require_gpu: bool, runtime: str) 
         InputError: the name is unknown, or it is not that of a GPU although `require_gpu` is True.
         MissingGpuError: the runtime lacks this provider of a GPU, or has none.
     """
-    can = f"{runtime} can take {', '.join(['auto', *names])} here"
-    install = "" if version("onnxruntime-gpu") else "; pip install onnxruntime-gpu in the place of onnxruntime has CUDA"
+    can = f"available here: {', '.join(['auto', *names])}"
+    install = "" if version("onnxruntime-gpu") else "; for CUDA, pip install onnxruntime-gpu in place of onnxruntime"
     if provider != "auto" and provider not in names:
         if provider in GPU and runtime == "onnxruntime":
-            raise MissingGpuError(f"onnxruntime has no provider {provider}. {can}{install}")
-        raise InputError(f"`provider` must be one that the runtime has: {can}. Received: {provider!r}")
+            raise MissingGpuError(f"onnxruntime has no provider {provider}; {can}{install}")
+        raise InputError(f"`provider` must be one that {runtime} has ({can}). Received: {provider!r}")
     if require_gpu and provider != "auto" and provider not in GPU:
-        raise InputError(f"a GPU is required and the provider is {provider}: leave one of them out")
+        raise InputError(f"a GPU is required, but the provider is {provider}: leave out one of the two")
     if require_gpu and not set(GPU) & set(names):
-        raise MissingGpuError(f"a GPU is required and {runtime} has none: {can}{install}")
+        raise MissingGpuError(f"a GPU is required, but {runtime} has no provider for one; {can}{install}")
 
 
 def open_session(
@@ -108,7 +108,7 @@ def open_session(
     name = next((name for name in GPU if name in names), "cpu") if provider == "auto" else provider
     session, reason = try_provider(onnxruntime, model, options, name, image_size)
     if reason and (require_gpu or provider != "auto"):
-        raise MissingGpuError(f"the provider {name} does not load: {reason}; `shiftnet doctor` shows all of them")
+        raise MissingGpuError(f"the provider {name} does not load: {reason}; `shiftnet doctor` tries all of them")
     if reason:
         logger.warning("the provider %s does not load: %s; running on the CPU instead", name, reason)
         session = session or try_provider(onnxruntime, model, options, "cpu")[0]
@@ -165,9 +165,7 @@ def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int |
         folder.mkdir(parents=True, exist_ok=True)
         cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
     except (OSError, RuntimeError) as error:  # read-only, or a user without a home folder
-        logger.warning(
-            "TensorRT builds its engine again at each start: no folder to keep it in (%s)", first_line(error)
-        )
+        logger.warning("TensorRT rebuilds its engine at each start: no folder to cache it in (%s)", first_line(error))
     shapes = {
         f"trt_profile_{which}_shapes": ",".join(
             f"{tensor}:{batch}x{image_size}x{image_size}x{channels}" for tensor, channels in (("image", 3), ("mask", 1))

@@ -47,7 +47,7 @@ class Access:
     def __post_init__(self) -> None:
         for host in self.hosts:
             holds = _is_address(host) or not re.search(r"[:/\s]", host)
-            check("--allow-host", host, holds, "a name such as photos.example.org, without scheme, port and path")
+            check("--allow-host", host, holds, "a host name such as photos.example.org, without scheme, port or path")
         for origin in self.origins:
             netloc = _netloc(origin)
             is_origin = netloc and re.fullmatch(r"[a-z][a-z0-9+.-]*://" + re.escape(netloc), origin)
@@ -55,11 +55,11 @@ class Access:
                 "--allow-origin",
                 origin,
                 origin == "*" or is_origin,
-                "such as https://example.org, in lower case and without a path",
+                "an origin such as https://example.org, in lower case and without a path",
             )
         if self.token is not None:
             holds = self.token.isascii() and self.token.isprintable() and self.token.strip() == self.token != ""
-            check("--token", "(hidden)", holds, "printable ASCII without spaces at its ends")
+            check("--token", "(hidden)", holds, "printable ASCII without leading or trailing spaces")
 
     def knows_host(self, header: str) -> bool:
         """Return whether a `Host` names this server; an address always does, since it cannot be rebound."""
@@ -121,9 +121,9 @@ class AccessMiddleware:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         host, origin = headers.get("host", ""), headers.get("origin")
         if host and not self._access.knows_host(host):  # HTTP/1.0 has none, and no browser sends it
-            text = f"unknown host {host[:100]!r}: if it is this server's name, start it with --allow-host"
+            text = f"unknown host {host[:100]!r}: if that is this server's name, start it with --allow-host"
         elif origin is not None and not self._access.knows_origin(origin, host):
-            text = f"pages of {origin[:100]!r} may not use this server; --allow-origin lets them"
+            text = f"web pages from {origin[:100]!r} may not use this server: allow them with --allow-origin"
         else:
             return await self._app(scope, receive, send)
         request = Request(scope, receive)

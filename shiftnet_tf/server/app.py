@@ -28,11 +28,11 @@ from shiftnet_tf.server.requests import Surroundings
 from shiftnet_tf.server.service import Service
 from shiftnet_tf.server.tensors import HEADER
 
-_ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
-_MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
+_ANSWERS = answers("The filled photo; a form gets the file itself", ("image/jpeg", "image/png", "image/webp"))
+_MAP_ANSWERS = answers("An image that shows where each part of the hole was copied from", ("image/png",))
 _HEALTH_ANSWERS: dict[int | str, dict[str, Any]] = {
     403: REFUSALS[403],
-    503: REFUSALS[503] | {"description": "The model does not answer"},
+    503: REFUSALS[503] | {"description": "The model does not respond"},
 }
 _PATHS = {
     "inpaint": "/v1/inpaint",
@@ -66,7 +66,7 @@ def create_app(
     app = FastAPI(
         title="shiftnet",
         version=__version__,
-        description="Takes things out of photos: Shift-Net image inpainting.",
+        description="Removes things from photos: Shift-Net image inpainting.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name scheme and host, which only a proxy knows
@@ -100,15 +100,19 @@ def _add_service(app: FastAPI, service: Service, metrics: Metrics, guarded: list
     """Add the paths for programs; those that use the model, and the metrics, are guarded."""
     asking: dict[str, Any] = {"openapi_extra": BODY, "dependencies": guarded}
 
-    @app.post("/v1/inpaint", responses=_ANSWERS, summary="Fill the holes of a photo", **asking)
+    @app.post("/v1/inpaint", responses=_ANSWERS, summary="Fill the holes in a photo", **asking)
     async def inpaint(request: Request) -> Response:
         return await service.answer(request, _photo_job)
 
-    @app.post("/v1/shift-map", responses=_MAP_ANSWERS, summary="Where each part was filled from", **asking)
+    @app.post(
+        "/v1/shift-map", responses=_MAP_ANSWERS, summary="Show where each part of the hole was copied from", **asking
+    )
     async def shift_map(request: Request) -> Response:
         return await service.answer(request, _shift_map_job)
 
-    @app.get("/healthz", response_model=None, responses=_HEALTH_ANSWERS, summary="Whether the server works, on what")
+    @app.get(
+        "/healthz", response_model=None, responses=_HEALTH_ANSWERS, summary="Check that the server works, and on what"
+    )
     async def healthz() -> dict[str, Any]:
         return {"status": "ok", "version": __version__, **service.health()}
 
@@ -176,5 +180,5 @@ async def _no_such_path(request: Request, error: Exception) -> Response:
     headers = {"Allow": ", ".join(sorted(methods))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    text = f"this path does not take {request.method[:20]}; it takes {headers['Allow']}"
+    text = f"this path does not accept {request.method[:20]}; it accepts {headers['Allow']}"
     return refusal(request, RequestError(405, text, headers))

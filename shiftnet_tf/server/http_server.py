@@ -78,5 +78,5 @@ class HTTPServer(uvicorn.Server):
 
 
 def _end_process() -> None:
-    _logger.error("the model does not answer: the server ends without it")
+    _logger.error("the model does not respond: stopping the server without it")
     os._exit(1)

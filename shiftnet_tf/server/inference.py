@@ -15,7 +15,7 @@ from shiftnet_tf.server.tensors import HEADER, Tensor, describe_tensors
 MODEL_NAME = "shiftnet"
 _VERSION = "1"
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "A tensor or the JSON is wrong; `error` says how", "model": Refusal},
+    400: {"description": "Invalid tensor or JSON; `error` says why", "model": Refusal},
     **{status: REFUSALS[status] for status in (401, 403, 408, 413, 429, 503)},
     415: {"description": "The body is compressed", "model": Refusal},
 }
@@ -61,7 +61,7 @@ def add_inference(app: FastAPI, service: Service, name: str, guarded: list[Any])
 
 def _add_server(app: FastAPI, service: Service) -> None:
     refusals: dict[int | str, dict[str, Any]] = {403: REFUSALS[403]}
-    unhealthy = refusals | {503: REFUSALS[503] | {"description": "The model does not answer"}}
+    unhealthy = refusals | {503: REFUSALS[503] | {"description": "The model does not respond"}}
 
     @app.get("/v2", responses=refusals, summary="Open Inference Protocol: the server")
     async def server() -> ServerMetadata:
@@ -109,5 +109,7 @@ def _add_model(app: FastAPI, service: Service, name: str, path: str, guarded: li
 
     def make_job(request: Request, body: bytearray) -> TensorJob:
         if coding := request.headers.get("content-encoding"):
-            raise RequestError(415, f"send the body without a Content-Encoding. Received: {coding[:40]!r}")
+            raise RequestError(
+                415, f"compressed bodies are not supported: send no Content-Encoding. Received: {coding[:40]!r}"
+            )
         return TensorJob(name, request.headers.get(HEADER), body)

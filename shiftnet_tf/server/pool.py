@@ -120,21 +120,21 @@ class Pool:
         try:
             return _Process(self._setup)
         except OSError as error:  # the system allows no more of them
-            text = f"no process can be started ({error.strerror})"
+            text = f"cannot start a worker process ({error.strerror})"
             raise RequestError(503, text, {"Retry-After": "5"}) from error
 
     def _why(self, code: int) -> Exception:
         """Return the error that says why a process ended."""
         if code >= 0:
-            return ShiftNetError(f"a process that fills photos ended with exit code {code}, see the log")
+            return ShiftNetError(f"a worker process ended with exit code {code}: see the log")
         if code == -getattr(signal, "SIGXCPU", 0):
             seconds = self._limits.reading_seconds
-            return RequestError(422, f"reading the photo and its masks takes more than {seconds} seconds of computing")
+            return RequestError(422, f"reading the photo and its masks takes more than {seconds} seconds of CPU time")
         if code == -getattr(signal, "SIGKILL", 0):  # by the system, or because nobody waits for the answer any more
-            return RequestError(503, "there is not enough memory", {"Retry-After": "5"})
+            return RequestError(503, "not enough memory", {"Retry-After": "5"})
         name = signal.Signals(-code).name
         memory = f"{self._limits.memory / 1e6:.0f} MB"
-        return RequestError(422, f"the photo or a mask is damaged, or takes more than {memory} of memory ({name})")
+        return RequestError(422, f"the photo or a mask is damaged, or needs more than {memory} of memory ({name})")
 
 
 class Task:

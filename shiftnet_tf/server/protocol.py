@@ -72,7 +72,7 @@ async def read_body(request: Request, limit: int, took: Callable[[int], None]) -
     Raises:
         RequestError: 413, it is longer; 499, the client went away.
     """
-    too_long = RequestError(413, f"a request may have {limit / 1e6:g} MB at most", {"Connection": "close"})
+    too_long = RequestError(413, f"the request is larger than {limit / 1e6:g} MB", {"Connection": "close"})
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > 4 * limit:
         raise too_long
@@ -86,7 +86,7 @@ async def read_body(request: Request, limit: int, took: Callable[[int], None]) -
                 body += part
                 took(len(part))
     except ClientDisconnect as error:
-        raise RequestError(CLIENT_GONE, "the client went away") from error
+        raise RequestError(CLIENT_GONE, "the client disconnected") from error
     if received > limit:
         raise too_long
     return body
@@ -111,7 +111,7 @@ def _from_base64(item: Any) -> bytes:
         digits = item.encode("ascii").translate(_ALPHABET, b" \t\r\n").rstrip(b"=")
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (ValueError, AttributeError) as error:
-        raise ValueError("must be a file in base64") from error
+        raise ValueError("must be a file, encoded in base64") from error
 
 
 def _field(default: Any, text: str, most: int | None) -> Any:
@@ -134,13 +134,13 @@ def _model(name: str, file: Any, masks: Any, strict: bool) -> type[BaseModel]:
         for field in dataclasses.fields(FillOptions)
     }
     image = "JPEG, PNG, WebP, TIFF, ..."
-    mask = "A picture of the photo's size, lighter than the middle = hole; or JSON of shapes. Several are joined."
+    mask = "An image of the photo's size, lighter than mid-grey = hole; or JSON shapes. Several masks are combined."
     return create_model(
         name,
         __config__={"extra": "forbid", "strict": strict},
         image=(Annotated[file, Field(description=image)], ...),
         mask=(Annotated[masks, Field(description=mask)], ...),
-        format=(str | None, Field(None, description="of the answer, such as png; default: the photo's own")),
+        format=(str | None, Field(None, description="of the result, such as png (default: the photo's own)")),
         **options,
     )
 
@@ -195,7 +195,7 @@ class Answer(BaseModel):
     image: Annotated[str, Field(description="the file in base64")]
     media_type: str
     plan: Annotated[str, Field(description="what the model looked at")]
-    share: Annotated[float, Field(description="of the photo's pixels that were filled, 0 to 1")]
+    share: Annotated[float, Field(description="share of the photo's pixels that were filled, 0 to 1")]
 
 
 class Refusal(BaseModel):
@@ -208,14 +208,14 @@ _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "model": Refusal}
     for status, text in (
-        (401, "The token is missing or wrong, where the server has one"),
-        (403, "The server does not know the name it was asked by, or the web page that asks"),
-        (408, "The body did not come in time"),
-        (413, "More bytes or pixels than the server takes"),
+        (401, "The server requires a token, which is missing or wrong"),
+        (403, "Unknown host name, or a web page from an origin that is not allowed"),
+        (408, "The body did not arrive in time"),
+        (413, "More bytes or pixels than the server accepts"),
         (415, "Neither a form nor JSON"),
-        (422, "The photo, the mask or a setting is wrong; `error` says how"),
-        (429, "As many requests as the server takes are in flight"),
-        (503, "Not answered in time"),
+        (422, "Invalid photo, mask or setting; `error` says why"),
+        (429, "The server is handling as many requests as it can"),
+        (503, "No answer in time"),
     )
 }
 
@@ -224,7 +224,10 @@ def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]
     """Return the answers of a path as FastAPI's `responses` takes them; a form is answered with the file itself."""
     header = {
         "X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"},
-        "X-Shiftnet-Share": {"schema": {"type": "number"}, "description": "of the photo's pixels that were filled"},
+        "X-Shiftnet-Share": {
+            "schema": {"type": "number"},
+            "description": "share of the photo's pixels that were filled",
+        },
     }
     found = {"description": text, "model": Answer, "content": dict.fromkeys(kinds, _PICTURE), "headers": header}
     return {200: found, **REFUSALS}
@@ -328,7 +331,7 @@ def _decoded(text: str) -> str:
 
 def _read_json(body: bytes) -> dict[str, Any]:
     if sum(body.count(sign) for sign in b",[{") > _MOST_SIGNS:
-        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send fewer points")
+        raise RequestError(413, f"the JSON has more than {_MOST_SIGNS:,} commas and brackets: send fewer points")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -343,5 +346,7 @@ def _format(name: str | None) -> str | None:
         return None
     found = image_files.format_of(f".{name.lstrip('.')}")
     if found is None:
-        raise RequestError(422, f"`format` must be one such as png, jpg, webp or tiff. Received: {name[:40]!r}")
+        raise RequestError(
+            422, f"`format` must be an image format such as png, jpg, webp or tiff. Received: {name[:40]!r}"
+        )
     return found

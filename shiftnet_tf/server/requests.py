@@ -69,7 +69,7 @@ class _Exchange:
         try:
             await app(self._scope, receive, self._pass)
         except asyncio.CancelledError:  # by the server, whose time to stop is over
-            text = "the server ended before the answer"
+            text = "the server stopped before it could answer"
             await self._refuse(receive, RequestError(503, text, {"Connection": "close"}), text)
         except Exception as error:
             failure = error

@@ -66,7 +66,7 @@ def serve(
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
-        raise MissingPackageError(f'a server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
+        raise MissingPackageError(f'the server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
     from shiftnet_tf.server.access import Access
     from shiftnet_tf.server.app import create_app
     from shiftnet_tf.server.http_server import HTTPServer
@@ -74,7 +74,10 @@ def serve(
     limits = limits or Limits()
     root_path = root_path.rstrip("/")
     check(
-        "--root-path", root_path, _ROOT_PATH.fullmatch(root_path), "a path such as /inpainting, not a path of its own"
+        "--root-path",
+        root_path,
+        _ROOT_PATH.fullmatch(root_path),
+        "a path such as /inpainting, not one that the server itself uses",
     )
     check("--model-name", model_name, _MODEL_NAME.fullmatch(model_name), "letters, digits and any of . _ -")
     access = Access(hosts=(*hosts, host), origins=origins, token=token)
@@ -113,7 +116,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listening.close()
         why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot listen on {host} port {port} ({why}): name another --host or --port") from error
+        raise InputError(f"cannot listen on {host} port {port} ({why}): choose another --host or --port") from error
     return listening
 
 
@@ -124,7 +127,7 @@ def _inherited(fd: int) -> socket.socket:
         listens = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"--fd {fd} is not an open socket: systemd passes the first one as 3") from error
-    check("--fd", fd, listens, "a socket that listens: systemd passes such a one with `Accept=no`")
+    check("--fd", fd, listens, "a listening socket: systemd passes one with `Accept=no`")
     return listening
 
 

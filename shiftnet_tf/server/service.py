@@ -55,7 +55,7 @@ class Service:
             RequestError: 503, the model does not answer.
         """
         if (seconds := self._pool.model_seconds) > self._limits.seconds:
-            raise RequestError(503, f"the model has not answered for {seconds:.0f} seconds: start the server again")
+            raise RequestError(503, f"the model has not answered for {seconds:.0f} seconds: restart the server")
         return self._description
 
     def stop(self) -> None:
@@ -94,18 +94,18 @@ class Service:
                     reply = await self._fill(request, job)
         except TimeoutError as error:
             if not is_whole:
-                text = f"the body did not come within {self._limits.seconds:g} seconds, or others needed its memory"
+                text = f"the body did not arrive within {self._limits.seconds:g} seconds, or others needed its memory"
                 raise RequestError(408, text, {"Connection": "close"}) from error
-            text = f"not answered within {self._limits.seconds:g} seconds"
+            text = f"no answer within {self._limits.seconds:g} seconds"
             raise RequestError(503, text, {"Retry-After": "5", "Connection": "close"}) from error
         except MemoryError as error:
-            raise RequestError(503, "there is not enough memory", {"Retry-After": "5"}) from error
+            raise RequestError(503, "not enough memory", {"Retry-After": "5"}) from error
         return Response(reply.content, media_type=reply.media_type, headers=reply.headers)
 
     async def _refuse_when_full(self, request: Request) -> None:
         if self._in_flight >= self._limits.in_flight:
             await drain(request)
-            text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
+            text = f"server busy: {self._in_flight} requests in flight"
             raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
 
     async def _fill(self, request: Request, job: Job | TensorJob) -> Reply:
@@ -118,7 +118,7 @@ class Service:
             answer = asyncio.wrap_future(task.future)
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise RequestError(CLIENT_GONE, "the client went away")
+                raise RequestError(CLIENT_GONE, "the client disconnected")
             return answer.result()
         finally:
             gone.cancel()

@@ -132,10 +132,10 @@ def read_inference(job: TensorJob, image_size: int, outputs: list[str], max_pixe
         arrays[tensor.name] = _from_json(tensor) if size is None else _from_bytes(tensor, binary[at : at + size], size)
         at += size or 0
     if at != len(binary):
-        raise RequestError(400, f"{len(binary)} bytes lie behind the JSON, and `binary_data_size` names {at}")
+        raise RequestError(400, f"{len(binary)} bytes follow the JSON, but `binary_data_size` adds up to {at}")
     image, mask = arrays["image"], arrays["mask"]
     if len(image) != len(mask):
-        raise RequestError(400, f"{len(image)} images and {len(mask)} masks: send one mask for each image")
+        raise RequestError(400, f"{len(image)} images and {len(mask)} masks: send one mask per image")
     if image.size // 3 > max_pixels:
         text = f"the images have {image.size / 3e6:.1f} megapixels, the limit is {max_pixels / 1e6:g}: send fewer"
         raise RequestError(413, text)
@@ -149,14 +149,16 @@ def _split(job: TensorJob) -> tuple[memoryview, memoryview]:
         return body, body[:0]
     number = job.json_bytes.strip()
     if not (number.isascii() and number.isdecimal() and len(number) < 20 and int(number) <= len(body)):
-        raise RequestError(400, f"{HEADER} must be the bytes of the JSON, at most {len(body)}. Received: {number[:40]}")
+        raise RequestError(
+            400, f"{HEADER} must be the JSON's size in bytes, at most {len(body)}. Received: {number[:40]}"
+        )
     return body[: int(number)], body[int(number) :]
 
 
 def _read_json(head: memoryview) -> InferenceRequest:
     content = bytes(head)
     if sum(content.count(sign) for sign in b",[{") > _MOST_SIGNS:
-        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send binary tensors")
+        raise RequestError(413, f"the JSON has more than {_MOST_SIGNS:,} commas and brackets: send binary tensors")
     try:
         return InferenceRequest.model_validate(json.loads(content))
     except ValidationError as error:
@@ -174,7 +176,7 @@ def _check(tensor: Input, expected: Tensor) -> None:
         raise RequestError(400, text)
     batch, *sides = tensor.shape or [0]
     if batch < 1 or sides != expected.shape[1:]:
-        text = f"`{tensor.name}` must have the shape {expected.shape}, -1 for any number from 1"
+        text = f"`{tensor.name}` must have the shape {expected.shape}, where -1 is any number from 1"
         raise RequestError(400, f"{text}. Received: {str(tensor.shape)[:80]}")
 
 

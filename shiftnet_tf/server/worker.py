@@ -122,11 +122,11 @@ def _outcome(inpainter: Inpainter, limits: Limits, job: Job | TensorJob) -> Repl
     except RequestError as error:
         return RequestError(error.status, str(error), error.headers)  # without what it came from, and the body there
     except MemoryError:
-        return RequestError(413, f"the request takes more than {limits.memory / 1e6:.0f} MB of memory")
+        return RequestError(413, f"the request needs more than {limits.memory / 1e6:.0f} MB of memory")
     except TooLargeError as error:
         return RequestError(413, str(error))
     except UnwritableError as error:  # of a lack of memory an encoder says something else
-        return RequestError(422, f"{error}, with at most {limits.memory / 1e6:.0f} MB of memory")
+        return RequestError(422, f"{error} (memory limit: {limits.memory / 1e6:.0f} MB)")
     except InputError as error:
         return RequestError(422, str(error))
     except Exception as error:

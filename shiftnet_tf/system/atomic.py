@@ -43,7 +43,7 @@ def locked(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"another process is at work in {folder}") from error
+            raise InputError(f"{folder} is in use by another process") from error
         yield
     finally:
         os.close(descriptor)
@@ -68,7 +68,7 @@ def link_target(path: str | os.PathLike[str]) -> Path:
     except FileNotFoundError as error:
         raise InputError(
             f"cannot write {path}: it is a symbolic link to {os.readlink(path)}, which does not exist; remove the link "
-            "or name another file"
+            "or choose another file"
         ) from error
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
@@ -95,7 +95,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise InputError(f"cannot create the folder {folder}: {error.strerror}") from error
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
@@ -217,7 +217,7 @@ def check_room(folder: Path, size: int, what: str) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         raise ShiftNetError(
-            f"{folder} has no room for {what} of up to {size / 1e6:.0f} MB ({error.strerror})"
+            f"not enough space in {folder} for {what} of up to {size / 1e6:.0f} MB ({error.strerror})"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -67,4 +67,4 @@ def config_names() -> list[str]:
 def _check_name(given: str | os.PathLike[str], what: str, names: list[str], other: str) -> None:
     if isinstance(given, str) and _NAME.fullmatch(given) and not Path(given).exists():
         known = ", ".join(names) or "none"
-        raise InputError(f"unknown {what} {given!r}{did_you_mean(given, names)}; give one of {known}, or {other}")
+        raise InputError(f"unknown {what} {given!r}{did_you_mean(given, names)}; choose one of {known}, or {other}")

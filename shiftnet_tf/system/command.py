@@ -63,7 +63,7 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
             print(f"error: {error}", file=sys.stderr)
             return InputError.exit_code
         except MemoryError:
-            print("error: there is not enough memory", file=sys.stderr)
+            print("error: not enough memory", file=sys.stderr)
             return ShiftNetError.exit_code
         except KeyboardInterrupt as error:
             print("stopped", file=sys.stderr)

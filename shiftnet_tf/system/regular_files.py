@@ -21,9 +21,9 @@ def check_regular(path: Path, folder: Path, most: int) -> None:
     root, size = os.path.realpath(folder), 0
     for item in (path, *sorted(path.rglob("*"))):
         if os.path.commonpath([root, os.path.realpath(item)]) != root:
-            raise InputError(f"{item} is a link that leads out of {folder}: replace it with the file itself")
+            raise InputError(f"{item} is a symbolic link out of {folder}: replace it with the file itself")
         if item != path and item.is_symlink() and item.is_dir():  # not part of its SHA-256
-            raise InputError(f"{item} is a link to a folder: replace it with the folder itself")
+            raise InputError(f"{item} is a symbolic link to a folder: replace it with the folder itself")
         try:
             status = item.stat()
         except OSError as error:
@@ -32,4 +32,4 @@ def check_regular(path: Path, folder: Path, most: int) -> None:
             raise InputError(f"{item} is not a regular file")
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
         if size > most:
-            raise InputError(f"{path} has {size:,} bytes or more, at most {most:,} are accepted")
+            raise InputError(f"{path} is too large: at least {size:,} bytes, the limit is {most:,}")

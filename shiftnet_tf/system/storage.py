@@ -129,7 +129,7 @@ def place(path: str | os.PathLike[str]) -> Place:
     if protocol == "file":
         return Path(rest)
     if not bucket:
-        raise InputError(f"a URL needs the name of a bucket, such as {protocol}://bucket/photos. Received: {text!r}")
+        raise InputError(f"the URL needs a bucket, such as {protocol}://bucket/photos. Received: {text!r}")
     _store(protocol)
     return Url(text.rstrip("/"))
 

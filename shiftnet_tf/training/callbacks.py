@@ -154,7 +154,7 @@ def validation_score(logs, measure):
     return -mean if measure == "deep_distance" else mean
 
 
-WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller one, or a new run with other losses"
+WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller value, or a new run with other losses"
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
@@ -187,7 +187,7 @@ def _load_callback(name):
         kind = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         cure = "install its package, or add its folder to PYTHONPATH"
-        raise InputError(f"cannot import {module} of `training.callbacks` ({first_line(error)}): {cure}") from error
+        raise InputError(f"cannot import {module} for `training.callbacks` ({first_line(error)}): {cure}") from error
     if not (isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback)):
         raise InputError(f"`training.callbacks` must name subclasses of keras.callbacks.Callback. Received: {name!r}")
     return kind()

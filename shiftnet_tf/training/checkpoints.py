@@ -85,7 +85,7 @@ class Checkpoints(keras.callbacks.Callback):
             try:
                 self.checkpoint.restore(str(path)).assert_consumed()
             except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
-                log(f"passed over: the checkpoint {path} cannot be restored ({first_line(error)})")
+                log(f"skipped: cannot restore the checkpoint {path} ({first_line(error)})")
             else:
                 more = f" and {self.step} steps" if self.step else ""
                 log(f"resumed after epoch {self.epoch}{more}, from {path}")
@@ -96,10 +96,10 @@ class Checkpoints(keras.callbacks.Callback):
         epochs = len(metrics.read_bytes().splitlines()) - 1 if metrics.is_file() else 0
         if epochs > 1:  # the first epoch may have ended without its checkpoint
             raise ShiftNetError(
-                f"{self.run.checkpoints} holds no checkpoint, after {epochs} epochs: copy its files back, or start a "
+                f"{self.run.checkpoints} holds no checkpoint after {epochs} epochs: copy its files back, or start a "
                 "new run"
             )
-        log("the run was stopped before its first checkpoint was written: it starts from the beginning")
+        log("the run was stopped before its first checkpoint: starting from the beginning")
 
     def _remove_leftovers(self):
         """What a process that was killed while it wrote has left under temporary names."""
@@ -134,7 +134,7 @@ class Checkpoints(keras.callbacks.Callback):
         try:
             check_room(self.run.path, self.room, "a checkpoint")
         except ShiftNetError as error:
-            raise ShiftNetError(f"{error}: make room, then --resume") from error
+            raise ShiftNetError(f"{error}: free some space, then --resume") from error
         if with_weights:
             write_atomically(self.run.generator_weights, self.model.averaged_generator.save_weights)
             write_atomically(self.run.discriminator_weights, self.model.discriminator.save_weights)
@@ -192,7 +192,11 @@ class StopOnSignal(keras.callbacks.Callback):
     def _ask(self, number, frame):
         self.asked.assign(1.0)
         self.__exit__()
-        print("stopping after this step, with a checkpoint (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+        print(
+            "stopping after this step, with a checkpoint (press Ctrl-C again to stop at once)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch

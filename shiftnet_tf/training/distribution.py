@@ -60,7 +60,7 @@ class Workers:
             return cls()
         others = sorted(tasks.keys() - {"chief", "worker"})
         if others:
-            text = "list a chief and workers alone (parameter servers and evaluators take no part in this training)"
+            text = "list only a chief and workers (parameter servers and evaluators are not supported)"
             raise InputError(f"TF_CONFIG must {text}. Received: {', '.join(others)}")
         if not (kind in tasks and 0 <= index < len(tasks[kind])):
             listed = ", ".join(f"{len(addresses)} {name}" for name, addresses in tasks.items())
@@ -101,10 +101,10 @@ class Team:
         kinds = {"model": settings.model.normalization, "discriminator": settings.discriminator.normalization}
         for section, kind in kinds.items():
             fits = kind not in ("batch", "switchable")
-            check(f"{section}.normalization", kind, fits, "one without statistics of the batch, which devices share")
+            check(f"{section}.normalization", kind, fits, "one without batch statistics if devices share the batch")
         gan = settings.losses.gan
         fits = gan != "relativistic_average"
-        check("losses.gan", gan, fits, "one without a mean over the batch, which the devices share")
+        check("losses.gan", gan, fits, "one without a mean over the batch if devices share it")
 
     def distribute(self, make: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
         """Have each worker read its share.
@@ -141,7 +141,7 @@ class Team:
         absent = round(self.total(float(not holds)))
         if absent:
             raise InputError(
-                f"{absent} of {len(self.workers.addresses)} workers do not see {folder}: it must be shared"
+                f"{absent} of {len(self.workers.addresses)} workers cannot see {folder}: use a shared folder"
             )
 
 
@@ -158,16 +158,18 @@ def gather(devices: int | str | None = None) -> Team:
     workers = Workers.from_environment()
     gpus = tf.config.list_physical_devices("GPU")
     if workers.addresses:
-        check("--devices", devices, devices in (None, "auto"), "left out where TF_CONFIG lists workers")
+        check("--devices", devices, devices in (None, "auto"), "left out if TF_CONFIG lists workers")
         wait_for_partners(workers)
         return Team(tf.distribute.MultiWorkerMirroredStrategy(), workers)
     number = {None: 1, "auto": len(gpus) or 1}.get(devices, devices)  # type: ignore[arg-type]
     if not isinstance(number, int) or number < 1:
-        raise InputError(f"`--devices` must be a number from 1 on, or auto. Received: {devices!r}")
+        raise InputError(f"`--devices` must be a whole number, at least 1, or auto. Received: {devices!r}")
     if number == 1:
         return Team(tf.distribute.get_strategy(), workers)
     if gpus:
-        check("--devices", devices, number <= len(gpus), f"at most {len(gpus)}, the GPUs that TensorFlow finds")
+        check(
+            "--devices", devices, number <= len(gpus), f"at most {len(gpus)}, the number of GPUs that TensorFlow finds"
+        )
     else:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
@@ -195,7 +197,9 @@ def wait_for_partners(workers: Workers, patience: float = _PATIENCE) -> None:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    check("TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "addresses such as host:2222")
+    check(
+        "TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "a list of addresses such as host:2222"
+    )
     return host.strip("[]"), int(port)
 
 
@@ -247,5 +251,5 @@ def lost_workers_named(team: Team) -> Iterator[None]:
     except _LOST as error:
         if not team.workers.addresses:
             raise
-        text = "another worker has ended or cannot be reached: start all of them again with --resume"
+        text = "another worker has ended or cannot be reached: restart all of them with --resume"
         raise ShiftNetError(text) from error

@@ -94,7 +94,7 @@ def _train(settings, folder, team, *, photos, validation, device, start, resume,
     own = callbacks.load_callbacks(settings.training.callbacks)  # before the run folder is made
     with team.strategy.scope():
         model = build(settings)
-    begun = _load_start(start, model) if start else "with random weights"
+    begun = _load_start(start, model) if start else "random weights"
     run = Run(folder, settings) if resume or not chief else Run.create(folder, settings)
     team.wait()
     team.check_folder((folder / "config.toml").is_file(), folder)
@@ -116,7 +116,7 @@ def _train(settings, folder, team, *, photos, validation, device, start, resume,
         elif chief:
             run_inputs.write(run.path, inputs)
         if not resume:
-            tell(f"begins {begun}")
+            tell(f"starting from {begun}")
         _fit(
             model,
             run,
@@ -144,7 +144,7 @@ def read_resumable(run_dir: str | os.PathLike[str], overrides: Sequence[str] = (
     """
     wrong = [item for item in overrides if item.partition("=")[0] not in RESUMABLE]
     if wrong:
-        raise InputError(f"--resume lets only {' and '.join(RESUMABLE)} be set anew. Received: {wrong[0]}")
+        raise InputError(f"with --resume, --set can change only {', '.join(RESUMABLE)}. Received: {wrong[0]}")
     return toml_file.read(Run.open(run_dir).path / "config.toml", overrides)
 
 
@@ -153,8 +153,8 @@ def _choose_device(require_gpu):
     gpus = tf.config.list_physical_devices("GPU")
     if require_gpu and not gpus:
         raise MissingGpuError(
-            "a GPU is required: TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
-            'install with: pip install "tensorflow[and-cuda]"'
+            "a GPU is required, but TensorFlow finds none (TF_CPP_MIN_LOG_LEVEL=0 shows why): check `nvidia-smi`, and "
+            'pip install "tensorflow[and-cuda]"'
         )
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
@@ -170,7 +170,7 @@ def _check_memory(settings):
     if there is not None and needed > there:
         raise InputError(
             f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
-            f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"
+            f"least {needed / 1e9:.0f} GB of memory, but there are only {there / 1e9:.0f} GB: use a later layer"
         )
 
 
@@ -179,9 +179,9 @@ def _load_start(folder, model):
     start = Run.open(find_preset(folder))
     load_weights(model.generator, start.generator_weights)
     model.averaged_generator.set_weights(model.generator.get_weights())
-    words = f"with the weights of {folder}"
+    words = f"the weights of {folder}"
     if not start.discriminator_weights.is_file() or start.config.discriminator != model.config.discriminator:
-        return f"{words}, the discriminator with random ones"
+        return f"{words}, with a random discriminator"
     load_weights(model.discriminator, start.discriminator_weights)
     return words
 
@@ -206,8 +206,8 @@ def _describe(device, team, photos, validation, model, log):
     skipped = photos.skipped + [sentence for folder in validation.values() for sentence in folder.skipped]
     for sentence in skipped:
         log(f"skipped: {sentence}")
-    sets = ", ".join(f"{len(folder)} to validate with ({name})" for name, folder in validation.items())
-    log(f"photos: {len(photos)} to train on, {sets}, {len(skipped)} skipped")
+    sets = ", ".join(f"{len(folder)} for validation ({name})" for name, folder in validation.items())
+    log(f"photos: {len(photos)} for training, {sets}, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
     words = {True: "on", False: "off"}
     log(
@@ -233,7 +233,7 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
         saved.save(0, 0)  # else --resume could only begin with random weights
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
     if first >= epochs:
-        log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
+        log(f"{first} epochs are done: pass --resume --set training.epochs=N to train up to epoch N")
         return
     shown, last = [callbacks.StopOnBadLoss()], [stop := checkpoints.StopOnSignal(saved, team)]
     if chief:

@@ -78,7 +78,7 @@ def list_photos(folders: Sequence[str | Path]) -> dict[Path, list[Path]]:
     listed = {folder: find_photos(folder) for folder in check_distinct(folders)}
     for folder, photos in listed.items():
         if not photos:
-            raise InputError(f"no photo (JPEG, PNG, WebP) below {folder}")
+            raise InputError(f"no photos (JPEG, PNG, WebP) in {folder}")
     return listed
 
 
@@ -234,7 +234,7 @@ def write_list(path: str | Path, findings: Iterable[Finding]) -> int:
     for finding in findings:
         name = finding.path.relative_to(finding.folder).as_posix()
         if re.search(r"(^|\s)#", name) or name != name.strip() or len(name.splitlines()) != 1:
-            raise InputError(f"a list of photos cannot hold the name {name!r}; rename {finding.path}")
+            raise InputError(f"a photo list cannot contain the name {name!r}: rename {finding.path}")
         reasons.setdefault(name, []).append(" ".join(f"{finding.kind}: {finding.text}".split()))
     lines = ["# Photos to leave out of training, written by training/prepare_data.py check"]
     for name, texts in sorted(reasons.items()):

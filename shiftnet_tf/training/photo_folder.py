@@ -56,7 +56,7 @@ class PhotoFolder:
     def _select(self, folder):
         found = finding.find_photos(folder)
         if not found:
-            raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
+            raise InputError(f"no photos (JPEG, PNG, WebP) in {str(folder)!r}")
         usable = []
         for path in found:
             self._names[path] = path.relative_to(folder).as_posix()
@@ -66,12 +66,12 @@ class PhotoFolder:
                 self.skipped.append(str(error))
                 continue
             if smallest < self.image_size:
-                self.skipped.append(f"{path} is too small: short side {smallest}, at least {self.image_size} needed")
+                self.skipped.append(f"{path} is too small: short side {smallest}, must be at least {self.image_size}")
             else:
                 usable.append(path)
         if not usable:
             first = self.skipped[0]
-            raise InputError(f"none of the {len(found)} photos below {folder} can be used; the first: {first}")
+            raise InputError(f"none of the {len(found)} photos in {folder} can be used; the first: {first}")
         return usable
 
     def __len__(self):
@@ -103,7 +103,7 @@ class PhotoFolder:
         absent = names - set(self._names.values())
         if absent:
             raise InputError(
-                f"{len(absent)} of {len(names)} held-out photos are in none of the folders, such as {min(absent)}"
+                f"{len(absent)} of {len(names)} held-out photos are not in the photo folders, such as {min(absent)}"
             )
         return self._apart([path for path in self.paths if self._names[path] in names])
 
@@ -123,7 +123,7 @@ class PhotoFolder:
         taken = {path.resolve() for path in others.paths}
         self.paths = [path for path in self.paths if path.resolve() not in taken]
         if not self.paths:
-            raise InputError("all photos to train on are also photos to validate with: name different folders")
+            raise InputError("all training photos are also validation photos: choose different folders")
 
     def load(self, index):
         """One photo, its short side scaled down to `short_side`; for one that cannot be read the next in the list.
@@ -200,7 +200,7 @@ def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
                 f"one of the sets in {section.held_out}: {', '.join(apart)}",
             )
             if not len(apart[name]):
-                raise InputError(f"none of the photos of the set {name} in {section.held_out} can be used")
+                raise InputError(f"none of the photos in the set {name} of {section.held_out} can be used")
             held[name] = apart[name]
     if not held:
         held["val"] = photos.hold_out()
@@ -231,13 +231,13 @@ def check_distinct(folders: Iterable[str | Path]) -> list[Path]:
     """
     found = [Path(folder) for folder in folders if str(folder)]
     if not found:
-        raise InputError("no folder of photos is named")
+        raise InputError("no photo folder given")
     resolved: list[Path] = []
     for folder in found:
         if not folder.is_dir():
-            raise InputError(f"no such folder of photos: {folder}")
+            raise InputError(f"the photo folder does not exist: {folder}")
         for other in resolved:
             if folder.resolve() == other or other in folder.resolve().parents or folder.resolve() in other.parents:
-                raise InputError(f"the folder {folder} is listed twice, or lies in another one that is listed: {other}")
+                raise InputError(f"the folder {folder} is listed twice, or is inside another listed folder: {other}")
         resolved.append(folder.resolve())
     return found

@@ -28,7 +28,7 @@ def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     try:
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list of photos {path}: {getattr(error, 'strerror', error)}") from error
+        raise InputError(f"cannot read the photo list {path}: {getattr(error, 'strerror', error)}") from error
     sets: dict[str, list[str]] = {}
     name = ""
     for line in lines:
@@ -39,8 +39,8 @@ def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
             sets.setdefault(name, []).append(entry)
     entries = [entry for members in sets.values() for entry in members]
     if not entries:
-        raise InputError(f"the list of photos names none: {path}")
+        raise InputError(f"the photo list is empty: {path}")
     twice = {entry for entry in entries if entries.count(entry) > 1}
     if twice:
-        raise InputError(f"the list of photos {path} names {min(twice)} twice")
+        raise InputError(f"the photo list {path} names {min(twice)} twice")
     return sets

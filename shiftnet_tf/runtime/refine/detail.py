@@ -77,7 +77,7 @@ def copies(mask: np.ndarray, box: Window, detail: str = "auto") -> bool:
         return False
     lack = _lack_of_memory(box, mask.shape)
     if lack:
-        logger.warning("%s: the network's answer stays", lack)
+        logger.warning("%s: keeping the network's output instead", lack)
     return not lack
 
 
@@ -122,7 +122,7 @@ def _fill(
     """Fill one hole; return the part that was searched and its shift map if `return_shift_map` is True."""
     lack = _lack_of_memory(box, canvas.shape)
     if lack:
-        raise InputError(f"{lack}: use the detail of the model")
+        raise InputError(f"{lack}: pass --detail model")
     around = region(box, canvas.shape)
     inner = box.within(around)
     pad = [(0, -length % grid_factor(mask[box.slices])) for length in (around.height, around.width)]
@@ -149,7 +149,7 @@ def _lack_of_memory(box: Window, shape: tuple[int, int]) -> str:
     if free is None or needed <= free:
         return ""
     return (
-        f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, and "
+        f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, but only "
         f"{free / 1e9:.1f} GB are free"
     )
 
