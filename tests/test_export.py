@@ -183,7 +183,7 @@ def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, tra
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", str(tmp_path / "file" / "a")]))
     (tmp_path / "none").mkdir()
     result = main([str(small_run), "--out", str(tmp_path / "a"), "--photos", str(tmp_path / "none")])
-    says(capsys, 2, "no photo", result)
+    says(capsys, 2, "no usable photos", result)
     assert not (tmp_path / "a").exists()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", "/proc/nowhere"]))
     says(capsys, 2, "multiple of 16", main([str(small_run), "--image-size", "0"]))

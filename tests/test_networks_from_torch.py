@@ -27,7 +27,7 @@ def test_a_surplus_tensor_is_named(state_dict):
 
 def test_a_misshapen_tensor_is_named(state_dict):
     state_dict["model.model.1.model.2.bias"] = np.zeros(7, np.float32)
-    with pytest.raises(InputError, match=r"'model.model.1.model.2.bias' does not fit \(8,\). Received: \(7,\)"):
+    with pytest.raises(InputError, match=r"'model.model.1.model.2.bias' must fit \(8,\). Received: \(7,\)"):
         generator_from_torch(state_dict)
 
 

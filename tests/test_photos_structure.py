@@ -54,7 +54,7 @@ def test_the_size_of_av1_pictures(size, mode):
 def test_an_avif_whose_size_is_unknown_is_refused():
     content = attacks.avif_that_lies(64)
     at = content.index(b"mdat") + 4
-    with pytest.raises(InputError, match="the AVIF does not give the size of its coded picture"):
+    with pytest.raises(InputError, match="the AVIF lacks the size of its coded picture"):
         image_files.open_picture(content[:at] + bytes(len(content) - at), "photo")
 
 

@@ -86,7 +86,7 @@ def _check_av1(begun: bytes, what: str, name: str, max_pixels: int) -> None:
     except (IndexError, ValueError):
         sizes = []
     if not sizes:
-        raise InputError(f"the {what} is damaged (the AVIF does not give the size of its coded picture): {name}")
+        raise InputError(f"the {what} is damaged (the AVIF lacks the size of its coded picture): {name}")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > max_pixels:
         raise TooLargeError(

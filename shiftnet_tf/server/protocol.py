@@ -140,7 +140,7 @@ def _model(name: str, file: Any, masks: Any, strict: bool) -> type[BaseModel]:
         __config__={"extra": "forbid", "strict": strict},
         image=(Annotated[file, Field(description=image)], ...),
         mask=(Annotated[masks, Field(description=mask)], ...),
-        format=(str | None, Field(None, description="of the result, such as png (default: the photo's own)")),
+        format=(str | None, Field(None, description="format of the result, such as png (default: the photo's own)")),
         **options,
     )
 

@@ -88,8 +88,8 @@ def serve(
         server = HTTPServer(app, limits, _connections(limits), log_config)
         listening.listen(BACKLOG)  # whoever comes from now on waits until they are answered
         url = _url(listening, None if fd is not None else host, root_path)
-        print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
-        print(f"{url}  (Ctrl-C ends it)", flush=True)
+        print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warmed up")
+        print(f"{url} (press Ctrl-C to stop)", flush=True)
         if open_browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
         server.run_until_told(listening)

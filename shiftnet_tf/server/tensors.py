@@ -59,7 +59,7 @@ class InferenceRequest(_Strict):
     id: str | None = None
     parameters: Parameters = Parameters()
     inputs: list[Input]
-    outputs: list[RequestedOutput] = Field([], description="default: all that the model has")
+    outputs: list[RequestedOutput] = Field([], description="tensors to return (default: all of the model's)")
 
 
 class Tensor(BaseModel):
