@@ -178,7 +178,7 @@ def test_a_mask_that_covers_all_names_the_cure(save):
 
 def test_training_reads_masks_by_the_same_rule(save):
     np.testing.assert_array_equal(sampling.from_file(save("a.png", STEPS), *STEPS.shape), STEPS > 127)
-    with pytest.raises(InputError, match="lighter than the middle"):
+    with pytest.raises(InputError, match="lighter than mid-grey"):
         sampling.from_file(save("dark.png", STEPS // 3), *STEPS.shape)
 
 

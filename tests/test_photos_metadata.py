@@ -543,7 +543,7 @@ def test_a_maker_note_stays_where_it_was(picture, tmp_path, caplog):
         assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
         with Image.open(tmp_path / f"out{suffix}") as out:
             assert out.info["exif"].removeprefix(exif.PREFIX).index(note) == block.index(note) - len(exif.PREFIX)
-    assert "left out: MakerNote, whose positions" in save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
+    assert "left out: MakerNote, whose offsets" in save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
 
 
 def test_xmp_iptc_comment_and_texts_go_where_they_can(picture, tmp_path, caplog):

@@ -228,8 +228,8 @@ def test_a_gif_comes_back_as_png_with_a_hole_or_without(inpainter, mask, tmp_pat
 @pytest.mark.parametrize(
     "mode, name, message",
     [
-        ("RGBA", "out.jpg", "has transparency, which JPEG cannot hold"),
-        ("LA", "out.bmp", "has transparency, which BMP cannot hold"),
+        ("RGBA", "out.jpg", "has transparency, which JPEG cannot store"),
+        ("LA", "out.bmp", "has transparency, which BMP cannot store"),
         ("I;16", "out.jpg", "16 bits per pixel, which JPEG cannot store"),
         ("I;16", "out.webp", "16 bits per pixel, which WEBP cannot store"),
     ],
@@ -256,7 +256,7 @@ def test_photos_that_are_refused(tmp_path):
         ("moving.gif", "animated or has several pages"),
         ("moving.webp", "animated or has several pages"),
         ("pages.tif", "animated or has several pages"),
-        ("float.tif", "Received mode F"),
+        ("float.tif", "not F: the conversion loses data"),
         ("deep.tif", "8 or 16 bits per channel, not 32"),
         ("a.eps", "not an image file that Pillow can identify"),
     ):

@@ -115,7 +115,7 @@ def test_a_batch_of_the_default_size_is_byte_for_byte_what_one_at_a_time_gives(i
 
 
 def test_a_batch_that_is_too_large_is_refused_before_anything_is_read(inpainter):
-    with pytest.raises(InputError, match="a batch of 1000000 pictures of 256x256 needs about 134217.7 GB"):
+    with pytest.raises(InputError, match="a batch of 1000000 images of 256x256 needs about 134217.7 GB"):
         inpainter.batch(iter(lambda: pytest.fail("read"), None), [], batch_size=10**6)
     with pytest.raises(InputError, match="`batch_size` must be a whole number, at least 1. Received: 0"):
         inpainter.batch([], [], batch_size=0)

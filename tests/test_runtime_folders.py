@@ -133,7 +133,7 @@ def test_what_is_refused(inpaint, folders, tmp_path, capsys):
         ([photos, "--mask", masks, "-o", tmp_path / "file"], "the output must be a folder, not a file"),
         ([photos, "--mask", masks, "-o", out, "--workers", "0"], "`workers` must be a whole number"),
         ([photos, "--mask", masks, "--mask", MASK, "-o", out], "a folder of masks cannot be combined"),
-        ([photos, "--mask", masks, "-o", out, "--save-shift-map", "m.png"], "--save-shift-map is for one"),
+        ([photos, "--mask", masks, "-o", out, "--save-shift-map", "m.png"], "--save-shift-map is for a single"),
         ([photos, "--mask", masks, "-o", out, "--suffix", ".exe"], "known image suffix"),
     ):
         says(capsys, 2, message, inpaint(*arguments))
@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_read_is_said(small, monkeypatch, caplog):
         return scan(place)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert len(pair(photos, mask)) == 1 and caplog.messages == [f"{photos / 'closed'}: left out: Permission denied"]
+    assert len(pair(photos, mask)) == 1 and caplog.messages == [f"{photos / 'closed'}: skipped: Permission denied"]
 
 
 def test_a_suffix_with_or_without_its_dot(inpaint, small):

@@ -108,8 +108,8 @@ def test_the_shift_map_of_copied_pixels_says_where_they_came_from(inpainter, pho
         (np.zeros((8, 8, 3), np.float32), np.ones((8, 8)), "uint8 .H, W, 3.. Received: float32"),
         (np.zeros((8, 8), np.uint8), np.ones((8, 8)), "uint8 .H, W, 3.. Received: uint8 .8, 8."),
         (np.zeros((0, 8, 3), np.uint8), np.ones((0, 8)), "Received: uint8 .0, 8, 3."),
-        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8, 1)), "numbers .H, W.. Received: float64 .8, 8, 1."),
-        (np.zeros((8, 8, 3), np.uint8), np.full((8, 8), "x"), "numbers .H, W."),
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8, 1)), "numeric array .H, W.. Received: float64 .8, 8, 1."),
+        (np.zeros((8, 8, 3), np.uint8), np.full((8, 8), "x"), "numeric array .H, W."),
     ],
 )
 def test_arrays_that_are_refused(inpainter, image, mask, message):

@@ -91,17 +91,17 @@ def test_a_package_without_gpu(tmp_path, capsys):
         result = main(arguments(tmp_path / "out.png", "--runtime", "onnxruntime", *more))
         says(capsys, 3, "pip install onnxruntime-gpu in place of onnxruntime", result)
     result = main(arguments(tmp_path / "out.png", "--runtime", "litert", "--require-gpu"))
-    says(capsys, 3, "a GPU is required, but litert has no provider", result)
+    says(capsys, 3, "a GPU is required, but litert has only auto, cpu here", result)
     assert main(["info", "--require-gpu"]) == 3
-    assert "a GPU is required, but onnxruntime has no provider" in capsys.readouterr().err
+    assert "a GPU is required, but onnxruntime has only" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "runtime, provider, message",
     [
-        ("onnxruntime", "abacus", "onnxruntime can take auto, cpu here. Received: 'abacus'"),
-        ("litert", "cuda", "litert can take auto, cpu here. Received: 'cuda'"),
+        ("onnxruntime", "abacus", "must be one of auto, cpu for onnxruntime here. Received: 'abacus'"),
+        ("litert", "cuda", "must be one of auto, cpu for litert here. Received: 'cuda'"),
         ("litert", "", '`provider` must be a name such as "auto" or "cpu". Received: '),
         ("litert", None, '`provider` must be a name such as "auto" or "cpu". Received: None'),
     ],
@@ -124,7 +124,7 @@ def test_tensorflow_on_a_machine_without_gpu(small_model):
     for choice in ({"provider": "gpu"}, {"require_gpu": True}):
         with pytest.raises(MissingGpuError, match="TensorFlow finds no GPU"):
             Inpainter.load(small_model, runtime="tensorflow", **choice)
-    with pytest.raises(InputError, match="tensorflow can take auto, gpu, cpu here. Received: 'cuda'"):
+    with pytest.raises(InputError, match="must be one of auto, gpu, cpu for tensorflow here. Received: 'cuda'"):
         Inpainter.load(small_model, runtime="tensorflow", provider="cuda")
 
 

@@ -64,16 +64,16 @@ def check(provider: str, names: Sequence[str], require_gpu: bool, runtime: str) 
         InputError: the name is unknown, or it is not that of a GPU although `require_gpu` is True.
         MissingGpuError: the runtime lacks this provider of a GPU, or has none.
     """
-    can = f"available here: {', '.join(['auto', *names])}"
+    can = ", ".join(["auto", *names])
     install = "" if version("onnxruntime-gpu") else "; for CUDA, pip install onnxruntime-gpu in place of onnxruntime"
     if provider != "auto" and provider not in names:
         if provider in GPU and runtime == "onnxruntime":
-            raise MissingGpuError(f"onnxruntime has no provider {provider}; {can}{install}")
-        raise InputError(f"`provider` must be one that {runtime} has ({can}). Received: {provider!r}")
+            raise MissingGpuError(f"onnxruntime has no provider {provider} here, only {can}{install}")
+        raise InputError(f"`provider` must be one of {can} for {runtime} here. Received: {provider!r}")
     if require_gpu and provider != "auto" and provider not in GPU:
         raise InputError(f"a GPU is required, but the provider is {provider}: leave out one of the two")
     if require_gpu and not set(GPU) & set(names):
-        raise MissingGpuError(f"a GPU is required, but {runtime} has no provider for one; {can}{install}")
+        raise MissingGpuError(f"a GPU is required, but {runtime} has only {can} here{install}")
 
 
 def open_session(
