@@ -235,7 +235,7 @@ def test_bad_input_is_one_sentence(inpaint, here, monkeypatch, capsys):
         (["-", "a.jpg", *mask, "out/"], "`-` is for a single photo"),
         (["-", "--mask", "-", "-o", "out.jpg"], "standard input can be read only once"),
         (["-", *mask, "out.jpg"], "standard input is a terminal"),
-        (["a.jpg", "b.jpg", *mask, "out.jpg"], "2 photos need an output folder"),
+        (["a.jpg", "b.jpg", *mask, "out.jpg"], "2 photos need a folder"),
         (["a.jpg", "photos/a.jpg", *mask, "out/"], "two photos would be written to out/a.jpg"),
         (["a.jpg", "photos", *mask, "out/"], "a folder of photos cannot be combined"),
         (

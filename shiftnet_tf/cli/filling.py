@@ -87,13 +87,13 @@ def _read_task(options: argparse.Namespace) -> _Task:
     (photo,), output = options.photos, options.output
     folder = _is_folder(output)
     if photo == _STREAM and folder:
-        raise InputError(f"a photo from standard input has no name: pass -o a file, not a folder. Received: {output}")
+        raise InputError(f"a photo from standard input has no name: pass -o FILE, not a folder. Received: {output}")
     if options.suffix and not folder and output != _STREAM:
         raise InputError(f"--suffix is for folders and standard output: put it in the file name. Received: {output}")
     if [photo, *options.mask].count(_STREAM) > 1:
         raise InputError("standard input can be read only once: pass `-` as the photo or as one mask")
     if output == _STREAM and sys.stdout.isatty():
-        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or pass -o a file")
+        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or pass -o FILE")
     out = None if output == _STREAM else Path(output)
     masks: Sequence[str | Place] = options.mask
     if _STREAM not in (photo, *masks):
@@ -226,7 +226,7 @@ def _check_many(options: argparse.Namespace) -> None:
     if len(options.photos) > 1 and not _is_folder(options.output):
         number = len(options.photos)
         raise InputError(
-            f"{number} photos need an output folder: pass -o one that exists or ends in /. Received: {options.output}"
+            f"{number} photos need a folder: pass -o FOLDER, existing or ending in /. Received: {options.output}"
         )
 
 
