@@ -307,7 +307,7 @@ def test_bad_requests_are_said_in_a_sentence(server):
         server.ask("/v1/inpaint", b"x", {"Content-Type": "multipart/form-data"}), 422
     )
     assert "multipart/form-data" in error(server.ask("/v1/inpaint", b"x"), 415)
-    assert "takes OPTIONS, POST" in error(server.ask("/v1/inpaint"), 405)
+    assert "accepts OPTIONS, POST" in error(server.ask("/v1/inpaint"), 405)
     assert "no such path" in error(server.ask("/nowhere"), 404)
 
 
@@ -318,7 +318,7 @@ def test_too_many_bytes_or_pixels(server):
     large = io.BytesIO()
     Image.new("RGB", (1001, 1000)).save(large, "PNG")
     message = error(server.ask("/v1/inpaint", *form(image=large.getvalue(), mask=MASK.read_bytes())), 413)
-    assert "1001x1000 are 1 megapixels, the limit is 1" in message
+    assert "1001x1000 is 1 megapixels, the limit is 1" in message
 
 
 def test_health_metrics_and_documentation(server):

@@ -41,7 +41,7 @@ ATTACKS = {
     "scans": (lambda: as_photo(attacks.jpeg_of_scans()), 422, "scans"),
     "segments": (lambda: as_photo(attacks.jpeg_of_segments()), 422, "segments"),
     "directories": (lambda: as_photo(attacks.tiff_of_directories()), 422, "several pages"),
-    "jpeg_2000": (lambda: as_photo(attacks.flat_jpeg_2000(5100, 5000)), 413, "the limit of a JPEG 2000 is 25"),
+    "jpeg_2000": (lambda: as_photo(attacks.flat_jpeg_2000(5100, 5000)), 413, "the limit for a JPEG 2000 is 25"),
     "points": (lambda: form(image=PHOTO.read_bytes(), mask=attacks.mask_of_points(600_000)), 413, "larger than 4 MB"),
     "points in JSON": (
         lambda: in_json(json.loads(attacks.mask_of_points(600_000))),

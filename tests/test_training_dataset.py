@@ -98,7 +98,7 @@ def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
     (tmp_path / "text.jpg").write_text("no photo")
     folder = PhotoFolder(tmp_path, 64, 96)
     assert [path.name for path in folder.paths] == ["good.jpg"]
-    assert any("small.png is too small: short side 63, at least 64 needed" in line for line in folder.skipped)
+    assert any("small.png is too small: short side 63, must be at least 64" in line for line in folder.skipped)
     assert any("not an image file that Pillow can identify" in line and "text.jpg" in line for line in folder.skipped)
 
 
