@@ -1,4 +1,4 @@
-"""The command `shiftnet`; each module holds one of its subcommands."""
+"""The command `shiftnet`, with one module per subcommand."""
 
 from shiftnet_tf import __version__
 from shiftnet_tf.cli.completion import completion

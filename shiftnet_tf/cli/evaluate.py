@@ -1,4 +1,4 @@
-"""`shiftnet evaluate`, which is also training/evaluate.py."""
+"""`shiftnet evaluate`, also available as training/evaluate.py."""
 
 import argparse
 

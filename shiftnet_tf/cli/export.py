@@ -1,4 +1,4 @@
-"""`shiftnet export onnx`, `tflite`, `saved-model` and `triton`, which are also scripts of export/."""
+"""`shiftnet export onnx`, `tflite`, `saved-model` and `triton`, also available as scripts in export/."""
 
 import argparse
 import functools

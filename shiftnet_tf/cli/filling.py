@@ -1,4 +1,4 @@
-"""What `shiftnet inpaint` does: reads what the options name, fills, writes, and says what became of it."""
+"""Run `shiftnet inpaint`: read the inputs, fill them, write the results and report the outcome."""
 
 import argparse
 import contextlib
@@ -37,7 +37,7 @@ _MOST_BYTES = 2**31  # of standard input
 
 
 def fill(options: argparse.Namespace) -> int:
-    """Fill what the options name; return the exit code."""
+    """Fill the photos that the options name; return the exit code."""
     with without_notes() if options.quiet else contextlib.nullcontext():
         if _are_many(options):
             return _fill_many(options)
@@ -45,7 +45,7 @@ def fill(options: argparse.Namespace) -> int:
 
 
 def _are_many(options: argparse.Namespace) -> bool:
-    """Tell whether the photos are several, or may be: those of a folder, of a URL or for a cluster."""
+    """Tell whether there are, or may be, several photos: in a folder, at a URL or for a cluster."""
     if len(options.photos) > 1 or options.cluster is not None or Path(options.photos[0]).is_dir():
         return True
     return any(map(is_url, (*options.photos, *options.mask, options.output)))
@@ -53,7 +53,7 @@ def _are_many(options: argparse.Namespace) -> bool:
 
 @dataclass(frozen=True)
 class _Task:
-    """One photo: what is read, and the file to write; None for standard output."""
+    """One photo: its inputs, and the file to write; None for standard output."""
 
     photo: FileSource
     masks: list[FileSource]
@@ -83,7 +83,7 @@ def _fill_one(options: argparse.Namespace) -> int:
 
 
 def _read_task(options: argparse.Namespace) -> _Task:
-    """Check what is read and written, and read standard input."""
+    """Check inputs and output, and read standard input."""
     (photo,), output = options.photos, options.output
     folder = _is_folder(output)
     if photo == _STREAM and folder:
@@ -168,7 +168,7 @@ def _fill_many(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-_Started = tuple[int, Callable[[], str], Generator[Outcome]]  # how many photos, what runs the model, the outcomes
+_Started = tuple[int, Callable[[], str], Generator[Outcome]]  # number of photos, what runs the model, the outcomes
 
 
 def _start_many(options: argparse.Namespace) -> _Started:
@@ -179,7 +179,7 @@ def _start_many(options: argparse.Namespace) -> _Started:
 
 
 def _start_on_cluster(options: argparse.Namespace) -> _Started:
-    """Check all that can be checked here, before anything is started."""
+    """Check everything that can be checked here before anything is started."""
     cluster = bulk.Cluster(
         address=options.cluster,
         actors=options.actors,
@@ -231,7 +231,7 @@ def _check_many(options: argparse.Namespace) -> None:
 
 
 def _is_folder(output: str) -> bool:
-    """Tell whether an output names a folder: one that is there, or by its last letter."""
+    """Tell whether an output names a folder: an existing one, a URL, or a name that ends in a slash."""
     return output.endswith(("/", os.sep)) or is_url(output) or Path(output).is_dir()
 
 
@@ -245,14 +245,14 @@ def _pixels(options: argparse.Namespace) -> int | None:
 
 
 def _say(options: argparse.Namespace, line: str) -> None:
-    """Print a line where it is wanted and does not mix with the result."""
+    """Print a line unless --quiet is set; on stderr if the result goes to stdout."""
     if not options.quiet:
         print(line, file=sys.stderr if options.output == _STREAM else sys.stdout)
 
 
 @contextlib.contextmanager
 def _opened_log(path: str | None) -> Iterator[Callable[[Outcome], None]]:
-    """Give a function that appends an outcome to the log; without a path it does nothing."""
+    """Yield a function that appends an outcome to the log; without a path it does nothing."""
     if path is None:
         yield lambda outcome: None
         return
@@ -262,7 +262,7 @@ def _opened_log(path: str | None) -> Iterator[Callable[[Outcome], None]]:
 
 @contextlib.contextmanager
 def _bar(quiet: bool) -> Iterator[Progress]:
-    """Show progress on a terminal, from one second on."""
+    """Show a progress bar on a terminal, after one second."""
     form = "filling {percentage:3.0f}% {bar} {elapsed}"
     with tqdm(total=1, delay=1, disable=quiet or None, leave=False, bar_format=form) as bar:
         yield lambda share: bar.update(share - bar.n)

@@ -1,4 +1,4 @@
-"""`shiftnet info` and `shiftnet doctor`: what a model is, and what works on this machine."""
+"""`shiftnet info` and `shiftnet doctor`: describe a model, and report what works on this machine."""
 
 import argparse
 import functools

@@ -1,4 +1,4 @@
-"""`shiftnet inpaint`: the command line of a fill, of one photo or of many."""
+"""`shiftnet inpaint`: the command line for filling one photo or many."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""The model and what runs it: the options that all commands share which fill holes."""
+"""The model and its runtime: the options shared by all commands that fill holes."""
 
 import argparse
 from typing import Any
@@ -11,7 +11,7 @@ MODEL_HELP = "use this model folder (with spec.json), or one model file in it (d
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a runtime."""
+    """Add the options for choosing a runtime."""
     group = parser.add_argument_group("model and runtime")
     group.add_argument(
         "--runtime",
@@ -36,7 +36,7 @@ def start(options: argparse.Namespace) -> Inpainter:
 
 
 def loading(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `Inpainter.load` that the options name."""
+    """Return the arguments for `Inpainter.load` from the options."""
     return {
         "path": options.model,
         "runtime": options.runtime,

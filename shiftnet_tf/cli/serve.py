@@ -1,4 +1,4 @@
-"""`shiftnet serve` and `shiftnet demo`: the server, and the server with its page."""
+"""`shiftnet serve` and `shiftnet demo`: run the server, without and with its page."""
 
 import argparse
 import functools

@@ -1,4 +1,4 @@
-"""`shiftnet train`, which is also training/train.py."""
+"""`shiftnet train`, also available as training/train.py."""
 
 import argparse
 import datetime
@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _new_run(options: argparse.Namespace) -> tuple[Config, str | os.PathLike[str]]:
-    """Return the config of a new run, and where its folder will be."""
+    """Return the config of a new run, and the path of its folder."""
     source = find_config(options.config or "demo")
     settings = toml_file.read(source, options.set)
     if not settings.data.photos:
