@@ -1,8 +1,8 @@
-"""Mask files: pictures, and JSON of shapes; and the settings by which they are read.
+"""Mask files: images, or JSON files of shapes; and the settings for reading them.
 
-In a picture, what is lighter than the middle of its range is hole, see `masks.holes.find_hole`. In a layer on a
+In an image, pixels lighter than the middle of its range are hole, see `masks.holes.find_hole`. In a layer on a
 transparent background, as drawing programs save it (all visible pixels have one colour), the visible pixels are hole.
-For JSON of shapes see `masks.shapes`. The content of a file tells what it is, never its name.
+For JSON files see `masks.shapes`. The type of a file is detected from its content, never from its name.
 """
 
 import dataclasses
@@ -19,24 +19,24 @@ from shiftnet_tf.masks import holes, shapes
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.photos.sources import FileSource, decoding, name_of, read_bytes
 
-_SAME = 32  # grey levels by which the colour of one layer of paint may differ
-MOST_SHAPE_BYTES = 4_000_000  # of a mask in JSON, which take up to 100 MB once they are parsed
-_HEAD = 1024  # bytes that tell a JSON file from a picture
+_SAME = 32  # grey levels by which the colour within one layer of paint may vary
+MOST_SHAPE_BYTES = 4_000_000  # of a JSON mask, which take up to 100 MB once parsed
+_HEAD = 1024  # bytes that tell a JSON file from an image
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskSettings:
-    """How mask files are read.
+    """How to read mask files.
 
     Attributes:
-        invert: whether what is marked stays and all else is filled.
+        invert: whether to keep what is marked and fill everything else.
         dilate: pixels by which the hole grows on each side, at most 1000.
-        threshold: from 0 to 255: what is lighter is hole; None: the middle, see `masks.holes.find_hole`.
-        mask_from: `"color"`; `"alpha"`, what is not transparent is hole; or `"auto"`, see above.
+        threshold: 0 to 255: lighter pixels are hole; None: the middle of the range, see `masks.holes.find_hole`.
+        mask_from: `"color"`; `"alpha"`: pixels that are not transparent are hole; or `"auto"`, see above.
 
     Raises:
-        InputError: a value that is none.
+        InputError: an invalid value.
     """
 
     invert: bool = dataclasses.field(
@@ -70,12 +70,12 @@ def read_hole(
     settings: MaskSettings | None = None,
     max_pixels: int | None = None,
 ) -> np.ndarray:
-    """Read the hole of a photo from mask files, which are joined.
+    """Read the hole of a photo from mask files, which are combined.
 
-    A mask that may mean another hole than the middle of its range gives is logged, see `masks.holes.doubt`.
+    Logs a warning for an ambiguous mask, see `masks.holes.doubt`.
 
     Args:
-        sources: paths or contents, of pictures or of JSON.
+        sources: paths or contents of images or JSON files.
         shape: H and W of the upright photo.
         settings: None for the defaults.
         max_pixels: see `image_files.open_picture`.
@@ -106,12 +106,12 @@ def read_hole(
 
 
 def apply_threshold(levels: np.ndarray, settings: MaskSettings, name: str) -> np.ndarray:
-    """Return which pixels of a mask are hole, and log what makes that doubtful where no threshold is given.
+    """Return which pixels of a mask are hole; without a threshold, log a warning if that is ambiguous.
 
     Args:
         levels: see `masks.holes.find_hole`.
-        settings: of which `threshold` counts.
-        name: what the log calls the mask.
+        settings: of which `threshold` is used.
+        name: the mask's name in the log.
 
     Returns:
         bool [H, W].
@@ -127,7 +127,7 @@ def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
 
     Args:
         hole: bool [H, W], what the masks mark.
-        settings: of which `invert` and `dilate` count.
+        settings: of which `invert` and `dilate` are used.
 
     Returns:
         bool [H, W].
@@ -157,7 +157,7 @@ def read_mask(
     mask_from: str = "auto",
     max_pixels: int | None = None,
 ) -> np.ndarray:
-    """Read a mask picture.
+    """Read a mask image.
 
     Args:
         source: path of a file that Pillow can read, or its content.
@@ -174,7 +174,7 @@ def read_mask(
 
 
 def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_pixels: int | None) -> np.ndarray:
-    """Return the levels of a mask picture, numbers [H, W]; bool, the hole, where its alpha says what is hole."""
+    """Return the levels of a mask image, numbers [H, W]; or the hole, bool, if it is in the alpha channel."""
     picture, raw, _ = image_files.open_picture(source, "mask", max_pixels)
     if picture.mode.startswith(("I", "F")):
         return np.asarray(picture)
@@ -186,7 +186,7 @@ def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_
         return np.asarray(picture.convert("RGBA").getchannel("A")) > above
     if picture.mode == "RGBA" and mask_from == "auto":
         alpha = picture.getchannel("A")
-        least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel, not of several
+        least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel
         if least < 255:
             if not _one_colour(picture, alpha):
                 raise InputError(
@@ -197,13 +197,13 @@ def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_
     if picture.mode == "L":
         return np.asarray(picture)
     lightest = picture.getchannel("R")
-    for name in "GB":  # one at a time: a mask of 100 megapixels has 100 MB a channel
+    for name in "GB":  # one at a time: a mask of 100 megapixels takes 100 MB per channel
         lightest = ImageChops.lighter(lightest, picture.getchannel(name))
     return np.asarray(lightest)
 
 
 def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
-    """Tell whether all visible pixels have about one colour, as in a layer of paint."""
+    """Tell whether all visible pixels have nearly the same colour, as in a layer of paint."""
     shown = alpha.point(lambda level: 255 * (level > 127)).convert("1")
     if shown.getbbox() is None:
         return True

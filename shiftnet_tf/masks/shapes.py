@@ -7,8 +7,8 @@ In pixels of the upright photo, x to the right and y down:
      "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false},
                  {"points": [[x, y], ...], "fill": true, "erase": false}, ...]}
 
-Boxes include their left and upper edge and not the other two. Strokes are drawn after boxes and polygons, in their
-order: lines with round ends, or filled areas such as a lasso encloses.
+Boxes include their left and top edges but not their right and bottom edges. Strokes are drawn after boxes and polygons,
+in order: lines with round ends, or filled areas such as a lasso encloses.
 """
 
 import itertools
@@ -20,16 +20,16 @@ from PIL import Image, ImageDraw
 
 from shiftnet_tf.errors import InputError, first_line
 
-# Pixels to be drawn, beside twenty times those of the photo: some two seconds, in which no other thread runs.
+# Pixels that may be drawn, besides twenty times those of the photo: about two seconds, in which no other thread runs.
 _MOST_WORK = 5e8
-_CROSSING = 50  # an edge of a polygon costs as much as so many pixels, in each row of the photo
+_CROSSING = 50  # an edge of a polygon costs as much as this many pixels in each row of the photo
 
 
 def draw_shapes(shapes: Mapping[str, object], shape: tuple[int, int]) -> np.ndarray:
     """Draw shapes and return the hole that they cover.
 
     Args:
-        shapes: see the head of this file.
+        shapes: see the top of this file.
         shape: H and W of the upright photo.
 
     Returns:
@@ -52,7 +52,7 @@ def draw_shapes(shapes: Mapping[str, object], shape: tuple[int, int]) -> np.ndar
 
 
 class _Painter:
-    """Draws shapes; each method takes one as parsed from JSON and raises the errors of Python if it is invalid."""
+    """Draws shapes; each method takes one as parsed from JSON and raises Python's errors if it is invalid."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.side, self.rows = max(shape), shape[0]
@@ -88,7 +88,7 @@ class _Painter:
         if not 0 < width <= 2 * self.side:
             raise ValueError(f"the width must be above 0 and at most twice the photo's longer side. Received: {width}")
         last = None
-        for x, y in points:  # a round joint; those that hardly differ from the last one are left out
+        for x, y in points:  # a round joint; points very close to the last one are skipped
             if last is None or math.dist(last, (x, y)) > width / 8 or (x, y) == points[-1]:
                 self._work(width**2)
                 self.draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=fill)
@@ -103,7 +103,7 @@ class _Painter:
         numbers = [(float(x), float(y)) for x, y in points]
         if not all(math.isfinite(number) for point in numbers for number in point):
             raise ValueError("points must be finite numbers")
-        far = 4 * self.side  # points further off change nothing inside the photo
+        far = 4 * self.side  # points further away change nothing inside the photo
         return [(min(max(x, -far), far), min(max(y, -far), far)) for x, y in numbers]
 
     def _work(self, pixels: float) -> None:
