@@ -1,4 +1,4 @@
-"""Sources of pictures and masks, a path or the content of a file; and what Pillow raises on them, in one sentence."""
+"""Sources of images and masks, paths or contents of files; and Pillow's errors on them, in one sentence."""
 
 import contextlib
 import io
@@ -16,10 +16,10 @@ FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its conten
 
 
 class Content(bytes):
-    """The content of a file that lies elsewhere.
+    """The content of a file that is stored elsewhere.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
     """
 
     name: str
@@ -32,18 +32,18 @@ class Content(bytes):
 
 
 def name_of(source: FileSource) -> str:
-    """Return what a message calls a source: its path, or "(sent)" for bytes without a name."""
+    """Return the name of a source for messages: its path, or "(sent)" for bytes without a name."""
     if isinstance(source, Content):
         return source.name
     return "(sent)" if isinstance(source, bytes) else str(source)
 
 
 def check_file(source: FileSource, what: str) -> None:
-    """Refuse a path that is no file.
+    """Refuse a path that is not a file.
 
     Args:
         source: path of a file, or its content.
-        what: what the messages call it, such as `"photo"`.
+        what: its name in messages, such as `"photo"`.
 
     Raises:
         InputError: it does not exist, or it is a folder or a device.
@@ -60,11 +60,11 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
 
     Args:
         source: path of the file, or its content.
-        what: what the messages call it, such as `"mask"`.
-        number: of bytes; -1 for all.
+        what: its name in messages, such as `"mask"`.
+        number: how many bytes; -1 for all.
 
     Raises:
-        InputError: it does not exist, is no file or may not be read.
+        InputError: it does not exist, is not a file or cannot be read.
     """
     if isinstance(source, bytes):
         return source if number < 0 else source[:number]
@@ -78,7 +78,7 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
 
 @contextlib.contextmanager
 def mapped(source: FileSource | BinaryIO) -> Iterator[bytes | mmap.mmap]:
-    """Give the content of a file without reading it whole."""
+    """Yield the content of a file without reading it whole."""
     if isinstance(source, bytes):
         yield source
     elif isinstance(source, io.BytesIO):
@@ -95,9 +95,9 @@ def mapped(source: FileSource | BinaryIO) -> Iterator[bytes | mmap.mmap]:
 
 @contextlib.contextmanager
 def decoding(source: FileSource, what: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it.
+    """Convert any error of Pillow on an image file to an InputError that says in one sentence what is wrong.
 
-    The block must hold calls of Pillow alone: an error of our own code is a bug, and must not look like a bad file.
+    The block must contain only calls to Pillow: an error in our own code is a bug, and must not look like a bad file.
     """
     name = name_of(source)
     try:
