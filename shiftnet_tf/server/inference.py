@@ -1,4 +1,4 @@
-"""The paths of the Open Inference Protocol, as KServe and clients of Triton ask it; see `server.tensors`."""
+"""The paths of the Open Inference Protocol, for KServe and Triton clients; see `server.tensors`."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _BODY: dict[str, Any] = {
 
 
 class ServerMetadata(BaseModel):
-    """What the server is."""
+    """The server's name and version."""
 
     name: str
     version: str
@@ -36,7 +36,7 @@ class ServerMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model takes and gives."""
+    """The model's inputs and outputs."""
 
     name: str
     versions: list[str]
@@ -50,9 +50,9 @@ def add_inference(app: FastAPI, service: Service, name: str, guarded: list[Any])
 
     Args:
         app: the application.
-        service: what answers.
-        name: of the model.
-        guarded: dependencies of the path that uses the model.
+        service: answers the requests.
+        name: the model's name.
+        guarded: FastAPI dependencies of the path that uses the model.
     """
     _add_server(app, service)
     for version in ("", f"/versions/{_VERSION}"):
