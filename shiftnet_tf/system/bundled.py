@@ -1,4 +1,4 @@
-"""Files that come with the package: inside it where it was installed from a wheel, else those of the checkout."""
+"""Files that come with the package: inside it when installed from a wheel, else those of the checkout."""
 
 import os
 import re
@@ -7,9 +7,9 @@ from pathlib import Path
 from shiftnet_tf.errors import InputError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_IN_WHEEL = _PACKAGE / "bundled"  # setup.py makes it, with the folders of the repository
+_IN_WHEEL = _PACKAGE / "bundled"  # created by setup.py, with the folders of the repository
 ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
-GENERATOR_WEIGHTS = "generator.weights.h5"  # of a preset, as of a run folder
+GENERATOR_WEIGHTS = "generator.weights.h5"  # in a preset, as in a run folder
 _NAME = re.compile(r"\w[\w-]*")
 
 
@@ -20,7 +20,7 @@ def find_bundled(path: str) -> Path | None:
         path: in the repository, such as `"saved_models/compact"`.
 
     Returns:
-        Its path on this machine; None where the wheel does not hold it.
+        Its path on this machine; None if the wheel does not contain it.
     """
     found = ROOT / path
     return found if found.exists() else None
@@ -30,11 +30,11 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
     """Return the folder of a preset, with its `config.toml` and weights.
 
     Args:
-        preset: the name of bundled weights, such as `"compact"`, or the path of a run folder or of packed weights. A
-            folder whose path is one word is written with a dot: `"./compact"`.
+        preset: the name of bundled weights, such as `"compact"`, or the path of a run folder or of packed weights.
+            Write a folder whose path is a single word with a dot: `"./compact"`.
 
     Raises:
-        InputError: a name of no bundled weights, if there is no folder of that name either.
+        InputError: the name is neither that of bundled weights nor of a folder.
     """
     names = sorted(path.parent.name for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}"))
     if preset in names:
@@ -50,7 +50,7 @@ def find_config(config: str | os.PathLike[str]) -> Path:
         config: the name of a config that comes with the package, such as `"compact"`, or the path of a TOML file.
 
     Raises:
-        InputError: a name of no config, if there is no file of that name either.
+        InputError: the name is neither that of a bundled config nor of a file.
     """
     names = config_names()
     if config in names:
