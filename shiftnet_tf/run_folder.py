@@ -1,9 +1,9 @@
 """The run folder: everything that a training run produces, and that export and evaluation need.
 
-config.toml               the whole config, folders in absolute form
-versions.json             packages that it ran with
-inputs.json               counts and digests of the photos and masks it began with, and the seed, see run_inputs.py
-log.txt, metrics.csv      what was said; a row an epoch
+config.toml               the whole config, with absolute paths of folders
+versions.json             versions of the packages it ran with
+inputs.json               counts and digests of the photos and masks it started with, and the seed: see run_inputs.py
+log.txt, metrics.csv      the log; one row per epoch
 events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
 checkpoints/              both networks, both optimizers, the epoch and the best score
 generator.weights.h5      the best by validation: what export and evaluation load

@@ -136,7 +136,7 @@ def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any]
     """Return the options for Pillow's `save` that write the metadata, and what the format cannot store.
 
     Args:
-        kept: what was read.
+        kept: the metadata of the input photo.
         file_format: Pillow's name of the format to write.
         mode: Pillow's mode of the picture.
     """
@@ -193,7 +193,7 @@ def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
     """Complete a written file, and refuse it if anything other than its image contains a picture.
 
     Args:
-        kept: what was read.
+        kept: the metadata of the input photo.
         file: the file, open for reading and writing.
         file_format: Pillow's name.
 

@@ -1,4 +1,4 @@
-"""What a server accepts."""
+"""The limits of a server."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SECONDS_TO_END = 10  # after the time limit of a request, in which a stopping se
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a server accepts.
+    """The limits of a server.
 
     Attributes:
         bytes: maximum size of a request, up to 10 GB.

@@ -64,7 +64,7 @@ class Finding(NamedTuple):
 class _Photo(NamedTuple):
     folder: Path
     path: Path
-    size: tuple[int, int]  # height, width; 0 where it is broken
+    size: tuple[int, int]  # height, width; (0, 0) for a broken file
     thumbnail: np.ndarray
     error: str
 

@@ -65,7 +65,7 @@ def blended(
 
 
 def _robust(lack: np.ndarray) -> np.ndarray:
-    """Return the weight of edges, from what they lack: float32 [C, n] -> float32 [n]."""
+    """Return the weight of each edge, lower the larger its remaining gradient error: float32 [C, n] -> float32 [n]."""
     weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / _TOLERATED) ** 2)
     return weight
 
