@@ -83,7 +83,7 @@ def test_a_stopped_ablation_trains_what_is_left_and_measures_all(script, tmp_pat
     assert measured == [name for name, *_ in trained] + ["zero_decoder", "zero_encoder", "zero_shifted"]
     assert script.main(arguments) == 0  # once more: what is zeroed is written again
     trained.clear()
-    says(capsys, 2, "main was begun with another config", script.main([*arguments, "--set", "model.filters=8"]))
+    says(capsys, 2, "main was started with another config", script.main([*arguments, "--set", "model.filters=8"]))
     assert not trained
 
 

@@ -30,7 +30,7 @@ def test_bad_input_is_one_sentence(script, small_run, tmp_path, capsys):
     run = Run.create(tmp_path / "run", Run.open(small_run).config)
     says(capsys, 2, "the run has no metrics.csv yet", script.main([str(run.path)]))
     run.metrics.write_text("epoch,loss\n")
-    says(capsys, 2, "no epoch of this run is done yet", script.main([str(run.path)]))
+    says(capsys, 2, "no epoch of this run is complete yet", script.main([str(run.path)]))
     run.metrics.write_text("epoch,loss\n0,much\n")
     says(capsys, 2, "is damaged", script.main([str(run.path)]))
     run.metrics.write_bytes(b"epoch,loss\n0,\xff\n")

@@ -122,7 +122,7 @@ def test_bad_lists_are_one_sentence(main, places, capsys):
         (
             "places365_test.txt",
             "Places365_test_00000001.jpg\n",
-            "cannot tell the scene of Places365_test_00000001.jpg in",
+            "cannot find the scene of Places365_test_00000001.jpg in",
         ),
         ("list.txt", TRAIN_LIST, "must contain one of train, val, test"),
         ("train.txt", "/b/butte/00000001.jpg seventy one\n", "line 1 of"),
@@ -202,7 +202,7 @@ def test_bad_input_of_paris_is_one_sentence(main, paris, capsys):
     (paris / "set" / "again").mkdir()
     shutil.copy(paris / "set" / "paris_train_original" / "01.png", paris / "set" / "again")
     cases = [
-        (["--test", "val"], "holds again, paris_eval_gt, paris_train_original. Name the folder with --test"),
+        (["--test", "val"], "holds again, paris_eval_gt, paris_train_original. Pass its name as --test"),
         (["--test", "paris_train_original"], "is listed twice"),
         (["--train", "paris_train_original", "again", "--val-count", "1"], "would both become"),
         (["--val-count", "0"], "`--val-count` must be at least 1 and below the number of training photos, 12"),
@@ -219,7 +219,7 @@ def test_another_layout_of_paris_is_not_mixed_in(main, paris, capsys):
     assert lay_out(main, paris, "--val-count", "3") == 0
     before = files_in(paris / "out of it")
     capsys.readouterr()
-    says(capsys, 2, "holds photos of another layout", lay_out(main, paris, "--val-count", "2"))
+    says(capsys, 2, "has photos of another layout", lay_out(main, paris, "--val-count", "2"))
     assert files_in(paris / "out of it") == before
 
 

@@ -30,7 +30,7 @@ def start(arguments):
 def trains(process):
     """Waits until the first step is near: TensorFlow is imported and the weights are there."""
     for line in process.stdout:
-        if line.startswith(("begins", "resumed", "the run was stopped")):
+        if line.startswith(("starting from", "resumed", "the run was stopped")):
             return
     pytest.fail("the run ended before its first step")
 

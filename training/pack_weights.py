@@ -1,10 +1,10 @@
-"""Packs the best weights of a run into a small folder, in 16 bits: to keep, to pass on, to begin another run with.
+"""Pack the best weights of a run into a small folder, in 16 bits: to keep, to share, or to start another run from.
 
     python training/pack_weights.py runs/mine saved_models/mine
     python training/train.py training/configs/finetune.toml --from saved_models/mine --set data.photos=~/photos
 
-The folder holds config.toml, without the names of the folders of photos, generator.weights.h5 and
-discriminator.weights.h5. The exporters and evaluate.py take it like a run folder.
+The folder holds config.toml, without the paths of the photos, generator.weights.h5 and discriminator.weights.h5. The
+exporters and evaluate.py accept it like a run folder.
 """
 
 import argparse
@@ -33,14 +33,14 @@ def parse(arguments):
         type=float,
         default=0.0,
         metavar="D",
-        help="opens the gate for the detail of patches (model.patches) by so much: sharper, at some PSNR; such as 0.4",
+        help="open the gate for detail from model.patches by D, such as 0.4: sharper, lower PSNR (default: 0)",
     )
     parser.add_argument(
         "--detail-in-wide-holes",
         type=float,
         default=0.0,
         metavar="W",
-        help="opens it by so much times the share of hole around each pixel; such as 3, with --detail -2",
+        help="open it by W times the share of hole around each pixel, such as 3 with --detail -2 (default: 0)",
     )
     return parser.parse_args(arguments)
 
@@ -82,7 +82,7 @@ def write_half(source, path, added=None):
             file.visititems(copy)
             target.attrs.update(file.attrs)
     except OSError as error:
-        raise InputError(f"{source} cannot be read, or {path.parent} not be written to: {error}") from error
+        raise InputError(f"{source} cannot be read, or {path.parent} cannot be written to: {error}") from error
 
 
 @command

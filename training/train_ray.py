@@ -1,4 +1,4 @@
-"""Train on a Ray cluster: train.py on each worker, started again and resumed after a failure.
+"""Train on a Ray cluster: run train.py on each worker, and restart and resume it after a failure.
 
 python training/train_ray.py --workers 8 --run-dir /shared/runs/mine training/configs/compact.toml --set data.photos=...
 
