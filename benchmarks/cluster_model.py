@@ -33,10 +33,12 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", metavar="FILE", help="measure photos on this machine, write FILE and exit")
     parser.add_argument("--times", metavar="FILE", help="read a file that --measure wrote (required without --measure)")
-    parser.add_argument("--samples", type=int, default=32, help="photos to measure (default: 32)")
-    parser.add_argument("--photos", type=int, default=200_000, help="photos to simulate (default: 200000)")
+    parser.add_argument("--samples", type=int, default=32, help="measure this many photos (default: 32)")
+    parser.add_argument("--photos", type=int, default=200_000, help="simulate this many photos (default: 200000)")
     parser.add_argument(
-        "--actors", default="1,10,100,1000,10000", help="numbers of actors (default: 1,10,100,1000,10000)"
+        "--actors",
+        default="1,10,100,1000,10000",
+        help="simulate these numbers of actors (default: 1,10,100,1000,10000)",
     )
     for field in SETTINGS:
         name, text = (
@@ -68,7 +70,9 @@ def read(path):
 def report(options, photos):
     """Print all tables."""
     actors = options.actors.split(",")
-    check("--actors", options.actors, all(x.strip().isdecimal() for x in actors), "numbers separated by commas")
+    check(
+        "--actors", options.actors, all(x.strip().isdecimal() for x in actors), "a list of numbers, separated by commas"
+    )
     settings = {f.name: getattr(options, f.name) for f in fields(Cluster) if f.name != "actors"}
     prices = Prices(**{f.name: getattr(options, f.name) for f in fields(Prices)})
     clusters = [Cluster(actors=int(number), **settings) for number in actors]

@@ -30,10 +30,10 @@ from shiftnet_tf.system.command import command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--picture", metavar="FILE", help="draw the times in this PNG (default: no picture)")
-    parser.add_argument("--filters", type=int, help="base width of random weights (default: 64)")
-    parser.add_argument("--image-size", type=int, help="image size in pixels (default: the run's, or 256)")
+    parser.add_argument("--filters", type=int, help="set the base width of random weights (default: 64)")
+    parser.add_argument("--image-size", type=int, help="set the image size in pixels (default: the run's, or 256)")
     parser.add_argument("--run", metavar="RUN", help="measure the network of this run folder (default: random weights)")
-    parser.add_argument("--batch", type=int, default=1, help="photos at a time (default: 1)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="fill N photos at a time (default: 1)")
     parser.add_argument(
         "--precisions", metavar="LIST", help="measure these precisions, such as float32,int8 (default: all)"
     )

@@ -24,9 +24,9 @@ from shiftnet_tf.system.command import command
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--filters", type=int, default=64, help="base width of both networks (default: 64)")
-    parser.add_argument("--image-size", type=int, default=256, help="image size in pixels (default: 256)")
-    parser.add_argument("--batch", type=int, default=1, help="photos per step (default: 1)")
+    parser.add_argument("--filters", type=int, default=64, help="set the base width of both networks (default: 64)")
+    parser.add_argument("--image-size", type=int, default=256, help="set the image size in pixels (default: 256)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="train on N photos per step (default: 1)")
     compare_steps(**parse(parser, 5, arguments))
 
 

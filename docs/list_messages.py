@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "shiftnet_tf"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("shiftnet_tf", "training", "export", "benchmarks", "docs")
 KINDS = ("error", "must", "help", "text", "log")
 LOG_METHODS = {"info", "warning", "error", "exception"}
 LOG_FUNCTIONS = {"log": 0, "tell": 0, "say": 0, "_say": 1}  # position of the text among the arguments
@@ -34,16 +35,16 @@ class Message:
     text: str
 
 
-def list_messages(package: Path = PACKAGE) -> list[Message]:
-    """Return the messages of all modules of a package, in the order of files and lines."""
+def list_messages() -> list[Message]:
+    """Return the messages of the package and the scripts, in the order of files and lines."""
     messages = []
-    for path in sorted(package.rglob("*.py")):
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
         tree = ast.parse(path.read_text("utf-8"))
         names = _assigned(tree)
         for kind, value in (found for node in ast.walk(tree) for found in _texts(node)):
             for part in _alternatives(value, names):
                 if text := render(part):
-                    place = f"{path.relative_to(package.parent).as_posix()}:{part.lineno}"
+                    place = f"{path.relative_to(ROOT).as_posix()}:{part.lineno}"
                     messages.append(Message(place, kind, text))
     return list(dict.fromkeys(messages))
 

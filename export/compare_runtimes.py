@@ -26,10 +26,10 @@ NAMES = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT", "tensorflow": "Saved
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="model folder")
+    parser.add_argument("model", help="read the model files in this folder")
     parser.add_argument("photo")
-    parser.add_argument("--mask", required=True, help="mask of the photo's size; its light part is filled")
-    parser.add_argument("--out", required=True, help="picture to write")
+    parser.add_argument("--mask", required=True, help="fill the light part of this mask, which has the photo's size")
+    parser.add_argument("--out", required=True, help="write this picture")
     return parser.parse_args(arguments)
 
 

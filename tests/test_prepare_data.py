@@ -113,7 +113,7 @@ def test_without_hard_links_files_are_copied(main, places, monkeypatch):
 def test_what_is_missing_is_said(main, places, capsys):
     (places / "images" / "data_256" / "b" / "butte" / "00000001.jpg").unlink()
     assert places6(main, places, "places365_train_standard.txt") == 0
-    assert "1 of the 8 listed images are not below" in capsys.readouterr().out
+    assert "1 of the 8 listed images are not in" in capsys.readouterr().out
 
 
 def test_bad_lists_are_one_sentence(main, places, capsys):
@@ -128,7 +128,7 @@ def test_bad_lists_are_one_sentence(main, places, capsys):
         ("train.txt", "/b/butte/00000001.jpg seventy one\n", "line 1 of"),
         ("train_empty.txt", "\n", "the file list is empty"),
         ("train_few.txt", "/b/butte/00000001.jpg 71\n", "no image of the scene 'canyon'"),
-        ("train_else.txt", TRAIN_LIST.replace("0000000", "0000009"), "none of the 8 listed images is below"),
+        ("train_else.txt", TRAIN_LIST.replace("0000000", "0000009"), "none of the 8 listed images is in"),
     ]
     for name, text, message in cases:
         (places / name).write_text(text)
@@ -202,7 +202,7 @@ def test_bad_input_of_paris_is_one_sentence(main, paris, capsys):
     (paris / "set" / "again").mkdir()
     shutil.copy(paris / "set" / "paris_train_original" / "01.png", paris / "set" / "again")
     cases = [
-        (["--test", "val"], "holds again, paris_eval_gt, paris_train_original. Pass its name as --test"),
+        (["--test", "val"], "has again, paris_eval_gt, paris_train_original: pass the right one as --test"),
         (["--test", "paris_train_original"], "is listed twice"),
         (["--train", "paris_train_original", "again", "--val-count", "1"], "would both become"),
         (["--val-count", "0"], "`--val-count` must be at least 1 and below the number of training photos, 12"),

@@ -39,8 +39,8 @@ FEATURES = ("decoder", "encoder", "shifted")  # in the order in which the shift 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="TOML file of the main network")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the runs and the results")
+    parser.add_argument("config", help="read the main network from this TOML file")
+    parser.add_argument("--out", required=True, metavar="DIR", help="write the runs and the results to DIR")
     parser.add_argument("--images", metavar="DIR", help="measure on these photos (default: the validation photos)")
     parser.add_argument("--masks", default="center", help="use these masks, as in evaluate.py (default: center)")
     parser.add_argument("--baselines", default="", help="compare with these methods, as in evaluate.py (default: none)")
@@ -61,7 +61,7 @@ def variants(model):
     (layer,) = model.shift_layers if len(model.shift_layers) == 1 else (0,)
     check("model.shift", model.shift, model.shift == "hard", '"hard": the ablation replaces it')
     fits = 2 <= layer <= model.depth - 2
-    must = f"one layer from 2 to {model.depth - 2}: the ablation moves it by one"
+    must = f"a single layer from 2 to {model.depth - 2}: the ablation moves it by one"
     check("model.shift_layers", list(model.shift_layers), fits, must)
     return {
         "main": [],

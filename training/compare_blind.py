@@ -43,20 +43,20 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command", metavar="draw|count")
     draw = commands.add_parser("draw", help="write the pairs, the sheet and the key")
-    draw.add_argument("model", help="exported model folder or file")
-    draw.add_argument("--centers", metavar="DIR", help="folder of photos to fill in the centre (default: none)")
+    draw.add_argument("model", help="fill with this exported model folder or file")
+    draw.add_argument("--centers", metavar="DIR", help="fill the photos in this folder in the centre (default: none)")
     draw.add_argument(
         "--removals",
         nargs="+",
         default=[],
         metavar="DIR",
-        help="folders with the photos that removals.json names (default: none)",
+        help="find the photos of removals.json in these folders (default: none)",
     )
-    draw.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    draw.add_argument("--seed", type=int, default=0, help="seed of the order of A and B (default: 0)")
+    draw.add_argument("--out", required=True, metavar="DIR", help="write to this folder")
+    draw.add_argument("--seed", type=int, default=0, help="draw the order of A and B with this seed (default: 0)")
     count = commands.add_parser("count", help="count the answers")
-    count.add_argument("key", help="the key.json that draw wrote")
-    count.add_argument("answers", nargs="+", help="CSV files of answers, one per judge")
+    count.add_argument("key", help="read the key.json that draw wrote")
+    count.add_argument("answers", nargs="+", help="read these CSV files of answers, one per judge")
     return parser.parse_args(arguments)
 
 

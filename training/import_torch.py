@@ -28,10 +28,10 @@ from shiftnet_tf.system.command import command
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="state dict of the generator (.pth)")
-    parser.add_argument("--out", required=True, metavar="RUN", help="run folder to create")
+    parser.add_argument("checkpoint", help="read this state dict of the generator (.pth)")
+    parser.add_argument("--out", required=True, metavar="RUN", help="create this run folder")
     parser.add_argument(
-        "--image-size", type=int, default=256, help="image size it was trained at, in pixels (default: 256)"
+        "--image-size", type=int, default=256, help="set the image size of its training, in pixels (default: 256)"
     )
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)

@@ -43,16 +43,18 @@ DETAIL_COLUMNS = (*COLUMNS, "deep_distance", "seconds")
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="exported model folder or file")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
+    parser.add_argument("model", help="measure this exported model folder or file")
+    parser.add_argument("--images", required=True, metavar="DIR", help="read the photos in this folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
     parser.add_argument(
         "--compare",
         choices=("strategies", "detail"),
         default="strategies",
-        help="what to compare (default: strategies)",
+        help="compare these choices (default: strategies)",
     )
-    parser.add_argument("--holes", type=int, default=2, help="holes of each kind and share per photo (default: 2)")
+    parser.add_argument(
+        "--holes", type=int, default=2, metavar="N", help="draw N holes of each kind and share per photo (default: 2)"
+    )
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
     return options

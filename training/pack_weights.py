@@ -26,8 +26,8 @@ GATE_BIAS, GATE_SHARE = "detail_gate/vars/1", "detail_gate/vars/2"
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder")
-    parser.add_argument("out", help="folder to write to")
+    parser.add_argument("run", help="read this run folder")
+    parser.add_argument("out", help="write to this folder")
     parser.add_argument(
         "--detail",
         type=float,
@@ -82,7 +82,7 @@ def write_half(source, path, added=None):
             file.visititems(copy)
             target.attrs.update(file.attrs)
     except OSError as error:
-        raise InputError(f"{source} cannot be read, or {path.parent} cannot be written to: {error}") from error
+        raise InputError(f"cannot read {source} or write to {path.parent}: {error}") from error
 
 
 @command
@@ -94,7 +94,7 @@ def main(arguments=None):
     added = {GATE_BIAS: options.detail, GATE_SHARE: options.detail_in_wide_holes}
     for name, value in zip(("--detail", "--detail-in-wide-holes"), added.values()):
         check(name, value, abs(value) <= 10, "from -10 to 10")
-        check(name, value, run.config.model.patches or not value, "0 where model.patches is false")
+        check(name, value, run.config.model.patches or not value, "0 if model.patches is false")
     if not run.generator_weights.is_file():
         raise InputError(f"the run has no {run.generator_weights.name} yet: {run.path}")
     if packed.checkpoints.exists() or (out / "log.txt").exists():

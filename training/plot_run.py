@@ -60,8 +60,8 @@ def draw(columns, title, path):
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder of training/train.py")
-    parser.add_argument("--out", help="PNG to write (default: curves.png in the run folder)")
+    parser.add_argument("run", help="read this run folder of training/train.py")
+    parser.add_argument("--out", help="write this PNG (default: curves.png in the run folder)")
     options = parser.parse_args(arguments)
     run = Run.open(options.run)
     path = Path(options.out or run.path / "curves.png")

@@ -45,7 +45,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     look = commands.add_parser("check", help="find photos that are broken or too small, and near-duplicates")
-    look.add_argument("folders", nargs="+", metavar="DIR", help="folders of training photos")
+    look.add_argument("folders", nargs="+", metavar="DIR", help="read the training photos in these folders")
     look.add_argument(
         "--validation",
         nargs="+",
@@ -75,29 +75,35 @@ def parse(arguments):
     )
     look.set_defaults(run=check_photos)
     places6 = commands.add_parser("places6", help="pick the paper's six scenes out of Places365")
-    places6.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked images")
-    places6.add_argument("--filelist", required=True, nargs="+", metavar="FILE", help="file lists of Places365")
-    places6.add_argument("--out", required=True, metavar="DIR", help="folder to create train, val and test in")
+    places6.add_argument("--images", required=True, metavar="DIR", help="read the unpacked images in this folder")
     places6.add_argument(
-        "--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="scenes to pick (default: the paper's six)"
+        "--filelist", required=True, nargs="+", metavar="FILE", help="read these file lists of Places365"
+    )
+    places6.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
+    places6.add_argument(
+        "--scenes",
+        nargs="+",
+        default=list(SCENES),
+        metavar="SCENE",
+        help="pick these scenes (default: the paper's six)",
     )
     places6.set_defaults(run=lay_out_places6)
     paris = commands.add_parser("paris", help="lay out Paris StreetView as in the paper")
-    paris.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked set")
-    paris.add_argument("--out", required=True, metavar="DIR", help="folder to create train, val and test in")
+    paris.add_argument("--images", required=True, metavar="DIR", help="read the unpacked set in this folder")
+    paris.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
     paris.add_argument(
         "--train",
         nargs="+",
         default=["paris_train_original"],
         metavar="DIR",
-        help="folders of training photos, relative to --images (default: paris_train_original)",
+        help="use these folders of training photos, relative to --images (default: paris_train_original)",
     )
     paris.add_argument(
         "--test",
         nargs="+",
         default=["paris_eval_gt"],
         metavar="DIR",
-        help="folders of test photos, relative to --images (default: paris_eval_gt)",
+        help="use these folders of test photos, relative to --images (default: paris_eval_gt)",
     )
     paris.add_argument(
         "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
@@ -205,11 +211,11 @@ def lay_out_places6(options):
         place(source, out / split / scene.replace("/", "_") / Path(name).name)
         placed[split, scene] += 1
     if not placed:
-        raise InputError(f"none of the {len(picked)} listed images is below {images}; the first: {absent[0]}")
+        raise InputError(f"none of the {len(picked)} listed images is in {images}; the first: {absent[0]}")
     for (split, scene), count in sorted(placed.items()):
         print(f"{out / split}: {count} of {scene}")
     if absent:
-        print(f"{len(absent)} of the {len(picked)} listed images are not below {images}; the first: {absent[0]}")
+        print(f"{len(absent)} of the {len(picked)} listed images are not in {images}; the first: {absent[0]}")
     if all((out / split).is_dir() for split in ("train", "val")):
         print_training("paper_places6", out)
 
@@ -223,7 +229,7 @@ def lay_out_paris(options):
         absent = [path for path in paths if not path.is_dir()]
         if absent:
             names = ", ".join(sorted(path.name for path in images.iterdir() if path.is_dir())) or "no folder"
-            raise InputError(f"no such folder: {absent[0]}; {images} holds {names}. Pass its name as --{split}")
+            raise InputError(f"no such folder: {absent[0]}; {images} has {names}: pass the right one as --{split}")
     listed = near_duplicates.list_photos([path for paths in folders.values() for path in paths])
     found = {split: [(root, path) for root in paths for path in listed[root]] for split, paths in folders.items()}
     count, total = options.val_count, len(found["train"])

@@ -43,9 +43,9 @@ _WARMUP = 300  # steps in which the learning rates rise: Adam begins with no mom
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="TOML file of the recipe")
-    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="run or saved model to start from")
-    parser.add_argument("--run-dir", required=True, help="folder of the run")
+    parser.add_argument("config", help="read the recipe from this TOML file")
+    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    parser.add_argument("--run-dir", required=True, help="write the run to this folder")
     parser.add_argument(
         "--set",
         action="append",
@@ -53,14 +53,20 @@ def parse(arguments):
         metavar="KEY=VALUE",
         help="change a setting, such as losses.hole=3 (repeatable)",
     )
-    parser.add_argument("--steps", type=int, default=10_000, help="steps at a constant rate (default: %(default)s)")
     parser.add_argument(
-        "--falling-steps", type=int, default=4_000, help="steps at a falling rate (default: %(default)s)"
+        "--steps", type=int, default=10_000, metavar="N", help="train N steps at a constant rate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--falling-steps",
+        type=int,
+        default=4_000,
+        metavar="N",
+        help="train N more steps at a falling rate (default: %(default)s)",
     )
     parser.add_argument(
         "--look-every", type=int, default=1_000, metavar="N", help="validate every N steps (default: %(default)s)"
     )
-    parser.add_argument("--device", default="cuda", help="device of PyTorch (default: %(default)s)")
+    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
     options = parser.parse_args(arguments)
     for name in ("steps", "falling_steps", "look_every"):
         check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")

@@ -36,9 +36,13 @@ def parse(parser: argparse.ArgumentParser, repeats: int, arguments: list[str] | 
     parser.add_argument(
         "--json", metavar="FILE", help="write all measurements, versions and the machine to FILE (default: no file)"
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads per process (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="processes per subject, interleaved (default: 3)")
-    parser.add_argument("--repeats", type=int, default=repeats, help=f"timed calls per round (default: {repeats})")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="use N threads per process (default: 2)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="run N processes per subject, interleaved (default: 3)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=repeats, metavar="N", help=f"time N calls per round (default: {repeats})"
+    )
     parser.add_argument("--without-torch", action="store_true", help="leave out the comparison with PyTorch")
     options = vars(parser.parse_args(arguments))
     for name, most in (("threads", 256), ("rounds", 1000), ("repeats", 1000), ("batch", 64)):
