@@ -5,7 +5,8 @@
 # make lint        ruff and mypy
 # make benchmark   how fast each runtime and a training step is here, beside PyTorch: folder benchmark/
 # make docs        the documentation site, with the API reference from the docstrings: folder site/
-# make wheel       dist/*.whl
+# make wheel       dist/*.whl: the package, and the weights to fine-tune
+# make release     lint, test, and the files of a release in dist/, each checked and used in fresh environments
 # Each makes the environment .venv first, once. PYTHON names the interpreter, at least Python 3.11.
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ RUN := runs/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
 SAMPLES := training/sample_photos
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-quick test-long test-cluster test-lower-bounds lint wheel docs benchmark
+.PHONY: demo test test-quick test-long test-cluster test-lower-bounds lint wheel docs benchmark release
 .DELETE_ON_ERROR:
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -74,3 +75,17 @@ docs: $(INSTALLED)
 wheel: $(INSTALLED)
 	rm -rf build
 	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build --wheel --outdir dist saved_models
+	rm -rf saved_models/build saved_models/*.egg-info
+
+release: $(INSTALLED)
+	@git diff --quiet HEAD && test -z "$$(git ls-files --others --exclude-standard)" || \
+		{ echo "there are uncommitted changes: commit or stash them"; exit 1; }
+	$(MAKE) lint test
+	rm -rf dist
+	$(MAKE) wheel
+	$(BIN)/python -m build --sdist
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine check-wheel-contents uv
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/shiftnet_tf-*.whl
+	$(BIN)/python tests/release.py dist

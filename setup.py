@@ -39,7 +39,8 @@ EXPORT = [*TRAIN, *ONNX, *TFLITE, "onnx>=1.18", "tf2onnx>=1.17", "ai-edge-quanti
 class BuildWithBundle(build_py):
     """Copies the bundled model and the configs to the package's bundled/, each to its path in the repository.
 
-    Of the model: its 8-bit files, and the weights to fine-tune. A config whose photos are not installed stays out.
+    Of the model: its 8-bit files; saved_models/pyproject.toml makes a package of the weights to fine-tune. A config
+    whose photos are not installed stays out.
     """
 
     def run(self):
@@ -62,8 +63,6 @@ class BuildWithBundle(build_py):
         absent = [name for name in names if not (HERE / folder / name).is_file()]
         if absent or not spec["files"]:
             raise SystemExit(f"{folder} has no file of 8 bits, or lacks {absent}: export it again, or remove it")
-        if (HERE / folder / "generator.weights.h5").is_file():  # the container image goes without
-            names += ["generator.weights.h5", "config.toml"]
         for name in names:
             self.copy(f"{folder}/{name}", bundle)
         (bundle / folder / "spec.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -38,7 +38,7 @@ from shiftnet_tf.training.torch_twin import LOSSES
 _NAMES = (*LOSSES, "discriminator")
 _MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
 _EPSILON = 1e-7  # Keras's, of Adam
-_WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
+WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
 
 
 def parse(arguments):
@@ -160,7 +160,7 @@ class Trainer:
             rate.fill_(share * value)
 
     def step(self):
-        self.batches.draw()
+        """Train on what `batches` holds."""
         if self.graph:
             self.graph.replay()
         else:
@@ -224,22 +224,34 @@ class Trainer:
 
 
 @torch.no_grad()
+def fill_center(weights, photo, config, device):
+    """Fill the centre hole of a photo's middle.
+
+    Args:
+        photo: uint8 [3, H, W].
+
+    Returns:
+        (photo's middle; the same with the hole filled; hole), float32 [1, 3, S, S] in grey levels, [1, 1, S, S].
+    """
+    size = config.model.image_size
+    hole = torch.from_numpy(sampling.center(size, config.masks.overlap)).to(device).float()[None, None]
+    top, left = ((side - size) // 2 for side in photo.shape[1:])
+    image = photo[None, :, top : top + size, left : left + size].to(device).float()
+    predicted, _ = torch_twin.generate(weights, image / 127.5 - 1.0, hole)
+    return image, torch_twin.composite(((predicted + 1.0) * 127.5).round(), image, hole), hole
+
+
 def validate(weights, photos, network, config, device):
     """PSNR of the hole in dB and deep distance, mean over photos: the centre hole of each photo's middle."""
-    size = config.model.image_size
-    mask = sampling.center(size, config.masks.overlap)
-    hole = torch.from_numpy(mask).to(device).float()[None, None]
-    touched = np.flatnonzero(mask.any(axis=1))
+    touched = np.flatnonzero(sampling.center(config.model.image_size, config.masks.overlap).any(axis=1))
     box = slice(int(touched[0]) - 8, int(touched[-1]) + 9)  # as networks.deep_distance has it
     found = []
     for photo in photos:
-        top, left = ((side - size) // 2 for side in photo.shape[1:])
-        image = photo[None, :, top : top + size, left : left + size].to(device).float()
-        predicted, _ = torch_twin.generate(weights, image / 127.5 - 1.0, hole)
-        filled = torch_twin.composite(((predicted + 1.0) * 127.5).round(), image, hole)
+        image, filled, hole = fill_center(weights, photo, config, device)
         error = ((filled - image).square() * hole).sum() / (3 * hole.sum())
         parts = [x[:, :, box, box] / 127.5 - 1.0 for x in (image, filled)]
-        found.append((10 * math.log10(255.0**2 / float(error)), torch_twin.deep_distance(network, *parts)))
+        with torch.no_grad():
+            found.append((10 * math.log10(255.0**2 / float(error)), torch_twin.deep_distance(network, *parts)))
     return [round(float(value), 3) for value in np.mean(found, axis=0)]
 
 
@@ -272,7 +284,8 @@ def main(arguments=None):
         trainer.capture()
     for step in range(options.steps + options.falling_steps):
         fallen = max(0, step - options.steps) / options.falling_steps
-        trainer.set_rates(min(1.0, (step + 1) / _WARMUP) * 0.5 * (1 + math.cos(math.pi * fallen)))
+        trainer.set_rates(min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * fallen)))
+        batches.draw()
         trainer.step()
         if (step + 1) % options.look_every == 0 or step + 1 == options.steps + options.falling_steps:
             looks = {

@@ -1,5 +1,6 @@
 """Files that come with the package: inside it when installed from a wheel, else those of the checkout."""
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _IN_WHEEL = _PACKAGE / "bundled"  # created by setup.py, with the folders of the repository
 ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
 GENERATOR_WEIGHTS = "generator.weights.h5"  # in a preset, as in a run folder
+_WEIGHTS_PACKAGE = "shiftnet_tf_compact"  # separate: as large as everything that runs the model
 _NAME = re.compile(r"\w[\w-]*")
 
 
@@ -34,13 +36,27 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
             Write a folder whose path is a single word with a dot: `"./compact"`.
 
     Raises:
-        InputError: the name is neither that of bundled weights nor of a folder.
+        InputError: the name is neither that of bundled weights nor of a folder, or its weights are in a package,
+            shiftnet-tf-compact, that is not installed.
     """
-    names = sorted(path.parent.name for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}"))
-    if preset in names:
-        return ROOT / "saved_models" / os.fspath(preset)
-    _check_name(preset, "preset", names, "the path of a folder")
+    folders = _preset_folders()
+    if isinstance(preset, str) and preset in folders:
+        return folders[preset]
+    if preset == "compact" and not Path(preset).exists():
+        raise InputError(
+            "the weights of the preset 'compact' are not installed: pip install shiftnet-tf-compact, or pass the path "
+            "of a folder"
+        )
+    _check_name(preset, "preset", sorted(folders), "the path of a folder")
     return Path(preset)
+
+
+def _preset_folders() -> dict[str, Path]:
+    folders = {path.parent.name: path.parent for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}")}
+    package = importlib.util.find_spec(_WEIGHTS_PACKAGE)
+    if package and package.submodule_search_locations:
+        folders.setdefault("compact", Path(package.submodule_search_locations[0]))
+    return folders
 
 
 def find_config(config: str | os.PathLike[str]) -> Path:
