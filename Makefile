@@ -80,7 +80,7 @@ wheel: $(INSTALLED)
 
 release: $(INSTALLED)
 	@git diff --quiet HEAD && test -z "$$(git ls-files --others --exclude-standard)" || \
-		{ echo "there are changes that are not committed: commit them, or put them away"; exit 1; }
+		{ echo "there are uncommitted changes: commit or stash them"; exit 1; }
 	$(MAKE) lint test
 	rm -rf dist
 	$(MAKE) wheel

@@ -1,11 +1,11 @@
-"""What many machines give, on paper: nothing here runs on a cluster or a GPU.
+"""Estimate the throughput of many machines on paper: nothing here runs on a cluster or a GPU.
 
-    python benchmarks/cluster_model.py --measure times.json     # seconds and bytes a photo, on one core of this machine
-    python benchmarks/cluster_model.py --times times.json       # and what they mean for 1 to 10,000 actors
+    python benchmarks/cluster_model.py --measure times.json  # seconds and bytes per photo, on one core of this machine
+    python benchmarks/cluster_model.py --times times.json    # the estimate from them, for 1 to 10,000 actors
 
-The first table is a formula: the gradients of a step and how long a ring all-reduce of them takes. The others simulate
-actors, one core each, that read photos from an object store, fill them and write the results: with slow actors, failed
-attempts, killed actors, and the rates of store, network and driver. Rates and prices are options.
+The first table is a formula: the size of a step's gradients and the time of their ring all-reduce. The others simulate
+actors, one core each, that read photos from an object store, fill them and write the results, with slow actors, failed
+attempts, killed actors, and limited rates of store, network and driver. Rates and prices are options.
 """
 
 import argparse
@@ -31,11 +31,15 @@ SETTINGS = [field for kind in (Cluster, Prices) for field in fields(kind) if fie
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", metavar="FILE", help="measure photos on this machine, write this file, and end")
-    parser.add_argument("--times", metavar="FILE", help="take what --measure wrote (required without --measure)")
-    parser.add_argument("--samples", type=int, default=32, help="photos to measure (default: 32)")
-    parser.add_argument("--photos", type=int, default=200_000, help="photos of a simulation (default: 200000)")
-    parser.add_argument("--actors", default="1,10,100,1000,10000", help="how many (default: 1,10,100,1000,10000)")
+    parser.add_argument("--measure", metavar="FILE", help="measure photos on this machine, write FILE and exit")
+    parser.add_argument("--times", metavar="FILE", help="read a file that --measure wrote (required without --measure)")
+    parser.add_argument("--samples", type=int, default=32, help="measure this many photos (default: 32)")
+    parser.add_argument("--photos", type=int, default=200_000, help="simulate this many photos (default: 200000)")
+    parser.add_argument(
+        "--actors",
+        default="1,10,100,1000,10000",
+        help="simulate these numbers of actors (default: 1,10,100,1000,10000)",
+    )
     for field in SETTINGS:
         name, text = (
             f"--{field.name.replace('_', '-')}",
@@ -59,14 +63,16 @@ def read(path):
             f"--times must be a file that --measure wrote ({first_line(error)}). Received: {path}"
         ) from error
     if not photos:
-        raise InputError(f"{path} lists no photo: write it again by --measure")
+        raise InputError(f"{path} lists no photos: write it again with --measure")
     return photos
 
 
 def report(options, photos):
     """Print all tables."""
     actors = options.actors.split(",")
-    check("--actors", options.actors, all(x.strip().isdecimal() for x in actors), "numbers with commas between them")
+    check(
+        "--actors", options.actors, all(x.strip().isdecimal() for x in actors), "a list of numbers, separated by commas"
+    )
     settings = {f.name: getattr(options, f.name) for f in fields(Cluster) if f.name != "actors"}
     prices = Prices(**{f.name: getattr(options, f.name) for f in fields(Prices)})
     clusters = [Cluster(actors=int(number), **settings) for number in actors]

@@ -1,13 +1,13 @@
-"""How long a training step takes on this machine, beside the same step in plain PyTorch.
+"""Measure a training step on this machine, beside the same step in plain PyTorch.
 
     python benchmarks/training.py
     python benchmarks/training.py --filters 32 --threads 4 --json step.json
 
 The paper's networks and losses (l1, guidance, GAN) at batch 1 and 256x256, random weights, one photo prepared
-beforehand; generator and discriminator are updated in each step. Ours is built as train.py builds it. Each measurement
-is a new process, and runs are interleaved so that machine drift affects all equally: compare only the ratios of one
-run. The plain PyTorch step has the same weights, computes both networks' gradients from one forward pass too, and must
-have the same losses.
+beforehand; each step updates generator and discriminator. Our step is built as train.py builds it. Each measurement is
+a new process, and the processes are interleaved so that machine drift affects all equally: compare only ratios within
+one run. The plain PyTorch step has the same weights, also computes both networks' gradients from one forward pass, and
+must give the same losses.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from shiftnet_tf.system.command import command
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--filters", type=int, default=64, help="base width of both networks (default: 64)")
-    parser.add_argument("--image-size", type=int, default=256, help="pixels (default: 256)")
-    parser.add_argument("--batch", type=int, default=1, help="photos a step (default: 1)")
+    parser.add_argument("--filters", type=int, default=64, help="set the base width of both networks (default: 64)")
+    parser.add_argument("--image-size", type=int, default=256, help="set the image size in pixels (default: 256)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="train on N photos per step (default: 1)")
     compare_steps(**parse(parser, 5, arguments))
 
 

@@ -89,8 +89,8 @@ def crop(picture, box, side):
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", metavar="DIR", help="folder of the large photos of training/removals.json")
-    parser.add_argument("--out", default=DOCS, type=Path, metavar="DIR", help="folder to write to (default: docs)")
+    parser.add_argument("--large", metavar="DIR", help="find the large photos of training/removals.json in this folder")
+    parser.add_argument("--out", default=DOCS, type=Path, metavar="DIR", help="write to this folder (default: docs)")
     options = parser.parse_args(arguments)
     inpainter = Inpainter.load()
     drawn = {"object_removal": object_removal(inpainter), "stages": stages(inpainter)}

@@ -12,10 +12,12 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "shiftnet_tf"
-KINDS = ("error", "must", "help", "log")
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("shiftnet_tf", "training", "export", "benchmarks", "docs")
+KINDS = ("error", "must", "help", "text", "log")
 LOG_METHODS = {"info", "warning", "error", "exception"}
-CHECKS = {"check": 3, "_check": 2}  # position of the requirement among the arguments
+LOG_FUNCTIONS = {"log": 0, "tell": 0, "say": 0, "_say": 1}  # position of the text among the arguments
+REQUIREMENT = 3  # its position among the arguments of `check`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Message:
 
     Attributes:
         place: file and line, such as `shiftnet_tf/errors.py:12`.
-        kind: `error`; `must`, the requirement of a `check` call; `help`; or `log`.
+        kind: `error`; `must`, the requirement of a `check` call; `help`; `text`, a title or a description; or `log`.
         text: with {expression} for each part that is computed at run time.
     """
 
@@ -33,17 +35,38 @@ class Message:
     text: str
 
 
-def list_messages(package: Path = PACKAGE) -> list[Message]:
-    """Return the messages of all modules of a package, in the order of files and lines."""
+def list_messages() -> list[Message]:
+    """Return the messages of the package and the scripts, in the order of files and lines."""
     messages = []
-    for path in sorted(package.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            for kind, value in _texts(node):
-                text = render(value)
-                if text:
-                    place = f"{path.relative_to(package.parent).as_posix()}:{value.lineno}"
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
+        tree = ast.parse(path.read_text("utf-8"))
+        names = _assigned(tree)
+        for kind, value in (found for node in ast.walk(tree) for found in _texts(node)):
+            for part in _alternatives(value, names):
+                if text := render(part):
+                    place = f"{path.relative_to(ROOT).as_posix()}:{part.lineno}"
                     messages.append(Message(place, kind, text))
-    return messages
+    return list(dict.fromkeys(messages))
+
+
+def _assigned(tree: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return the expressions that are assigned to each name of a module, in whichever function."""
+    names: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            names.setdefault(node.targets[0].id, []).append(node.value)
+    return names
+
+
+def _alternatives(value: ast.expr, names: dict[str, list[ast.expr]]) -> Iterator[ast.expr]:
+    """Yield the expressions that a message may be: both of a conditional one, all that are assigned to a name."""
+    if isinstance(value, ast.IfExp):
+        for branch in (value.body, value.orelse):
+            yield from _alternatives(branch, names)
+    elif isinstance(value, ast.Name):
+        yield from names.get(value.id, ())
+    else:
+        yield value
 
 
 def _texts(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -54,16 +77,26 @@ def _texts(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     owner = getattr(node.func.value, "id", "") if isinstance(node.func, ast.Attribute) else ""
     if name.endswith("Error") and node.args:
         yield from (("error", argument) for argument in node.args)
-    elif name in CHECKS and len(node.args) > CHECKS[name]:
-        yield "must", node.args[CHECKS[name]]
-    elif owner == "logger" and name in LOG_METHODS:
+    elif name == "check" and len(node.args) > REQUIREMENT and not _is_of_provider(node):
+        yield "must", node.args[REQUIREMENT]
+    elif owner.endswith("logger") and name in LOG_METHODS:
         yield "log", node.args[0]
-    yield from (("help", keyword.value) for keyword in node.keywords if keyword.arg == "help")
+    elif name in LOG_FUNCTIONS and len(node.args) > LOG_FUNCTIONS[name]:
+        yield "log", node.args[LOG_FUNCTIONS[name]]
+    elif name == "add_argument_group":
+        yield "text", node.args[0]
+    kinds = {"help": "help", "description": "text"}
+    yield from ((kinds[keyword.arg], keyword.value) for keyword in node.keywords if keyword.arg in kinds)
     if name == "field" and isinstance(metadata := {k.arg: k.value for k in node.keywords}.get("metadata"), ast.Dict):
         keys = [getattr(key, "value", None) for key in metadata.keys]
         yield from (("help", value) for key, value in zip(keys, metadata.values) if key == "help")
     if name in ("Subcommand", "Group") and node.args:
         yield "help", node.args[0]
+
+
+def _is_of_provider(node: ast.Call) -> bool:
+    """Tell whether a call is one of `runtime.providers.check`, which has other arguments than `errors.check`."""
+    return ast.unparse(node.args[0]) == "provider" and ast.unparse(node.args[2]) == "require_gpu"
 
 
 def render(node: ast.expr) -> str:
@@ -78,8 +111,6 @@ def render(node: ast.expr) -> str:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         parts = [render(side) or "{" + ast.unparse(side) + "}" for side in (node.left, node.right)]
         return "".join(parts) if render(node.left) or render(node.right) else ""
-    if isinstance(node, ast.IfExp):
-        return render(node.body)
     return ""
 
 

@@ -1,9 +1,9 @@
-"""Fills one photo with every model file of a folder and draws them side by side.
+"""Fill one photo with every model file of a folder, and draw the results side by side.
 
     python export/compare_runtimes.py models/demo PHOTO --mask MASK --out comparison.png
 
-The picture: photo, hole, the answer of each runtime, and the shift map (where each part of the hole came from).
-Each answer's difference from the first is printed.
+The picture shows the photo, the hole, the result of each runtime, and the shift map (where each part of the hole came
+from). The script also prints how much each result differs from the first.
 """
 
 import argparse
@@ -26,10 +26,10 @@ NAMES = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT", "tensorflow": "Saved
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="model folder")
+    parser.add_argument("model", help="read the model files in this folder")
     parser.add_argument("photo")
-    parser.add_argument("--mask", required=True, help="picture of the photo's size; fill its light part")
-    parser.add_argument("--out", required=True, help="picture to write")
+    parser.add_argument("--mask", required=True, help="fill the light part of this mask, which has the photo's size")
+    parser.add_argument("--out", required=True, help="write this picture")
     return parser.parse_args(arguments)
 
 

@@ -1,6 +1,6 @@
-"""One page about this machine for a bug report: what is installed, which providers load, how long a fill takes.
+"""A report about this machine for bug reports: what is installed, which providers load, how long a fill takes.
 
-Nothing that it meets is an error of its own: what fails is a line of the page. TensorFlow is imported only on request.
+Failures are lines of the report, never errors. TensorFlow is imported only on request.
 """
 
 import functools
@@ -21,12 +21,12 @@ from shiftnet_tf.system.machine import available_memory, cpu_name, total_memory,
 from shiftnet_tf.system.packages import version
 from shiftnet_tf.system.quiet import quiet_stderr
 
-OPTIONAL = ("fastapi", "uvicorn", "pillow-heif")  # not said where they are absent
+OPTIONAL = ("fastapi", "uvicorn", "pillow-heif")  # not reported if they are missing
 PACKAGES = ("numpy", "pillow", *providers.PACKAGES, "ai-edge-litert", "tensorflow", "keras", *OPTIONAL)
 
-Say = Callable[[str], object]  # takes a line, such as `print`
+Say = Callable[[str], object]  # called with a line, such as `print`
 
-# The smallest model there is, y = max(x, 0) of one number, opset 18: to see whether a provider loads.
+# A minimal model, y = max(x, 0) of one number, opset 18, to test whether a provider loads.
 TINY_MODEL = bytes.fromhex(
     "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a0208014204"
     "0a001012"
@@ -34,11 +34,11 @@ TINY_MODEL = bytes.fromhex(
 
 
 def examine(say: Say, with_tensorflow: bool = False) -> bool:
-    """Tell about the machine, line by line, so that a crash in a library leaves what was found before it.
+    """Report on the machine, line by line, so that a crash in a library leaves what was found before it.
 
     Args:
         say: called with each line.
-        with_tensorflow: whether to import TensorFlow too and say which GPUs it sees.
+        with_tensorflow: whether to import TensorFlow too and report the GPUs that it sees.
 
     Returns:
         Whether a hole was filled with the model that comes with shiftnet_tf.
@@ -60,11 +60,11 @@ def examine(say: Say, with_tensorflow: bool = False) -> bool:
 
 
 def _attempt(say: Say, title: str, step: Callable[[], str]) -> bool:
-    """Say what a step returns, or why it failed; return whether it did not."""
+    """Report what a step returns, or why it failed; return whether it succeeded."""
     try:
         with quiet_stderr():
             text = step()
-    except Exception as error:  # whatever a broken installation throws belongs on the page
+    except Exception as error:  # whatever a broken installation throws belongs in the report
         say(f"{title}: FAILED, {type(error).__name__}: {_without_home(error)}")
         return False
     say(f"{title}: {text}")
@@ -72,13 +72,13 @@ def _attempt(say: Say, title: str, step: Callable[[], str]) -> bool:
 
 
 def _without_home(error: Exception) -> str:
-    """Return the first line of an error's text without the name of the home folder, where there is one."""
-    home = os.path.expanduser("~")  # Path.home() raises for a user whom the system does not know
+    """Return the first line of an error's text, without the name of the home folder."""
+    home = os.path.expanduser("~")  # Path.home() raises for a user unknown to the system
     return first_line(error).replace(home, "~") if len(home) > 1 else first_line(error)
 
 
 def _cpu() -> str:
-    return f"{cpu_name()}, {os.cpu_count()} cores, {usable_cores()} of them for this process"
+    return f"{cpu_name()}, {os.cpu_count()} cores, {usable_cores()} of them usable by this process"
 
 
 def _gigabytes(count: float | None) -> str:
@@ -98,7 +98,7 @@ def _nvidia() -> str:
 
 
 def _providers(say: Say) -> None:
-    """Say which providers the package was built with, and of each whether it loads."""
+    """Report the providers that the package was built with, and whether each loads."""
     names: list[str] = []
 
     def ask() -> str:
@@ -128,7 +128,7 @@ def _tensorflow() -> str:
 
 
 def _model(say: Say) -> bool:
-    """Check the files of the bundled model, and fill a hole with each runtime that is there; return whether one did."""
+    """Check the bundled model's files, and fill a hole with each installed runtime; return whether one succeeded."""
     try:
         folder = model_folder.default_model()
         spec = model_folder.ModelSpec.read(folder)
@@ -142,14 +142,14 @@ def _model(say: Say) -> bool:
     fitting = [name for name in backends.list_installed() if backends.RUNTIMES[name].format in formats]
     if not fitting:
         packages = " or ".join(f"pip install {r.package}" for r in backends.RUNTIMES.values() if r.format in formats)
-        say(f"fill: FAILED, no runtime that can run it is installed: {packages}")
+        say(f"fill: FAILED, no installed runtime can run the model: {packages}")
     filled = [_attempt(say, f"fill with {name}", functools.partial(_fill, name)) for name in fitting]
     return any(filled)
 
 
 def _file(path: Path, entry: model_folder.FileEntry) -> str:
     model_folder.verify_file(path, entry)
-    return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... as it should be"
+    return f"{entry.format}, {entry.precision}, sha256 {entry.sha256[:12]}... matches"
 
 
 def _fill(runtime: str) -> str:

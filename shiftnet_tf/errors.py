@@ -6,47 +6,47 @@ from collections.abc import Iterable
 
 
 class ShiftNetError(Exception):
-    """An error whose text the user sees; a command ends with its `exit_code`."""
+    """An error whose message the user sees; a command ends with its `exit_code`."""
 
     exit_code: int = 1
 
 
 class InputError(ShiftNetError, ValueError):
-    """Bad input from outside: a file, a value, a folder."""
+    """Invalid input: a file, a value, a folder."""
 
     exit_code = 2
 
 
 class TooLargeError(InputError):
-    """More pixels than are accepted."""
+    """Input above a size limit."""
 
 
 class UnwritableError(InputError):
-    """A picture that its format cannot hold."""
+    """An image that its format cannot store."""
 
 
 class MissingPackageError(InputError, ImportError):
-    """An optional package is not installed. The text holds the `pip install` line."""
+    """An optional package is not installed. The message contains the `pip install` line."""
 
 
 class MissingGpuError(ShiftNetError):
-    """A GPU was asked for and there is none that works."""
+    """A GPU was requested, but none works."""
 
     exit_code = 3
 
 
 class ExportError(ShiftNetError):
-    """A conversion failed, or its file does not compute what the Keras model computes."""
+    """A conversion failed, or its file does not compute the same as the Keras model."""
 
 
 def check(name: str, value: object, holds: object, must: str) -> None:
-    """Refuse a value that does not hold.
+    """Refuse an invalid value.
 
     Args:
-        name: as the user knows it.
+        name: the setting's name as the user knows it.
         value: what was received.
         holds: true if the value is accepted.
-        must: what it must be, for the message.
+        must: what the value must be, to complete the message.
 
     Raises:
         InputError: `holds` is false.
@@ -56,14 +56,14 @@ def check(name: str, value: object, holds: object, must: str) -> None:
 
 
 def check_choices(settings: object, section: str = "") -> None:
-    """Refuse the values of a dataclass that are none of those that the `Literal` type of their field lists.
+    """Refuse values of a dataclass that are not listed in the `Literal` type of their field.
 
     Args:
         settings: the dataclass.
-        section: what its fields are prefixed with for the user, such as `"model."`.
+        section: prefix of its fields for the user, such as `"model."`.
 
     Raises:
-        InputError: a value that is not listed.
+        InputError: a value is not listed.
     """
     for name, kind in typing.get_type_hints(type(settings)).items():
         if typing.get_origin(kind) is typing.Literal:
@@ -75,7 +75,7 @@ def check_folder(name: str, value: str) -> None:
     """Refuse the name of an output folder that is empty or looks like an option.
 
     Args:
-        name: of the argument.
+        name: the argument's name.
         value: the folder's name.
 
     Raises:
@@ -85,11 +85,11 @@ def check_folder(name: str, value: str) -> None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown word, such as `", did you mean 'serve'?"`; "" without a guess."""
+    """Return a suggestion for an unknown word, such as `", did you mean 'serve'?"`; "" if there is none."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, which in libraries can have many."""
+    """Return the first line of an error's text; libraries' errors may have many."""
     return (str(error).strip() or repr(error)).splitlines()[0]

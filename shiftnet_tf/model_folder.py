@@ -1,11 +1,11 @@
-"""The model folder: model files, and spec.json, which says all that a caller needs to know about them.
+"""The model folder: model files, and spec.json, which contains everything that a caller needs to know about them.
 
-Every model file takes `image`, uint8 [B, S, S, 3] RGB, and `mask`, uint8 [B, S, S, 1], nonzero = hole, and gives
-`inpainted_image`, uint8 [B, S, S, 3]; on request also `shift_map`, int32 [B, h, w]: row * w + column of the known
-position that filled a hole position, plus h * w where its mirror image did, -1 elsewhere. The exporters write the spec,
+Every model file takes `image`, uint8 [B, S, S, 3] RGB, and `mask`, uint8 [B, S, S, 1], nonzero = hole, and outputs
+`inpainted_image`, uint8 [B, S, S, 3], and optionally `shift_map`, int32 [B, h, w]: row * w + column of the known
+position that filled a hole position, plus h * w if its mirror image did, -1 elsewhere. The exporters write the spec;
 the runtime takes its constants from it and refuses a file that is not listed or does not match.
 
-A model folder may come from a stranger: names, numbers and sizes are checked before anything is made of them.
+A model folder may be untrusted: names, numbers and sizes are checked before they are used.
 """
 
 import dataclasses
@@ -25,21 +25,21 @@ from shiftnet_tf.system.regular_files import check_regular
 FORMAT_VERSION = 1
 MOST_SPEC_BYTES = 2**20
 MOST_FILE_BYTES = 2**32
-MOST_PIXELS = 8192  # of a side of the model's image
+MOST_PIXELS = 8192  # maximum side of the model's image
 MOST_BATCH = 1024
-PRECISIONS = ("float32", "float16", "dynamic", "int8")  # the most precise first
+PRECISIONS = ("float32", "float16", "dynamic", "int8")  # most precise first
 PROFILES = ("default", "mobile-gpu")
 SPEC_NAME = "spec.json"
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """What model files of one format can be.
+    """The properties of a model file format.
 
     Attributes:
-        suffix: of the file name; "" of a folder.
-        precisions, profiles: what it is exported in.
-        batch: pictures that it takes at a time; None for any number.
+        suffix: suffix of the file name; "" for a folder.
+        precisions, profiles: those that can be exported.
+        batch: images per batch; None for any number.
     """
 
     suffix: str = ""
@@ -81,13 +81,13 @@ class FileEntry:
     Attributes:
         format: `"onnx"`, `"tflite"` or `"saved_model"`.
         image_size: S in pixels.
-        batch: pictures in a batch; None for any number.
+        batch: images per batch; None for any number.
         outputs: names of the outputs.
         sha256: see the function `sha256`.
         parity: the measured difference from Keras, see `export.parity.measure` and `export.parity.measure_loss`.
         precision: one of PRECISIONS.
-        profile: one of PROFILES: the kind of device that the file is made for.
-        details: properties of the format, such as the ONNX opset.
+        profile: one of PROFILES, the kind of device that the file is for.
+        details: properties specific to the format, such as the ONNX opset.
     """
 
     format: str
@@ -113,7 +113,7 @@ class FileEntry:
             self.profile in PROFILES,
         )
         if not all(right):
-            raise InputError(f"invalid file entry: {dataclasses.asdict(self)!s:.500}")
+            raise InputError(f"invalid file entry in {SPEC_NAME}: {dataclasses.asdict(self)!s:.500}")
 
 
 def _is_count(value: object, most: int) -> bool:
@@ -121,21 +121,21 @@ def _is_count(value: object, most: int) -> bool:
 
 
 def _is_measure(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= typing.cast(float, value) < 1e9  # NaN is not
+    return type(value) in (int, float) and 0 <= typing.cast(float, value) < 1e9  # false for NaN
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What spec.json holds.
+    """The content of spec.json.
 
     Attributes:
         image_size: side of the training images in pixels.
-        masks: weights of the kinds of masks trained on.
-        weights_sha256: that of the generator.weights.h5 that was exported.
-        versions: versions of packages at the export.
-        files: the model files by their names.
-        format_version: that of this contract.
-        inputs, outputs: shape, dtype and meaning of each by its name.
+        masks: weights of the kinds of training masks.
+        weights_sha256: SHA-256 of the exported generator.weights.h5.
+        versions: package versions at export time.
+        files: the model files by name.
+        format_version: version of this contract.
+        inputs, outputs: shape, dtype and meaning of each, by name.
     """
 
     image_size: int
@@ -156,22 +156,22 @@ class ModelSpec:
             type(self.format_version) is int,
         )
         if not all(right):
-            raise InputError("image_size, masks, weights_sha256, versions or format_version is invalid")
+            raise InputError("invalid image_size, masks, weights_sha256, versions or format_version")
         for name in self.files:
             if name in ("", ".", "..", SPEC_NAME) or set(name) & set("/\\:\0"):
-                raise InputError(f"a file must lie in the model folder itself. Received: {name!r:.200}")
+                raise InputError(f"model files must be in the model folder itself. Received: {name!r:.200}")
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelSpec":
         """Read the spec of a model folder.
 
         Raises:
-            InputError: the folder or the spec does not exist, the spec is damaged or newer than this version, or no
+            InputError: the folder or the spec does not exist, or the spec is damaged, newer than this version, or not a
                 regular file of at most MOST_SPEC_BYTES in the folder.
         """
         path = Path(folder) / SPEC_NAME
         if not path.exists():
-            raise InputError(f"no model folder (it has no {SPEC_NAME}): {folder}")
+            raise InputError(f"not a model folder (it has no {SPEC_NAME}): {folder}")
         check_regular(path, Path(folder), MOST_SPEC_BYTES)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -183,11 +183,11 @@ class ModelSpec:
             raise InputError(f"{path} is damaged ({first_line(error):.600}): export the model again") from error
         if newer:
             raise InputError(
-                f"{path} has format version {values['format_version']!s:.40}, newer than the {FORMAT_VERSION} that "
-                "this shiftnet_tf reads: pip install --upgrade shiftnet-tf"
+                f"{path} has format version {values['format_version']!s:.40}, newer than {FORMAT_VERSION}, the "
+                "newest that this shiftnet_tf reads: pip install --upgrade shiftnet-tf"
             )
         if not spec.files:
-            raise InputError(f"{path} lists no model file: export the model again")
+            raise InputError(f"{path} lists no model files: export the model again")
         return spec
 
     def write(self, folder: str | os.PathLike[str]) -> None:
@@ -196,19 +196,19 @@ class ModelSpec:
         write_atomically(Path(folder) / SPEC_NAME, lambda part: part.write_text(text, encoding="utf-8"))
 
     def merge_into(self, folder: str | os.PathLike[str]) -> "ModelSpec":
-        """Return this spec with the files that a folder already lists beside its own, which take precedence.
+        """Return this spec with the files that a folder already lists added; its own files take precedence.
 
         Args:
             folder: the model folder, with or without a spec.json.
 
         Raises:
-            InputError: the folder holds the export of other weights.
+            InputError: the folder contains an export of other weights.
         """
         if not (Path(folder) / SPEC_NAME).exists():
             return self
         there = ModelSpec.read(folder)
         if there.weights_sha256 != self.weights_sha256:
-            raise InputError(f"{folder} holds the export of other weights: name another --out, or delete it first")
+            raise InputError(f"{folder} holds an export of other weights: choose another --out, or delete it first")
         return dataclasses.replace(self, files=there.files | self.files, versions=there.versions | self.versions)
 
 
@@ -216,7 +216,7 @@ def default_model() -> Path:
     """Return the folder of the bundled model, saved_models/compact."""
     spec = find_bundled(f"saved_models/compact/{SPEC_NAME}")
     if spec is None:
-        raise InputError("this build has no bundled model: pass --model")
+        raise InputError("no bundled model in this build: pass --model")
     return spec.parent
 
 
@@ -256,16 +256,16 @@ def verify_file(path: Path, entry: FileEntry) -> None:
 
     Raises:
         InputError: it does not exist, is not of the format's kind, leads out of its folder, has more than
-            MOST_FILE_BYTES, or its SHA-256 is not that of the entry.
+            MOST_FILE_BYTES, or has another SHA-256 than the entry.
     """
     if not path.exists():
-        raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which is not there")
+        raise InputError(f"{path.parent / SPEC_NAME} lists {path.name}, which does not exist: export it again")
     check_regular(path, path.parent, MOST_FILE_BYTES)
     if path.is_dir() != (entry.format == "saved_model"):
         raise InputError(f"{path} is not a {'folder' if entry.format == 'saved_model' else 'file'}: export it again")
     found = sha256(path)
     if found != entry.sha256:
         raise InputError(
-            f"{path} is not the file that was exported (sha256 {found[:12]}..., {SPEC_NAME} says "
+            f"{path} is not the exported file (its sha256 is {found[:12]}..., {SPEC_NAME} says "
             f"{entry.sha256[:12]}...): copy or export it again"
         )

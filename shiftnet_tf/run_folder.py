@@ -1,9 +1,9 @@
-"""The run folder: all that a training run leaves, and all that exporting and evaluating need.
+"""The run folder: everything that a training run produces, and that export and evaluation need.
 
-config.toml               the whole config, folders in absolute form
-versions.json             packages that it ran with
-inputs.json               counts and digests of the photos and masks it began with, and the seed, see run_inputs.py
-log.txt, metrics.csv      what was said; a row an epoch
+config.toml               the whole config, with absolute paths of folders
+versions.json             versions of the packages it ran with
+inputs.json               counts and digests of the photos and masks it started with, and the seed: see run_inputs.py
+log.txt, metrics.csv      the log; one row per epoch
 events/, pictures/        for TensorBoard; a grid before the first step and after each epoch
 checkpoints/              both networks, both optimizers, the epoch and the best score
 generator.weights.h5      the best by validation: what export and evaluation load
@@ -32,28 +32,28 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run folder and its config: `Run.create` for a new one, `Run.open` for one that is there."""
+    """A run folder and its config: `Run.create` for a new one, `Run.open` for an existing one."""
 
     path: Path
     config: Config
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], run_config: Config) -> "Run":
-        """Make the folder, with its config and versions.
+        """Create the folder, with its config and versions.
 
         Raises:
-            InputError: the folder holds something already, or cannot be made.
+            InputError: the folder is not empty, or cannot be created.
         """
         path = Path(path)
-        # Folders without a file, or with unfinished ones alone, are what a run leaves that was killed as it began.
+        # A run that was killed at its start leaves folders without files, or with unfinished ones only.
         if path.is_file() or any(item.is_file() and not is_leftover(item) for item in path.rglob("*")):
-            raise InputError(f"{path} already holds something: name a new run folder, or go on with train.py --resume")
+            raise InputError(f"{path} is not empty: choose a new run folder, or continue this run with --resume")
         run = cls(path, run_config)
         try:
             for folder in (run.path, run.pictures, run.checkpoints, run.events):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make the run folder {path}: {error.strerror}") from error
+            raise InputError(f"cannot create the run folder {path}: {error.strerror}") from error
         run.write_config()
         versions = versions_of(_PACKAGES) | {"platform": platform.platform()}
         run._write_text("versions.json", json.dumps(versions, indent=2) + "\n")
@@ -64,11 +64,11 @@ class Run:
         """Open a run folder.
 
         Raises:
-            InputError: no run folder, or a config that this version cannot read.
+            InputError: it is not a run folder, or its config cannot be read by this version.
         """
         path = Path(path)
         if not (path / "config.toml").is_file():
-            raise InputError(f"no run folder (it has no config.toml): {path}")
+            raise InputError(f"not a run folder (it has no config.toml): {path}")
         return cls(path, toml_file.read(path / "config.toml"))
 
     def write_config(self) -> None:
@@ -105,10 +105,10 @@ class Run:
         """Return the trained `Generator`. Imports TensorFlow.
 
         Args:
-            image_size: pixels; None: the size of the training. The weights fit any size.
+            image_size: pixels; None: the training size. The weights fit any size.
 
         Raises:
-            InputError: no weights yet, weights of another network, an image size that does not fit.
+            InputError: there are no weights yet, they belong to another network, or the image size does not fit.
         """
         from shiftnet_tf.networks import Generator
 

@@ -1,6 +1,6 @@
 """A model repository for NVIDIA Triton Inference Server, from a model folder.
 
-Triton runs the ONNX file itself, on its ONNX Runtime backend, and its clients get what the file gives. See
+Triton runs the ONNX file on its ONNX Runtime backend, and clients get the outputs of the file. See
 https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md
 """
 
@@ -20,8 +20,8 @@ from shiftnet_tf.system.atomic import make_folder, write_atomically
 
 ACCELERATORS = ("tensorrt", "cuda")
 MOST_BATCH = 128
-_QUEUE_MICROSECONDS = 2000  # for which a request may wait for others, on a GPU
-_PARAMETERS = {  # of ONNX Runtime's execution providers
+_QUEUE_MICROSECONDS = 2000  # that a request may wait for others, on a GPU
+_PARAMETERS = {  # for ONNX Runtime's execution providers
     "tensorrt": {
         "trt_engine_cache_enable": "true",
         "trt_engine_cache_path": "trt-cache",
@@ -32,7 +32,7 @@ _PARAMETERS = {  # of ONNX Runtime's execution providers
 
 
 class _Word(str):
-    """A value of an enum, which has no quotes."""
+    """An enum value, which is written without quotes."""
 
 
 _Value = str | int | bool | list["_Value"] | Mapping[str, "_Value"]
@@ -47,22 +47,23 @@ def write_repository(
     max_batch: int = 8,
     precision: str | None = None,
 ) -> Path:
-    """Write the folder of a model into a repository: its config.pbtxt, and version 1 with the ONNX file.
+    """Write a model's folder into a repository: its config.pbtxt, and version 1 with the ONNX file.
 
     Args:
-        model: a model folder with an ONNX file, or that file in it.
-        out: the repository, for `tritonserver --model-repository`; made if it does not exist.
-        name: of the model, by which clients ask for it.
+        model: a model folder with an ONNX file, or the ONNX file in it.
+        out: the repository, for `tritonserver --model-repository`; created if it does not exist.
+        name: the model's name for clients.
         accelerator: `"tensorrt"` or `"cuda"` to run on GPUs; None: on the CPU.
-        max_batch: pictures in a batch, at most.
-        precision: of the file; None: the most precise.
+        max_batch: maximum number of images in a batch.
+        precision: the precision of the file to use; None: the most precise.
 
     Returns:
         The folder of the model.
 
     Raises:
-        InputError: no such model or ONNX file, a setting that cannot be, or the repository cannot be written.
-        MissingPackageError: ONNX Runtime is not installed; it runs the file once, for the shapes of its outputs.
+        InputError: the model or its ONNX file does not exist, a setting is invalid, or the repository cannot be
+            written.
+        MissingPackageError: ONNX Runtime is not installed; it runs the file once to get the shapes of its outputs.
     """
     check("--name", name, re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name), "letters, digits and any of . _ -")
     check("--accelerator", accelerator, accelerator in (None, *ACCELERATORS), f"one of {', '.join(ACCELERATORS)}")
@@ -78,7 +79,7 @@ def write_repository(
 
 
 def _config(inpainter: Inpainter, name: str, accelerator: str | None, max_batch: int) -> dict[str, _Value]:
-    """Return Triton's ModelConfig of a model; `dims` are without the batch, which Triton adds."""
+    """Return Triton's ModelConfig of a model; `dims` omit the batch, which Triton adds."""
     size = inpainter.model.image_size
     inputs = {key: np.zeros((1, size, size, facts["shape"][3]), np.uint8) for key, facts in INPUTS.items()}
     outputs = inpainter.backend(**inputs)
@@ -98,7 +99,7 @@ def _config(inpainter: Inpainter, name: str, accelerator: str | None, max_batch:
     }
     if accelerator is None:
         return config
-    if preferred:  # on a CPU a batch takes as long as its pictures one after the other
+    if preferred:  # on a CPU, a batch takes as long as its images one by one
         config["dynamic_batching"] = {
             "preferred_batch_size": preferred,
             "max_queue_delay_microseconds": _QUEUE_MICROSECONDS,

@@ -83,7 +83,7 @@ def test_a_stopped_ablation_trains_what_is_left_and_measures_all(script, tmp_pat
     assert measured == [name for name, *_ in trained] + ["zero_decoder", "zero_encoder", "zero_shifted"]
     assert script.main(arguments) == 0  # once more: what is zeroed is written again
     trained.clear()
-    says(capsys, 2, "main was begun with another config", script.main([*arguments, "--set", "model.filters=8"]))
+    says(capsys, 2, "main was started with another config", script.main([*arguments, "--set", "model.filters=8"]))
     assert not trained
 
 
@@ -93,11 +93,11 @@ def test_a_stopped_ablation_trains_what_is_left_and_measures_all(script, tmp_pat
         (["--images", "nowhere"], "no photo"),
         (["--masks", "round"], "must be center, freeform:SEED or a folder"),
         (["--baselines", "magic"], "a baseline must be one of"),
-        (["--set", "model.shift_layers=[]"], "must be one layer from 2 to 6"),
-        (["--set", "model.shift_layers=[2,3]"], "must be one layer"),
+        (["--set", "model.shift_layers=[]"], "must be a single layer from 2 to 6"),
+        (["--set", "model.shift_layers=[2,3]"], "must be a single layer"),
         (["--set", "model.shift=soft"], '`model.shift` must be "hard"'),
         (["--set", 'data.photos=""'], "`data.photos` must be given: --set data.photos=FOLDER"),
-        (["--set", 'data.validation_photos=""'], "`--images` must be given, or `data.validation_photos`"),
+        (["--set", 'data.validation_photos=""'], "`--images` must be given, unless `data.validation_photos` is"),
     ],
 )
 def test_bad_input_is_one_sentence_before_the_training(script, tmp_path, capsys, more, message):

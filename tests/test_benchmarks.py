@@ -196,7 +196,7 @@ def test_bad_input_is_one_sentence(script, training_script, small_run, tmp_path,
     under_a_file = str(ROOT / "README.md" / "a.png")
     says(capsys, 2, "README.md is a file", script.main([lean, "--picture", under_a_file]))
     says(capsys, 2, "--filters is the base width", script.main([lean, "--run", str(small_run), "--filters", "8"]))
-    says(capsys, 2, "no run folder", script.main([lean, "--run", str(tmp_path / "absent")]))
+    says(capsys, 2, "not a run folder", script.main([lean, "--run", str(tmp_path / "absent")]))
     assert not list(tmp_path.iterdir())
 
 

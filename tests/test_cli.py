@@ -76,18 +76,18 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small_model, small_run, tm
         ((small_model, out, PHOTO, tmp_path / "absent.png"), "the mask does not exist"),
         ((small_model, out, PHOTO, tmp_path / "turned.png"), "must have the photo's size, 530x384. Received: 384x530"),
         ((small_model, out, PHOTO, tmp_path / "full.png"), "covers the whole photo"),
-        ((tmp_path / "bare", out), "no model folder (it has no spec.json)"),
+        ((tmp_path / "bare", out), "not a model folder (it has no spec.json)"),
         ((tmp_path / "nowhere", out), "the model does not exist"),
-        ((small_model, tmp_path / "out.xyz"), "known suffix"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(out)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(PHOTO)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(MASK)), "must have a name of its own"),
-        ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known suffix"),
+        ((small_model, tmp_path / "out.xyz"), "known image suffix"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(out)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(PHOTO)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", str(MASK)), "needs a file of its own"),
+        ((small_model, out, PHOTO, MASK, "--save-shift-map", "map.xyz"), "known image suffix"),
         (
             (without_map, out, PHOTO, MASK, "--detail", "model", "--save-shift-map", str(tmp_path / "map.png")),
             "has no shift map: export",
         ),
-        ((small_model, PHOTO / "new" / "out.png"), "cannot make the folder"),
+        ((small_model, PHOTO / "new" / "out.png"), "cannot create the folder"),
         ((small_model, tmp_path / ("x" * 300 + ".png")), "File name too long"),
     ]
     before = sorted(tmp_path.iterdir())
@@ -129,7 +129,7 @@ def test_info(small_model, tmp_path, capsys):
     assert main(["info", str(small_model / "saved_model"), "--runtime", "tensorflow"]) == 0
     text = capsys.readouterr().out
     assert "model.onnx" not in text and "selected on this machine: small/saved_model on tensorflow" in text
-    for path, message in ((tmp_path, "no model folder"), (tmp_path / "absent", "does not exist")):
+    for path, message in ((tmp_path, "not a model folder"), (tmp_path / "absent", "does not exist")):
         says(capsys, 2, message, main(["info", str(path)]))
 
 

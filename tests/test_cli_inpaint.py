@@ -83,7 +83,7 @@ def test_one_photo_into_a_folder(inpaint, here, capsys, output, suffix):
     assert re.match(rf"{out}: filled 3\.9 % in [0-9.]+ s with small/model\.onnx on onnx", capsys.readouterr().out)
     assert json.loads((here / "log").read_text())["status"] == "filled"
     assert inpaint("a.jpg", "--mask", "masks", "-o", output, "--skip-existing", *more) == 0
-    assert capsys.readouterr().out == f"{out}: skipped, it exists\n"
+    assert capsys.readouterr().out == f"{out}: skipped, it already exists\n"
 
 
 def test_folders_above_the_output_are_made(inpaint, here):
@@ -162,13 +162,13 @@ def test_an_input_is_never_overwritten_by_any_name(inpaint, here, capsys):
         ["a.jpg", "b.png", "-o", "out", "--suffix", "png"],  # out/a.png is a link to b.png
         [".", "-o", "again"],
     ):
-        says(capsys, 2, "would replace the photo", inpaint(*words, "--mask", "mask.png"))
+        says(capsys, 2, "would overwrite the photo", inpaint(*words, "--mask", "mask.png"))
     for output in ("mask.png", "hard_mask.png"):
-        says(capsys, 2, "would replace the mask", inpaint("a.jpg", "--mask", "mask.png", "-o", output, "--overwrite"))
+        says(capsys, 2, "would overwrite the mask", inpaint("a.jpg", "--mask", "mask.png", "-o", output, "--overwrite"))
     says(
         capsys,
         2,
-        "name of its own",
+        "file of its own",
         inpaint("a.jpg", "--mask", "mask.png", "-o", "o.jpg", "--save-shift-map", "hard.jpg"),
     )
     assert (here / "a.jpg").read_bytes() == photo and (here / "mask.png").read_bytes() == mask
@@ -185,7 +185,7 @@ def test_a_folder_onto_itself(inpaint, here, capsys):
     (here / "photos").mkdir()
     (here / "b.png").rename("photos/b.png")
     before = (here / "photos" / "b.png").read_bytes()
-    says(capsys, 2, "would replace the photo photos/b.png", inpaint("photos", "--mask", "mask.png", "-o", "photos"))
+    says(capsys, 2, "would overwrite the photo photos/b.png", inpaint("photos", "--mask", "mask.png", "-o", "photos"))
     assert (here / "photos" / "b.png").read_bytes() == before
     assert inpaint("photos", "--mask", "mask.png", "-o", "photos", "--overwrite") == 0
     assert (here / "photos" / "b.png").read_bytes() != before and len(os.listdir("photos")) == 1
@@ -227,21 +227,24 @@ def test_bad_input_is_one_sentence(inpaint, here, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Stream(terminal=True))
     mask = ["--mask", "mask.png", "-o"]
     for words, message in (
-        (["a.jpg", *mask, "a.jpg/x/out.jpg"], "cannot make the folder a.jpg/x: "),
-        (["a.jpg", "b.jpg", *mask, "mask.png/x/"], "cannot make the folder mask.png/x: "),
-        (["a.jpg", *mask, "mask.png/"], "must be a folder, and is a file"),
-        (["photos", *mask, "-"], "`-` is for one photo"),
+        (["a.jpg", *mask, "a.jpg/x/out.jpg"], "cannot create the folder a.jpg/x: "),
+        (["a.jpg", "b.jpg", *mask, "mask.png/x/"], "cannot create the folder mask.png/x: "),
+        (["a.jpg", *mask, "mask.png/"], "must be a folder, not a file"),
+        (["photos", *mask, "-"], "`-` is for a single photo"),
         (["-", *mask, "masks"], "a photo from standard input has no name"),
-        (["-", "a.jpg", *mask, "out/"], "`-` is for one photo"),
-        (["-", "--mask", "-", "-o", "out.jpg"], "standard input can be read once"),
+        (["-", "a.jpg", *mask, "out/"], "`-` is for a single photo"),
+        (["-", "--mask", "-", "-o", "out.jpg"], "standard input can be read only once"),
         (["-", *mask, "out.jpg"], "standard input is a terminal"),
         (["a.jpg", "b.jpg", *mask, "out.jpg"], "2 photos need a folder"),
         (["a.jpg", "photos/a.jpg", *mask, "out/"], "two photos would be written to out/a.jpg"),
-        (["a.jpg", "photos", *mask, "out/"], "a folder of photos must be the only one"),
-        (["a.jpg", "photos/a.jpg", *mask, "out/", "--save-shift-map", "m.png"], "--save-shift-map is for one photo"),
+        (["a.jpg", "photos", *mask, "out/"], "a folder of photos cannot be combined"),
+        (
+            ["a.jpg", "photos/a.jpg", *mask, "out/", "--save-shift-map", "m.png"],
+            "--save-shift-map is for a single photo",
+        ),
         (["a.jpg", *mask, "out.jpg", "--suffix", "png"], "--suffix is for folders"),
-        (["mask.png", "--mask", "masks", "-o", "out.png"], "there is no mask mask.* in masks"),
-        (["a.jpg", "--mask", "masks", *mask, "out/"], "must be the only --mask"),
+        (["mask.png", "--mask", "masks", "-o", "out.png"], "no mask named mask.* in masks"),
+        (["a.jpg", "--mask", "masks", *mask, "out/"], "a folder of masks cannot be combined"),
     ):
         says(capsys, 2, message, inpaint(*words))
     monkeypatch.setattr(sys, "stdout", Stream(terminal=True))
@@ -260,5 +263,5 @@ def test_python_takes_contents_and_opened_files(small_model, here):
     filled = inpainter(np.asarray(Image.open("a.jpg")), image_files.read_image("mask.png")[..., 0], options)
     difference = np.abs(np.asarray(Image.open(own)).astype(int) - filled)
     assert Image.open(own).format == "JPEG" and difference.mean() < 2
-    with pytest.raises(InputError, match=r"pass --overwrite \(in Python overwrite=True\)"):
+    with pytest.raises(InputError, match=r"pass --overwrite \(in Python, overwrite=True\)"):
         inpaint_file(inpainter, "a.jpg", "mask.png", "a.jpg")

@@ -38,9 +38,9 @@ SCRIPTS = {
             ["inpaint", "a", "--mask", "b", "-o", "c", "--detail", "modle"],
             "unknown --detail 'modle', did you mean 'model'?",
         ),
-        (["inpaint", "a", "--mask", "b", "-o", "c", "--runtime", "x"], "give one of onnxruntime, litert, tensorflow"),
+        (["inpaint", "a", "--mask", "b", "-o", "c", "--runtime", "x"], "choose one of onnxruntime, litert, tensorflow"),
         (["export", "onxx", "run"], "unknown format 'onxx', did you mean 'onnx'? (see `shiftnet export --help`)"),
-        (["train", "compcat"], "unknown config 'compcat', did you mean 'compact'?; give one of compact, demo, "),
+        (["train", "compcat"], "unknown config 'compcat', did you mean 'compact'?; choose one of compact, demo, "),
         (
             ["train", "compact", "--from", "compcat", "--set", "data.photos=x"],
             "unknown preset 'compcat', did you mean 'compact'?",
@@ -49,7 +49,7 @@ SCRIPTS = {
         (["inpaint", "a", "--maks", "b", "-o", "c"], "unknown option --maks, did you mean '--mask'?"),
         (["inpaint"], "required: PHOTO, --mask, -o/--output (see `shiftnet inpaint --help`)"),
         ([], "required: COMMAND"),
-        (["train", "--set", "a.b=1", "--resume"], "give --run-dir and no config"),
+        (["train", "--set", "a.b=1", "--resume"], "pass --run-dir and no CONFIG"),
     ],
 )
 def test_bad_usage_is_one_sentence_with_a_guess(capsys, words, message):
@@ -62,7 +62,7 @@ def test_help_fits_80_columns_and_ends_with_defaults(monkeypatch):
     assert len(pages) == 14
     for prog, text in pages.items():
         assert max(map(len, text.splitlines())) <= 80, prog
-    assert "  inpaint     fill the holes of photos\n" in pages["shiftnet"] and "COMMAND\n" not in pages["shiftnet"]
+    assert "  inpaint     fill holes in photos\n" in pages["shiftnet"] and "COMMAND\n" not in pages["shiftnet"]
     assert "usage: shiftnet inpaint PHOTO... --mask FILE -o PATH [options]\n" in pages["shiftnet inpaint"]
     assert "\n  shiftnet train --resume --run-dir runs/mine\n" in pages["shiftnet train"]
     monkeypatch.setenv("COLUMNS", "200")
@@ -112,7 +112,7 @@ def test_names_of_configs_and_presets(tmp_path, monkeypatch):
     assert bundled.find_preset(tmp_path / "absent") == tmp_path / "absent"
     assert bundled.find_preset("mine") == (tmp_path / "mine").relative_to(tmp_path)
     with pytest.raises(
-        InputError, match="unknown preset 'compactt', did you mean 'compact'.*; give one of compact, or the"
+        InputError, match="unknown preset 'compactt', did you mean 'compact'.*; choose one of compact, or the"
     ):
         bundled.find_preset("compactt")
 
@@ -122,7 +122,7 @@ def test_without_a_demo_a_config_must_be_named(capsys, monkeypatch):
     from shiftnet_tf.cli import train
 
     monkeypatch.setattr(train, "config_names", lambda: ["compact", "finetune"])
-    says(capsys, 2, "name a config: compact, finetune, or a TOML file", main(["train"]))
+    says(capsys, 2, "no config given: pass compact, finetune, or a TOML file", main(["train"]))
 
 
 def test_python_m():

@@ -27,7 +27,7 @@ HOLE = '{"boxes": [[80, 90, 170, 160]]}'
         (["--actors", "2"], "--actors needs --cluster"),
         (["--gpus-per-actor", "1"], "--gpus-per-actor needs --cluster"),
         (["--cluster", "auto", "--actors", "0"], "`--actors` must be a whole number from 1 to 10000"),
-        (["--cluster", "auto", "--gpus-per-actor", "1.5"], "`--gpus-per-actor` must be 0, a part of 1"),
+        (["--cluster", "auto", "--gpus-per-actor", "1.5"], "`--gpus-per-actor` must be 0, a fraction of 1"),
     ],
 )
 def test_bad_usage_is_one_sentence(tmp_path, capsys, words, message):

@@ -95,7 +95,7 @@ def test_what_the_script_refuses(script, tmp_path, capsys):
     (tmp_path / "times.json").write_text('[{"seconds": 1, "bytes_in": 1, "bytes_out": 1}]')
     for options, message in (
         (["--actors", "0"], "`--actors` must be 1 or more"),
-        (["--actors", "many"], "`--actors` must be numbers with commas between them"),
+        (["--actors", "many"], "`--actors` must be a list of numbers, separated by commas"),
         (["--gigabits", "0"], "`--gigabits` must be above 0"),
         (["--photos", "0"], "`--photos` must be 1 or more"),
     ):

@@ -131,7 +131,7 @@ def test_each_replica_is_the_server_with_its_limits_and_token(cluster):
     body, headers = form(image=photo, mask=mask, detail="model")
     assert cluster.ask("/v1/inpaint", body, headers)[0] == 401
     assert json.loads(cluster.ask("/v2/models/shiftnet/ready")[1]) == {"name": "shiftnet", "ready": True}
-    assert "takes OPTIONS, POST" in json.loads(cluster.ask("/v1/inpaint", headers=TOKEN)[1])["error"]
+    assert "accepts OPTIONS, POST" in json.loads(cluster.ask("/v1/inpaint", headers=TOKEN)[1])["error"]
     assert json.loads(cluster.ask("/healthz")[1])["limits"]["in_flight"] == 4
 
 

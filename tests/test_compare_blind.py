@@ -60,7 +60,7 @@ def test_answers_are_counted(script, tmp_path, capsys):
 
 def test_a_photo_that_is_missing_is_named(script, tmp_path, capsys):
     arguments = ["draw", str(model_folder.default_model()), "--removals", str(tmp_path), "--out", str(tmp_path / "out")]
-    says(capsys, 2, "no photo gc_farm_sheep.jpg below", script.main(arguments))
+    says(capsys, 2, "no photo named gc_farm_sheep.jpg in", script.main(arguments))
     says(capsys, 2, "nothing to draw", script.main([*arguments[:2], "--out", str(tmp_path / "out")]))
 
 

@@ -65,22 +65,22 @@ def test_overrides(tmp_path):
         ("[model]\nfilters = 1.5", "`model.filters` must be a whole number. Received: 1.5"),
         ("[model]\nfilters = true", "`model.filters` must be a whole number. Received: True"),
         ("[model]\nmask_channel = 1", "`model.mask_channel` must be true or false"),
-        ("[model]\nshift_layers = [3, 3]", "different whole numbers from 1 to 7"),
+        ("[model]\nshift_layers = [3, 3]", "distinct whole numbers from 1 to 7"),
         ('[losses]\ngan = "hinged"', "`losses.gan` must be one of vanilla, lsgan"),
         ('[discriminator]\nwindow = "crop"', "`discriminator.window` must be one of image, hole, random"),
         ("[discriminator]\nfilters = 1000000", "`discriminator.filters` must be from 1 to 1024"),
         ("[model]\nfilters = 1000000", "`model.filters` must be from 1 to 1024. Received: 1000000"),
         ("[model]\nimage_size = 65536", "`model.image_size` must be at most 8192"),
-        ("[model]\nblend_patches = true", "`model.blend_patches` must be false where `patches` is false"),
-        ("[losses]\nperceptual = 1", "`losses.vgg16_weights` must be a path where"),
+        ("[model]\nblend_patches = true", "`model.blend_patches` must be false if `patches` is false"),
+        ("[losses]\nperceptual = 1", "`losses.vgg16_weights` must be a path if"),
         ('[losses]\nfeatures = "resnet"', "`losses.features` must be one of vgg16, efficientnet_lite0"),
-        ("[losses]\nadversarial = 0\nfeature_matching = 1", "`losses.feature_matching` must be 0 where"),
-        ("[losses]\nadversarial = 0\nr1 = 1", "`losses.r1` must be 0 where"),
+        ("[losses]\nadversarial = 0\nfeature_matching = 1", "`losses.feature_matching` must be 0 if"),
+        ("[losses]\nadversarial = 0\nr1 = 1", "`losses.r1` must be 0 if"),
         ("[losses]\nr1_every = 0", "`losses.r1_every` must be from 1"),
         ('[losses]\nadversarial_region = "edge"', "`losses.adversarial_region` must be one of image, hole"),
-        ('[data]\nvalidation_sets = ["a"]', "`data.held_out` must be a file where"),
-        ('[data]\nheld_out = "a.txt"\nvalidation_sets = ["a", "a"]', "`data.validation_sets` must be different names"),
-        ("[data]\nphotos = [1]", "`data.photos` must be a text or a list of texts"),
+        ('[data]\nvalidation_sets = ["a"]', "`data.held_out` must be a file if"),
+        ('[data]\nheld_out = "a.txt"\nvalidation_sets = ["a", "a"]', "`data.validation_sets` must be distinct names"),
+        ("[data]\nphotos = [1]", "`data.photos` must be a string or a list of strings"),
         ("[training]\nepochs = 100000000000000000000", "`training.epochs` must be from 1 to 10..9"),
         ("[training]\nbatch_size = 1000000", "`training.batch_size` must be from 1 to 4096"),
         ('[training]\nbest = "lpips"', "`training.best` must be one of hole_psnr, deep_distance. Received: 'lpips'"),
@@ -88,15 +88,15 @@ def test_overrides(tmp_path):
         ("[losses]\nguidance = -1", "`losses.guidance` must be from 0 to 1e9"),
         ("[losses]\nguidance = nan", "`losses.guidance` must be from 0 to 1e9"),
         ("[losses]\nreconstruction = 0", "`losses.reconstruction` must be above 0"),
-        ("[masks]\ncenter = 0", "a mix in which some weight is above 0"),
-        ("[masks]\nfolder = 1", "`masks.folder_path` must be given"),
+        ("[masks]\ncenter = 0", "a mix with at least one weight above 0"),
+        ("[masks]\nfolder = 1", "`masks.folder_path` must be a folder if"),
         ("[masks]\noverlap = 64", "`masks.overlap` must be below a quarter"),
         ("[data]\nshort_side = 100", "`data.short_side` must be at least `image_size`, 256"),
         ("[training]\nlearning_rate = 0", "`training.learning_rate` must be between 0 and 1"),
         ('[training]\njit_compile = "yes"', "`training.jit_compile` must be one of auto, on, off. Received: 'yes'"),
-        ('[training]\njit_compile = "on"\ndeterministic = "on"', '"auto" or "off" where'),
+        ('[training]\njit_compile = "on"\ndeterministic = "on"', '"auto" or "off" if'),
         ('[training]\ncallbacks = "wandb"', '`training.callbacks` must be a list of "package.module:Class"'),
-        ("[model\n", "no valid TOML"),
+        ("[model\n", "not valid TOML"),
     ],
 )
 def test_what_is_refused(tmp_path, text, message):
@@ -106,7 +106,7 @@ def test_what_is_refused(tmp_path, text, message):
 
 
 def test_an_absent_file(tmp_path):
-    with pytest.raises(InputError, match="the config cannot be read"):
+    with pytest.raises(InputError, match="cannot read the config"):
         toml_file.read(tmp_path / "absent.toml")
 
 

@@ -94,7 +94,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")]
     base = ["--images", str(PHOTOS / "test"), "--baselines", "telea", *out]
     cases = [
-        (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "name at least one MODEL"),
+        (["--images", str(PHOTOS / "test"), "--masks", "center", *out], "nothing to measure: pass a MODEL"),
         ([*base, "--masks", "freeform:x"], "must be center, freeform:SEED or a folder. Received: 'freeform:x'"),
         ([*base, "--masks", str(PHOTOS / "train")], "each photo needs one mask. Received: 8 photos and 32 masks"),
         ([*base, "--masks", "center", "--detail", "best"], "of model, shift-map, unguided. Received: 'best'"),
@@ -119,10 +119,10 @@ def test_what_would_fail_after_a_training_is_refused_before_it(evaluate, tmp_pat
     samples = Samples(images=photos, masks=str(holes))
     with pytest.raises(InputError, match="is large enough"):
         report.check_inputs(out, samples)
-    with pytest.raises(InputError, match="a mask must cover a part of the image"):
+    with pytest.raises(InputError, match="the mask must cover part of the image"):
         report.check_inputs(out, dataclasses.replace(samples, whole=True))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="must be a folder that can be written to"):
+    with pytest.raises(InputError, match="must be a writable folder"):
         report.check_inputs(tmp_path / "file", samples)
     says(
         capsys, 2, "`--out` must be the name of a folder", evaluate(["--images", "a", "--masks", "b", "c", "--out", ""])

@@ -177,13 +177,13 @@ def test_from_python(small_run, few_photos, tmp_path):
 
 def test_bad_input_is_one_sentence(small_run, small_model, tmp_path, capsys, train):
     main = load_script("export/export_saved_model").main
-    says(capsys, 2, "no run folder", main([str(tmp_path)]))
+    says(capsys, 2, "not a run folder", main([str(tmp_path)]))
     says(capsys, 2, "multiple of 16", main([str(small_run), "--out", str(tmp_path / "a"), "--image-size", "100"]))
     (tmp_path / "file").touch()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", str(tmp_path / "file" / "a")]))
     (tmp_path / "none").mkdir()
     result = main([str(small_run), "--out", str(tmp_path / "a"), "--photos", str(tmp_path / "none")])
-    says(capsys, 2, "no photo", result)
+    says(capsys, 2, "no usable photos", result)
     assert not (tmp_path / "a").exists()
     says(capsys, 2, "cannot write to", main([str(small_run), "--out", "/proc/nowhere"]))
     says(capsys, 2, "multiple of 16", main([str(small_run), "--image-size", "0"]))
@@ -193,7 +193,7 @@ def test_the_export_of_other_weights_is_not_mixed_in(small_run, small_model, tmp
     spec = model_folder.ModelSpec.read(small_model)
     dataclasses.replace(spec, weights_sha256="0" * 64).write(tmp_path)
     main = load_script("export/export_saved_model").main
-    says(capsys, 2, "holds the export of other weights", main([str(small_run), "--out", str(tmp_path)]))
+    says(capsys, 2, "holds an export of other weights", main([str(small_run), "--out", str(tmp_path)]))
     assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
 
 
@@ -340,14 +340,14 @@ def test_a_precision_that_loses_too_much_is_refused(small_run, few_photos, tmp_p
     arguments = [str(small_run), "--out", str(tmp_path / "out"), "--photos", str(few_photos), "--shift-map"]
     arguments += ["--precision", "float16", "--max-psnr-drop", "-5"]
     result = load_script("export/export_tflite").main(arguments)
-    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was not kept", result)
+    says(capsys, 1, "more than the -5 allowed (max_psnr_drop), and was discarded", result)
     assert not (tmp_path / "out").exists()
 
 
 def test_too_few_photos_for_int8_are_refused(small_run, tmp_path, capsys):
     main = load_script("export/export_onnx").main
     arguments = [str(small_run), "--out", str(tmp_path / "out"), "--precision", "int8"]
-    says(capsys, 2, "no photo (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
+    says(capsys, 2, "no usable photos (JPEG, PNG, WebP)", main([*arguments, "--calibration-photos", str(tmp_path)]))
     few = PHOTOS / "train"  # of them 20 are compared on
     says(capsys, 2, "at least 100 photos", main([*arguments, "--calibration-photos", str(few)]))
     assert not (tmp_path / "out").exists()

@@ -66,7 +66,7 @@ def test_a_seamless_network(export, few_photos, tmp_path, capsys):
     path = out / "model-mobile-gpu.tflite"
     assert mobile_gpu.find_refused(path) == []
     last = capsys.readouterr().out.splitlines()[-1]
-    sentence = r"[0-9.]+ MB; on 6 photos it differs from Keras by \S+ grey levels on average and \d at most\."
+    sentence = r"[0-9.]+ MB; on 6 photos it differs from Keras by \S+ grey levels on average and \d at most"
     assert re.fullmatch(f"{re.escape(str(path))}: {sentence}", last), last
 
 

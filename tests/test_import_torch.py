@@ -106,19 +106,19 @@ def test_files_that_are_no_state_dict(script, tmp_path, capsys):
     torch.save({"a": torch.nn.Parameter(torch.zeros(3))}, tmp_path / "parameter.pth")
     (tmp_path / "damaged.pth").write_bytes(whole[:200] + bytes(64) + whole[264:])
     cases = [
-        ("meta.pth", "holds no plain numbers"),
-        ("complex.pth", "holds no plain numbers"),
-        ("nan.pth", "the tensor 'a' holds values that are not finite"),
-        ("numbers.pth", "must be a state dict, names to tensors"),
+        ("meta.pth", "must contain real numbers"),
+        ("complex.pth", "must contain real numbers"),
+        ("nan.pth", "the tensor 'a' contains values that are not finite"),
+        ("numbers.pth", "must be a state dict of names and tensors"),
         ("parameter.pth", "has no tensor"),
-        ("damaged.pth", "is damaged or holds more than tensors, and code is not run"),
+        ("damaged.pth", "is damaged, or contains code, which is never run"),
         ("absent.pth", "the checkpoint does not exist"),
-        ("list.pth", "must be a state dict, names to tensors. Received: list"),
+        ("list.pth", "must be a state dict of names and tensors. Received: list"),
         ("other.pth", "has no tensor 'model.model.0.weight'"),
-        ("code.pth", "code is not run"),
-        ("pickle.pth", "code is not run"),
-        ("text.pth", "code is not run"),
-        ("cut.pth", "is no PyTorch checkpoint"),
+        ("code.pth", "contains code, which is never run"),
+        ("pickle.pth", "contains code, which is never run"),
+        ("text.pth", "contains code, which is never run"),
+        ("cut.pth", "not a PyTorch checkpoint"),
     ]
     for name, message in cases:
         says(capsys, 2, message, script.main([str(tmp_path / name), "--out", str(tmp_path / "run")]))

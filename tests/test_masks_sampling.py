@@ -146,8 +146,8 @@ def test_a_folder_of_mask_files(tmp_path):
 def test_bad_folders(tmp_path):
     with pytest.raises(InputError, match="must be a folder of mask files"):
         sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path / "absent")
-    with pytest.raises(InputError, match="no mask file"):
+    with pytest.raises(InputError, match="no mask files"):
         sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)
     image_files.write_image(tmp_path / "empty.png", np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(InputError, match="must cover a part of the image"):
+    with pytest.raises(InputError, match="must cover part of the image"):
         sampling.MaskSampler(64, {"folder": 1.0}, folder=tmp_path)(np.random.default_rng(0))

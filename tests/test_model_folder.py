@@ -50,19 +50,19 @@ def refuses(folder, message, error=InputError):
 )
 def test_a_file_lies_in_the_folder_itself(folder, name):
     rename(folder, name)
-    refuses(folder, "is damaged .a file must lie in the model folder itself. Received: ")
+    refuses(folder, "is damaged .model files must be in the model folder itself. Received: ")
 
 
 def test_an_absolute_path_is_refused_even_where_it_leads_into_the_folder(folder):
     rename(folder, str(folder / NAME))
-    refuses(folder, "a file must lie in the model folder itself")
+    refuses(folder, "model files must be in the model folder itself")
 
 
 @pytest.mark.parametrize("name", [NAME, "spec.json"])
 def test_a_link_out_of_the_folder_is_refused(folder, tmp_path, name):
     (folder / name).rename(tmp_path / "outside")
     (folder / name).symlink_to(tmp_path / "outside")
-    refuses(folder, f"{name} is a link that leads out of ")
+    refuses(folder, f"{name} is a symbolic link out of ")
 
 
 def test_a_link_within_the_folder_is_taken(folder):
@@ -89,13 +89,13 @@ def test_a_fifo_is_refused_and_not_waited_for(folder, name):
 def test_a_device_is_refused(folder):
     (folder / NAME).unlink()
     (folder / NAME).symlink_to("/dev/zero")
-    refuses(folder, "leads out of")
+    refuses(folder, "is a symbolic link out of")
 
 
 def test_a_link_to_itself_is_refused(folder):
     (folder / NAME).unlink()
     (folder / NAME).symlink_to(NAME)
-    refuses(folder, "which is not there")
+    refuses(folder, "which does not exist")
 
 
 def test_a_spec_of_more_than_a_megabyte_is_not_read(folder):
@@ -104,13 +104,13 @@ def test_a_spec_of_more_than_a_megabyte_is_not_read(folder):
     refuses(folder, "is damaged")  # read: nulls after the JSON
     with open(folder / "spec.json", "ab") as file:
         file.truncate(2**40)  # of no blocks on the disk
-    refuses(folder, "spec.json has 1,099,511,627,776 bytes or more, at most 1,048,576 are accepted")
+    refuses(folder, "spec.json is too large: at least 1,099,511,627,776 bytes, the limit is 1,048,576")
 
 
 def test_a_model_file_of_more_than_four_gigabytes_is_not_read(folder):
     with open(folder / NAME, "ab") as file:
         file.truncate(2**32 + 1)
-    refuses(folder, "has 4,294,967,297 bytes or more, at most 4,294,967,296")
+    refuses(folder, "at least 4,294,967,297 bytes, the limit is 4,294,967,296")
 
 
 def test_a_file_of_the_other_kind_is_refused(folder):
@@ -127,12 +127,12 @@ def test_what_a_saved_model_holds_is_checked_before_it_is_read(tmp_path):
     entry = model_folder.FileEntry(**entry["files"][NAME] | {"format": "saved_model"})
     (saved / "variables").mkdir(parents=True)
     (saved / "saved_model.pb").touch()
-    with pytest.raises(InputError, match="is not the file that was exported"):
+    with pytest.raises(InputError, match="is not the exported file"):
         model_folder.verify_file(saved, entry)
     for name, make, message in (
         ("fifo", os.mkfifo, "fifo is not a regular file"),
-        ("assets", lambda path: path.symlink_to(saved / "variables"), "assets is a link to a folder"),
-        ("more", lambda path: path.symlink_to("/etc/passwd"), "more is a link that leads out of"),
+        ("assets", lambda path: path.symlink_to(saved / "variables"), "assets is a symbolic link to a folder"),
+        ("more", lambda path: path.symlink_to("/etc/passwd"), "more is a symbolic link out of"),
         ("absent", lambda path: path.symlink_to("nothing"), "cannot read .*absent"),
     ):
         make(saved / "variables" / name)
@@ -243,8 +243,8 @@ def test_a_model_that_answers_right_is_taken(folder):
         ({"inpainted_image": RIGHT, "shift_map": MAP[0]}, r"shift_map must be int32 \[1, h, w\] .* int32 \[32, 32\]"),
         ({"inpainted_image": RIGHT, "shift_map": MAP.astype(np.int64)}, "Received: int64"),
         ({"inpainted_image": RIGHT, "shift_map": MAP[:, :0]}, r"Received: int32 \[1, 0, 32\]"),
-        ({"inpainted_image": RIGHT, "shift_map": MAP + 2048}, "of -1 to 2 "),
-        ({"inpainted_image": RIGHT, "shift_map": MAP - 2}, "of -1 to 2 "),
+        ({"inpainted_image": RIGHT, "shift_map": MAP + 2048}, "from -1 to 2 "),
+        ({"inpainted_image": RIGHT, "shift_map": MAP - 2}, "from -1 to 2 "),
     ],
 )
 def test_a_wrong_answer_is_not_used(folder, outputs, message):

@@ -21,13 +21,13 @@ def test_a_missing_tensor_is_named(state_dict):
 
 def test_a_surplus_tensor_is_named(state_dict):
     state_dict["model.model.1.model.9.weight"] = np.zeros(3)
-    with pytest.raises(InputError, match=r"that this network has not: 'model.model.1.model.9.weight'"):
+    with pytest.raises(InputError, match=r"that this network does not have: 'model.model.1.model.9.weight'"):
         generator_from_torch(state_dict)
 
 
 def test_a_misshapen_tensor_is_named(state_dict):
     state_dict["model.model.1.model.2.bias"] = np.zeros(7, np.float32)
-    with pytest.raises(InputError, match=r"'model.model.1.model.2.bias' does not fit \(8,\). Received: \(7,\)"):
+    with pytest.raises(InputError, match=r"'model.model.1.model.2.bias' must fit \(8,\). Received: \(7,\)"):
         generator_from_torch(state_dict)
 
 

@@ -237,9 +237,9 @@ def test_same_weights_at_another_size():
     "arguments, message",
     [
         ({"image_size": 250}, "`model.image_size` must be a multiple of 256.*Received: 250"),
-        ({"shift_layers": (8,)}, "`model.shift_layers` must be different whole numbers from 1 to 7"),
+        ({"shift_layers": (8,)}, "`model.shift_layers` must be distinct whole numbers from 1 to 7"),
         ({"shift": "weak"}, "`model.shift` must be one of hard, soft, soft_fused, mirrored, random"),
-        ({"skips": False}, "`model.shift_layers` must be empty where `skips` is false"),
+        ({"skips": False}, "`model.shift_layers` must be empty if `skips` is false"),
         ({"normalization": "layer"}, "`model.normalization` must be one of instance, batch, switchable"),
         ({"third_kernel_size": 5}, "`model.third_kernel_size` must be 4 or 6. Received: 5"),
         ({"feature_mask": "mean"}, "`model.feature_mask` must be"),

@@ -60,13 +60,11 @@ def test_it_can_be_fine_tuned(small_run):
 def test_what_is_no_preset(small_model, small_run, tmp_path):
     with pytest.raises(InputError, match="unknown preset 'compakt', did you mean 'compact'"):
         Generator.from_preset("compakt")
-    with pytest.raises(InputError, match="no weights to load .no config.toml., give a run folder. Received: "):
+    with pytest.raises(InputError, match="no weights to load .no config.toml.: pass a run folder. Received: "):
         Generator.from_preset(small_model)
     with pytest.raises(InputError, match="multiple of 16"):
         Generator.from_preset(small_run, image_size=100)
-    with pytest.raises(
-        InputError, match="bundled weights have no folder to export to: name one .--out.. Received: 'comp"
-    ):
+    with pytest.raises(InputError, match="bundled weights need an output folder: pass --out. Received: 'comp"):
         export_onnx("compact")
     shutil.copy(small_run / "config.toml", tmp_path)
     with pytest.raises(InputError, match="has no generator.weights.h5 yet"):

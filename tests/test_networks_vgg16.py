@@ -38,5 +38,5 @@ def test_files_that_do_not_fit(tmp_path, small_run):
     for name in ("text.h5", "text.keras"):
         (tmp_path / name).write_text("no weights")
     for path in (tmp_path / "text.h5", tmp_path / "text.keras", small_run / "generator.weights.h5"):
-        with pytest.raises(InputError, match="does not hold VGG16 without its top"):
+        with pytest.raises(InputError, match="does not hold the weights of VGG16"):
             load_vgg16(path)

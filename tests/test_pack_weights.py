@@ -41,7 +41,7 @@ def test_others_begin_with_it_and_export_it(pack, small_run, tmp_path):
     trained, begun = ShiftNet(config), ShiftNet(config)
     load_weights(trained.generator, small_run / "generator.weights.h5")
     load_weights(trained.discriminator, small_run / "discriminator.weights.h5")
-    assert fitting._load_start(out, begun) == f"with the weights of {out}"
+    assert fitting._load_start(out, begun) == f"the weights of {out}"
     for name in ("generator", "discriminator"):
         for a, b in zip(getattr(trained, name).get_weights(), getattr(begun, name).get_weights()):
             np.testing.assert_array_equal(a.astype(np.float16).astype(np.float32), b)
@@ -58,14 +58,14 @@ def test_without_a_discriminator(pack, small_run, tmp_path):
 
 def test_bad_input_is_one_sentence_and_spoils_nothing(pack, small_run, tmp_path, capsys):
     out, before = tmp_path / "out", (small_run / "generator.weights.h5").read_bytes()
-    says(capsys, 2, "no run folder", pack([str(tmp_path), str(out)]))
+    says(capsys, 2, "not a run folder", pack([str(tmp_path), str(out)]))
     says(capsys, 2, "is a run: the packed weights must go", pack([str(small_run), str(small_run)]))
     (tmp_path / "file").write_text("")
-    says(capsys, 2, "cannot make the folder", pack([str(small_run), str(tmp_path / "file")]))
+    says(capsys, 2, "cannot create the folder", pack([str(small_run), str(tmp_path / "file")]))
     empty = Run.create(tmp_path / "empty", Run.open(small_run).config)
     says(capsys, 2, "the run has no generator.weights.h5 yet", pack([str(empty.path), str(out)]))
     says(capsys, 2, "must be the name of a folder", pack([str(small_run), ""]))
     assert not out.exists() and (small_run / "generator.weights.h5").read_bytes() == before
     (out / "x").mkdir(parents=True)
     (out / "spec.json").write_text("{}")
-    says(capsys, 2, "holds the export of other weights", pack([str(small_run), str(out)]))
+    says(capsys, 2, "holds an export of other weights", pack([str(small_run), str(out)]))

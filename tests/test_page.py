@@ -115,11 +115,11 @@ def test_preview_progress_and_cancel(page, tmp_path):
     while len(held) < 2:
         page.wait_for_timeout(20)
     held[1].continue_()
-    page.wait_for_selector("#comparing:not([hidden])")  # the network's answer, while the second one is held
-    assert "network's answer" in page.inner_text("#status") and page.is_visible("#cancel")
+    page.wait_for_selector("#comparing:not([hidden])")  # the network's result, while the second one is held
+    assert "network's result" in page.inner_text("#status") and page.is_visible("#cancel")
     assert page.is_hidden("#save") and page.is_disabled("#go-on")
     page.click("#cancel")
-    assert page.inner_text("#status") == "Stopped. What is shown is the network's answer."
+    assert page.inner_text("#status") == "Stopped. This is the network's result, without copied detail."
     assert page.is_visible("#save") and page.is_enabled("#go-on")
 
     page.click("#back")
@@ -131,7 +131,7 @@ def test_preview_progress_and_cancel(page, tmp_path):
     page.wait_for_selector("#status.error")
     page.errors.clear()  # the browser's own line
     said = page.inner_text("#status")
-    assert "does not answer" in said and said.endswith("What is shown is the network's answer.")
+    assert "does not respond" in said and said.endswith("This is the network's result, without copied detail.")
     assert page.is_visible("#save")
 
     page.unroute("**/v1/inpaint")
@@ -159,18 +159,18 @@ def test_errors_of_the_server_are_told_as_they_are(page, tmp_path):
         return page.inner_text("#status")
 
     page.route("**/v1/inpaint", answer)
-    assert told((0, {}, "")).startswith("The server does not answer: is it still running?")
+    assert told((0, {}, "")).startswith("The server does not respond. Is it still running?")
     html = {"content-type": "text/html"}
-    assert told((413, html, "<h1>413</h1>")) == "The photo is larger than the server takes."
-    assert told((502, html, "")) == "The server behind the proxy does not answer. Try again with Fill."
-    late = json.dumps({"error": "not answered within 60 seconds"})
-    assert told((503, {}, late)) == "Not answered within 60 seconds. Try again with Fill."
+    assert told((413, html, "<h1>413</h1>")) == "The photo is larger than the server accepts."
+    assert told((502, html, "")) == "The server behind the proxy does not respond. Press Fill to try again."
+    late = json.dumps({"error": "no answer within 60 seconds"})
+    assert told((503, {}, late)) == "No answer within 60 seconds. Press Fill to try again."
     assert told((500, {}, "null")).startswith("The server answered 500.")
     busy = (429, {"retry-after": "0"}, "{}")
     assert told(busy, busy, (422, {}, '{"error": "the mask is wrong."}')) == "The mask is wrong."
-    assert told(*[busy] * 6) == "The server is busy. Try again with Fill."
+    assert told(*[busy] * 6) == "The server is busy. Press Fill to try again."
 
-    assert told((401, {}, "{}")) == "The server asks for a token."
+    assert told((401, {}, "{}")) == "The server requires a token."
     page.wait_for_function("() => document.activeElement.id === 'token'")
     page.unroute("**/v1/inpaint")
     given = []
@@ -192,7 +192,7 @@ def test_what_is_wrong_with_a_file_is_told(browser, address, tmp_path):
             assert f"{name} is not an image that this browser can show" in page.inner_text("#status")
         open_photo(page)
         assert page.inner_text("#status") == (
-            "gc_kingfisher.jpg is too large: 0.3 million pixels; the server takes 0.2 million."
+            "gc_kingfisher.jpg is too large: 0.3 million pixels; the server accepts up to 0.2 million."
         )
         noise = Image.effect_noise((400, 400), 80)
         noise.save(tmp_path / "noise.png")

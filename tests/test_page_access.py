@@ -97,7 +97,7 @@ def test_what_is_announced_and_the_dialog_of_keys(browser, address):
         assert violations(page) == []
         live = page.locator("#status")
         assert live.get_attribute("role") == "status" and live.get_attribute("aria-live") == "polite"
-        assert live.inner_text() == "The server asks for a token."
+        assert live.inner_text() == "The server requires a token."
 
 
 def test_letters_do_nothing_outside_the_editor(page, tmp_path):

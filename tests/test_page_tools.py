@@ -284,7 +284,7 @@ def test_loaded_masks(page, tmp_path):
         page.evaluate("document.getElementById('status').textContent = ''")
         assert load(tmp_path / "bad.json").startswith("bad.json is not a mask")
     (tmp_path / "text.png").write_text("no picture")
-    assert "neither a picture" in load(tmp_path / "text.png")
+    assert "neither an image" in load(tmp_path / "text.png")
     assert painted(page) == 0
 
 

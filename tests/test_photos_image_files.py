@@ -86,12 +86,12 @@ def test_files_that_are_no_photo(tmp_path):
         mask_files.read_mask(tmp_path / "cut_out.png")
     for name, message in (
         ("absent.jpg", "does not exist"),
-        (".", "must be a picture file, not a folder"),
-        ("text.jpg", "no picture that Pillow can read"),
+        (".", "must be an image file, not a folder"),
+        ("text.jpg", "not an image file that Pillow can identify"),
         ("cut.jpg", "damaged"),
         ("glass.png", "transparent pixels"),
-        ("deep.png", "8 bits a channel"),
-        ("deep_rgb.png", "8 bits a channel. Received 16"),
+        ("deep.png", "8 bits per channel"),
+        ("deep_rgb.png", "8 bits per channel, not 16"),
     ):
         with pytest.raises(InputError, match=message):
             image_files.read_image(tmp_path / name)
@@ -117,7 +117,7 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
 @pytest.mark.parametrize("name", ["a", "a.xyz", "a.ico", "a.pdf", "file/a.png", "file/b/a.png"])
 def test_output_names(tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="known suffix|cannot make the folder .*/file.*: .*/file is a file"):
+    with pytest.raises(InputError, match="known image suffix|cannot create the folder .*/file.*: .*/file is a file"):
         image_files.write_image(tmp_path / name, random_image(4, 4))
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -259,7 +259,7 @@ def test_whatever_pillow_raises_is_a_sentence(what, error, monkeypatch):
     if what == "getexif":  # a photo is not refused for it
         assert image_files.open_picture(content, "photo")[2] == 1
     else:
-        said = "the photo needs more memory than there is" if isinstance(error, MemoryError) else "the photo is damaged"
+        said = "not enough memory for the photo" if isinstance(error, MemoryError) else "the photo is damaged"
         with pytest.raises(InputError, match=said):
             image_files.open_picture(content, "photo")
 

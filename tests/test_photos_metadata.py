@@ -211,10 +211,10 @@ def test_a_file_that_still_holds_a_picture_is_refused(picture, preview, tmp_path
     monkeypatch.setattr(metadata, "_exif", lambda kept, file_format: (block if kept.block else b"", []))
     with caplog.at_level(logging.WARNING, "shiftnet_tf"):
         Photo(tmp_path / "b.jpg").save(tmp_path / "out.jpg")
-    assert "left out: all metadata (the metadata still hold a picture" in caplog.text
+    assert "left out: all metadata (the metadata still contain a picture" in caplog.text
     assert b"Camera" not in (tmp_path / "out.jpg").read_bytes() and preview not in (tmp_path / "out.jpg").read_bytes()
     monkeypatch.setattr(metadata, "without", lambda kept: kept)
-    with pytest.raises(UnwritableError, match="still hold a picture"):
+    with pytest.raises(UnwritableError, match="still contain a picture"):
         Photo(tmp_path / "b.jpg").save(tmp_path / "never.jpg")
     assert not (tmp_path / "never.jpg").exists()
 
@@ -315,8 +315,8 @@ def test_a_picture_in_several_nodes_of_xmp(picture, tmp_path):
 @pytest.mark.parametrize(
     "packet, said",
     [
-        (b"<a>" * 3000 + b"</a>" * 3000, "XMP of more than 64 levels"),
-        (make_xmp("<rdf:Description>" * 300 + "</rdf:Description>" * 300), "XMP of more than 64 levels"),
+        (b"<a>" * 3000 + b"</a>" * 3000, "XMP with more than 64 nested levels"),
+        (make_xmp("<rdf:Description>" * 300 + "</rdf:Description>" * 300), "XMP with more than 64 nested levels"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"), "XMP with a document type"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16-be"), "XMP with a document type"),
         (b"\xff\xfe<", "XMP, which is damaged"),
@@ -382,7 +382,7 @@ def test_an_entry_that_reaches_into_the_thumbnail(picture, preview, tmp_path, ca
     picture.save(tmp_path / "a.jpg", exif=bytes(block))
     for suffix in (".jpg", ".png"):
         said = save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
-        assert "left out: MakerNote, which reaches into a picture" in said
+        assert "left out: MakerNote, which overlaps a picture" in said
         out = (tmp_path / f"out{suffix}").read_bytes()
         assert content[-50:] not in out and b"Camera" in out
 
@@ -543,7 +543,7 @@ def test_a_maker_note_stays_where_it_was(picture, tmp_path, caplog):
         assert not save(tmp_path / "a.jpg", tmp_path / f"out{suffix}", caplog)
         with Image.open(tmp_path / f"out{suffix}") as out:
             assert out.info["exif"].removeprefix(exif.PREFIX).index(note) == block.index(note) - len(exif.PREFIX)
-    assert "left out: MakerNote, whose positions" in save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
+    assert "left out: MakerNote, whose offsets" in save(tmp_path / "a.jpg", tmp_path / "out.tif", caplog)
 
 
 def test_xmp_iptc_comment_and_texts_go_where_they_can(picture, tmp_path, caplog):

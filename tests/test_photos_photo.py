@@ -228,10 +228,10 @@ def test_a_gif_comes_back_as_png_with_a_hole_or_without(inpainter, mask, tmp_pat
 @pytest.mark.parametrize(
     "mode, name, message",
     [
-        ("RGBA", "out.jpg", "has transparency, which JPEG cannot hold"),
-        ("LA", "out.bmp", "has transparency, which BMP cannot hold"),
-        ("I;16", "out.jpg", "16 bits a pixel, which JPEG cannot hold"),
-        ("I;16", "out.webp", "16 bits a pixel, which WEBP cannot hold"),
+        ("RGBA", "out.jpg", "has transparency, which JPEG cannot store"),
+        ("LA", "out.bmp", "has transparency, which BMP cannot store"),
+        ("I;16", "out.jpg", "16 bits per pixel, which JPEG cannot store"),
+        ("I;16", "out.webp", "16 bits per pixel, which WEBP cannot store"),
     ],
 )
 def test_formats_in_which_something_would_be_lost(inpainter, mask, tmp_path, mode, name, message):
@@ -252,13 +252,13 @@ def test_photos_that_are_refused(tmp_path):
     Image.new("RGB", (300, 200)).save(tmp_path / "large.png")
     (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     for name, message in (
-        ("cmyk.jpg", "Received mode CMYK, which would lose by it"),
+        ("cmyk.jpg", "not CMYK: the conversion loses data"),
         ("moving.gif", "animated or has several pages"),
         ("moving.webp", "animated or has several pages"),
         ("pages.tif", "animated or has several pages"),
-        ("float.tif", "Received mode F"),
-        ("deep.tif", "8 or 16 bits a channel, not 32"),
-        ("a.eps", "no picture that Pillow can read"),
+        ("float.tif", "not F: the conversion loses data"),
+        ("deep.tif", "8 or 16 bits per channel, not 32"),
+        ("a.eps", "not an image file that Pillow can identify"),
     ):
         with pytest.raises(InputError, match=message):
             Photo(tmp_path / name)
@@ -325,7 +325,7 @@ def test_sixteen_bits_a_colour_are_refused_and_not_cut(tmp_path):
     content = content[:at] + (16).to_bytes(2, "little") * 3 + content[at + 6 :]
     (tmp_path / "deep.tif").write_bytes(content)
     for name in ("deep.ppm", "ten.ppm", "deep.tif"):
-        with pytest.raises(InputError, match="8 bits a channel. Received 16"):
+        with pytest.raises(InputError, match="8 bits per channel, not 16"):
             Photo(tmp_path / name)
     (tmp_path / "plain.ppm").write_bytes(b"P6 2 1 100\n" + bytes(6))
     assert Photo(tmp_path / "plain.ppm").shape == (1, 2)
@@ -339,7 +339,7 @@ def test_a_transparent_colour_is_alpha(inpainter, mask, tmp_path):
         assert out.mode == "LA"
         np.testing.assert_array_equal(np.array(out)[..., 1], np.where(bits, 0, 255))
     Image.fromarray(pixels("I;16")).save(tmp_path / "deep.png", transparency=5)
-    with pytest.raises(InputError, match="with a transparent grey is not supported"):
+    with pytest.raises(InputError, match="with a transparent grey level is not supported"):
         Photo(tmp_path / "deep.png")
 
 
@@ -356,7 +356,7 @@ def test_a_png_keeps_its_gamma(inpainter, mask, tmp_path):
 def test_a_mask_is_not_replaced_by_the_result(inpainter, mask, tmp_path):
     Image.fromarray(pixels("RGB")).save(tmp_path / "a.png")
     before = mask.read_bytes()
-    with pytest.raises(InputError, match="would replace the mask"):
+    with pytest.raises(InputError, match="would overwrite the mask"):
         inpaint_file(inpainter, tmp_path / "a.png", mask, mask)
     assert mask.read_bytes() == before
 

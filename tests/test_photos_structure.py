@@ -11,9 +11,9 @@ from shiftnet_tf.errors import InputError, TooLargeError
 from shiftnet_tf.photos import containers, image_files, structure
 
 ATTACKS = {
-    "jpeg": (lambda: attacks.jpeg_of_scans(500, 2000), "a JPEG of more than 100 scans, which no camera"),
-    "segments": (attacks.jpeg_of_segments, "a JPEG of more than 10,000 segments"),
-    "png": (lambda: attacks.png_of_chunks(500_000), "a PNG of more than 100,000 chunks"),
+    "jpeg": (lambda: attacks.jpeg_of_scans(500, 2000), "a JPEG with more than 100 scans, which no camera"),
+    "segments": (attacks.jpeg_of_segments, "a JPEG with more than 10,000 segments"),
+    "png": (lambda: attacks.png_of_chunks(500_000), "a PNG with more than 100,000 chunks"),
     "tiff": (attacks.tiff_of_directories, "is animated or has several pages"),
 }
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
@@ -35,7 +35,7 @@ def test_an_attack_is_refused_at_once(name, tmp_path):
 def test_an_avif_is_as_large_as_its_coded_picture():
     content = attacks.avif_that_lies(2000)
     assert image_files.upright_shape(content, "photo", 4_000_000) == (64, 64)
-    with pytest.raises(TooLargeError, match="its coded picture has 2000x2000, 4 megapixels, the limit is 3.9"):
+    with pytest.raises(TooLargeError, match="its coded picture is 2000x2000, 4 megapixels, the limit is 3.9"):
         image_files.open_picture(content, "photo", 3_900_000)
 
 
@@ -54,14 +54,14 @@ def test_the_size_of_av1_pictures(size, mode):
 def test_an_avif_whose_size_is_unknown_is_refused():
     content = attacks.avif_that_lies(64)
     at = content.index(b"mdat") + 4
-    with pytest.raises(InputError, match="an AVIF without the size of its coded picture"):
+    with pytest.raises(InputError, match="the AVIF lacks the size of its coded picture"):
         image_files.open_picture(content[:at] + bytes(len(content) - at), "photo")
 
 
 def test_a_jpeg_2000_may_have_half_as_many_pixels():
     content = attacks.flat_jpeg_2000(100, 100)
     assert image_files.upright_shape(content, "photo", 20_000) == (100, 100)
-    with pytest.raises(TooLargeError, match=r"100x100 are 0 megapixels, the limit of a JPEG 2000 is 0.0099"):
+    with pytest.raises(TooLargeError, match=r"100x100 is 0 megapixels, the limit for a JPEG 2000 is 0.0099"):
         image_files.upright_shape(content, "photo", 19_800)
 
 

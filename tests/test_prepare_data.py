@@ -113,7 +113,7 @@ def test_without_hard_links_files_are_copied(main, places, monkeypatch):
 def test_what_is_missing_is_said(main, places, capsys):
     (places / "images" / "data_256" / "b" / "butte" / "00000001.jpg").unlink()
     assert places6(main, places, "places365_train_standard.txt") == 0
-    assert "1 of the 8 listed images are not below" in capsys.readouterr().out
+    assert "1 of the 8 listed images are not in" in capsys.readouterr().out
 
 
 def test_bad_lists_are_one_sentence(main, places, capsys):
@@ -122,13 +122,13 @@ def test_bad_lists_are_one_sentence(main, places, capsys):
         (
             "places365_test.txt",
             "Places365_test_00000001.jpg\n",
-            "cannot tell the scene of Places365_test_00000001.jpg in",
+            "cannot find the scene of Places365_test_00000001.jpg in",
         ),
         ("list.txt", TRAIN_LIST, "must contain one of train, val, test"),
         ("train.txt", "/b/butte/00000001.jpg seventy one\n", "line 1 of"),
         ("train_empty.txt", "\n", "the file list is empty"),
         ("train_few.txt", "/b/butte/00000001.jpg 71\n", "no image of the scene 'canyon'"),
-        ("train_else.txt", TRAIN_LIST.replace("0000000", "0000009"), "none of the 8 listed images is below"),
+        ("train_else.txt", TRAIN_LIST.replace("0000000", "0000009"), "none of the 8 listed images is in"),
     ]
     for name, text, message in cases:
         (places / name).write_text(text)
@@ -202,7 +202,7 @@ def test_bad_input_of_paris_is_one_sentence(main, paris, capsys):
     (paris / "set" / "again").mkdir()
     shutil.copy(paris / "set" / "paris_train_original" / "01.png", paris / "set" / "again")
     cases = [
-        (["--test", "val"], "holds again, paris_eval_gt, paris_train_original. Name the folder with --test"),
+        (["--test", "val"], "has again, paris_eval_gt, paris_train_original: pass the right one as --test"),
         (["--test", "paris_train_original"], "is listed twice"),
         (["--train", "paris_train_original", "again", "--val-count", "1"], "would both become"),
         (["--val-count", "0"], "`--val-count` must be at least 1 and below the number of training photos, 12"),
@@ -219,7 +219,7 @@ def test_another_layout_of_paris_is_not_mixed_in(main, paris, capsys):
     assert lay_out(main, paris, "--val-count", "3") == 0
     before = files_in(paris / "out of it")
     capsys.readouterr()
-    says(capsys, 2, "holds photos of another layout", lay_out(main, paris, "--val-count", "2"))
+    says(capsys, 2, "has photos of another layout", lay_out(main, paris, "--val-count", "2"))
     assert files_in(paris / "out of it") == before
 
 
@@ -284,12 +284,12 @@ def test_check_refuses_bad_input_before_it_reads_a_photo(main, tmp_path, capsys,
     good = str(PHOTOS / "test")
     (tmp_path / "empty").mkdir()
     cases = [
-        ([str(tmp_path / "absent")], f"no such folder of photos: {tmp_path / 'absent'}"),
-        ([good, "--validation", str(tmp_path / "absent")], "no such folder of photos"),
-        ([str(tmp_path / "empty")], "no photo (JPEG, PNG, WebP) below"),
+        ([str(tmp_path / "absent")], f"the photo folder does not exist: {tmp_path / 'absent'}"),
+        ([good, "--validation", str(tmp_path / "absent")], "the photo folder does not exist"),
+        ([str(tmp_path / "empty")], "no photos (JPEG, PNG, WebP) in"),
         ([good, good], "is listed twice"),
         ([good, "--validation", good], "is listed twice"),
-        ([str(PHOTOS), "--validation", good], "lies in another one"),
+        ([str(PHOTOS), "--validation", good], "is inside another listed folder"),
         ([good, "--image-size", "0"], "`--image-size` must be at least 1"),
         ([good, "--threshold", "1.5"], "`--threshold` must be above 0 and at most 1"),
         ([good, "--write-list", str(tmp_path / "absent" / "list.txt")], "must be a file in a folder that exists"),

@@ -115,9 +115,9 @@ def test_a_batch_of_the_default_size_is_byte_for_byte_what_one_at_a_time_gives(i
 
 
 def test_a_batch_that_is_too_large_is_refused_before_anything_is_read(inpainter):
-    with pytest.raises(InputError, match="a batch of 1000000 pictures of 256x256 needs about 134217.7 GB"):
+    with pytest.raises(InputError, match="a batch of 1000000 images of 256x256 needs about 134217.7 GB"):
         inpainter.batch(iter(lambda: pytest.fail("read"), None), [], batch_size=10**6)
-    with pytest.raises(InputError, match="`batch_size` must be a whole number from 1. Received: 0"):
+    with pytest.raises(InputError, match="`batch_size` must be a whole number, at least 1. Received: 0"):
         inpainter.batch([], [], batch_size=0)
 
 
@@ -141,7 +141,7 @@ def test_a_gpu_is_given_fixed_sizes(small_inpainter, pairs, monkeypatch):
         (lambda photos, masks: (photos, [*masks[:4], masks[4].T]), "pair 4: the mask must have the photo's size"),
         (lambda photos, masks: ([*photos[:4], "x"], masks), "pair 4: `image` must be uint8 .H, W, 3."),
         (lambda photos, masks: (photos, [*masks[:4], masks[4] | 1]), "pair 4: the mask covers the whole photo"),
-        (lambda photos, masks: (photos, [*masks[:4], None]), "pair 4: `mask` must be numbers .H, W."),
+        (lambda photos, masks: (photos, [*masks[:4], None]), "pair 4: `mask` must be a numeric array .H, W."),
     ],
 )
 def test_a_bad_pair_is_named_after_those_before_it(small_inpainter, pairs, change, message):

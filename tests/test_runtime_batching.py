@@ -22,7 +22,9 @@ def test_half_of_the_free_memory_at_most_eight(monkeypatch, free, size):
 def test_more_than_there_is(monkeypatch):
     monkeypatch.setattr(batching, "available_memory", lambda: 10 * PICTURE)
     assert batching.batch_size(10, 256) == 10
-    with pytest.raises(InputError, match="a batch of 11 pictures of 256x256 needs about 1.5 GB of memory, and 1.3 are"):
+    with pytest.raises(
+        InputError, match="a batch of 11 images of 256x256 needs about 1.5 GB of memory, but only 1.3 GB are"
+    ):
         batching.batch_size(11, 256)
     monkeypatch.setattr(batching, "available_memory", lambda: 1)
     assert batching.batch_size(1, 256) == 1  # the rule is rough: a single picture is always tried
@@ -32,7 +34,7 @@ def test_more_than_there_is(monkeypatch):
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, "2", True])
 def test_what_is_no_batch_size(size):
-    with pytest.raises(InputError, match="`batch_size` must be a whole number from 1. Received: "):
+    with pytest.raises(InputError, match="`batch_size` must be a whole number, at least 1. Received: "):
         batching.batch_size(size, 256)
 
 

@@ -61,7 +61,7 @@ def test_one_without_a_file_cannot_be_pickled(small_model):
     grouped = Inpainter.load(small_model).grouped(1)
     other = Inpainter(grouped.backend, ModelFile(small_model, 64))
     for inpainter in (grouped, other):
-        with pytest.raises(InputError, match="cannot be pickled or copied: only one that Inpainter.load returned can"):
+        with pytest.raises(InputError, match="cannot be pickled or copied: only what Inpainter.load returns can"):
             pickle.dumps(inpainter)
     grouped.close()
 
@@ -80,9 +80,9 @@ def test_its_text(small_model):
         ),
         (np.linspace(-1, 1, 72).reshape(4, 6, 3), "from -1 to 1: scale it to 0 to 255 and convert to uint8"),
         (np.full((4, 6, 3), 255.0), "from 255 to 255: scale it to 0 to 255 and convert"),
-        (np.zeros((4, 6), np.uint8), r"uint8 \[4, 6\]: give grey as three channels, np.stack"),
-        (np.zeros((4, 6, 4), np.uint8), r"drop alpha, image\[..., :3\]"),
-        (np.zeros((2, 4, 6, 3), np.uint8), "give one photo at a time, or all to Inpainter.batch"),
+        (np.zeros((4, 6), np.uint8), r"uint8 \[4, 6\]: pass grey as three channels, np.stack"),
+        (np.zeros((4, 6, 4), np.uint8), r"drop alpha with image\[..., :3\]"),
+        (np.zeros((2, 4, 6, 3), np.uint8), "pass one photo at a time, or use Inpainter.batch"),
         (np.zeros((4, 6, 3), np.int64), "convert to uint8, 0 to 255"),
     ],
 )
@@ -96,5 +96,5 @@ def test_other_images_get_the_cure(small_model, image, message):
 def test_a_mask_with_a_level_that_is_no_number_is_refused(small_model, level, options):
     mask = np.eye(70, 90)
     mask[3, 5] = level
-    with pytest.raises(InputError, match="the levels of a mask must be finite numbers"):
+    with pytest.raises(InputError, match="the levels of the mask must be finite numbers"):
         Inpainter.load(small_model)(np.zeros((70, 90, 3), np.uint8), mask, options)

@@ -89,19 +89,19 @@ def test_a_gpu_that_is_required_and_absent(package_with_cuda, tmp_path, capsys, 
 def test_a_package_without_gpu(tmp_path, capsys):
     for more in (["--require-gpu"], ["--provider", "cuda"]):
         result = main(arguments(tmp_path / "out.png", "--runtime", "onnxruntime", *more))
-        says(capsys, 3, "pip install onnxruntime-gpu in the place of onnxruntime", result)
+        says(capsys, 3, "pip install onnxruntime-gpu in place of onnxruntime", result)
     result = main(arguments(tmp_path / "out.png", "--runtime", "litert", "--require-gpu"))
-    says(capsys, 3, "a GPU is required and litert has none", result)
+    says(capsys, 3, "a GPU is required, but litert has only auto, cpu here", result)
     assert main(["info", "--require-gpu"]) == 3
-    assert "a GPU is required and onnxruntime has none" in capsys.readouterr().err
+    assert "a GPU is required, but onnxruntime has only" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "runtime, provider, message",
     [
-        ("onnxruntime", "abacus", "onnxruntime can take auto, cpu here. Received: 'abacus'"),
-        ("litert", "cuda", "litert can take auto, cpu here. Received: 'cuda'"),
+        ("onnxruntime", "abacus", "must be one of auto, cpu for onnxruntime here. Received: 'abacus'"),
+        ("litert", "cuda", "must be one of auto, cpu for litert here. Received: 'cuda'"),
         ("litert", "", '`provider` must be a name such as "auto" or "cpu". Received: '),
         ("litert", None, '`provider` must be a name such as "auto" or "cpu". Received: None'),
     ],
@@ -114,7 +114,7 @@ def test_a_provider_that_a_runtime_cannot_take(runtime, provider, message):
 
 def test_the_cpu_and_a_required_gpu_are_a_contradiction():
     for runtime in ("onnxruntime", "litert"):
-        with pytest.raises(InputError, match="a GPU is required and the provider is cpu"):
+        with pytest.raises(InputError, match="a GPU is required, but the provider is cpu"):
             Inpainter.load(runtime=runtime, provider="cpu", require_gpu=True)
 
 
@@ -124,7 +124,7 @@ def test_tensorflow_on_a_machine_without_gpu(small_model):
     for choice in ({"provider": "gpu"}, {"require_gpu": True}):
         with pytest.raises(MissingGpuError, match="TensorFlow finds no GPU"):
             Inpainter.load(small_model, runtime="tensorflow", **choice)
-    with pytest.raises(InputError, match="tensorflow can take auto, gpu, cpu here. Received: 'cuda'"):
+    with pytest.raises(InputError, match="must be one of auto, gpu, cpu for tensorflow here. Received: 'cuda'"):
         Inpainter.load(small_model, runtime="tensorflow", provider="cuda")
 
 
@@ -168,7 +168,7 @@ def test_tensorrt_without_a_folder_for_its_engines(small_model, fake_session, mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     Inpainter.load(small_model, runtime="onnxruntime", provider="tensorrt")
     assert not any("cache" in name for name in fake_session[-1]["TensorrtExecutionProvider"])
-    assert "TensorRT builds its engine again at each start: no folder to keep it in" in caplog.text
+    assert "TensorRT rebuilds its engine at each start: no folder to cache it in" in caplog.text
 
 
 def test_a_provider_that_throws(small_model, package_with_cuda, monkeypatch, caplog):
@@ -193,7 +193,7 @@ def test_two_packages_at_once_are_said(small_model, monkeypatch, caplog):
     versions = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
     monkeypatch.setattr(providers, "version", versions.get)
     Inpainter.load(small_model, runtime="onnxruntime")
-    assert "onnxruntime and onnxruntime-gpu are installed at once" in caplog.messages[0]
+    assert "onnxruntime and onnxruntime-gpu are both installed" in caplog.messages[0]
     assert "pip uninstall onnxruntime onnxruntime-gpu" in caplog.messages[0]
 
 

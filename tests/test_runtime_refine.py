@@ -331,7 +331,7 @@ def test_too_little_memory_is_said(monkeypatch, caplog):
     with pytest.raises(InputError, match="a hole of 110x90 needs about 0.0 GB of memory"):
         filled(tiles((300, 300), (16, 20)), mask)
     assert not refine.copies(mask, bounds(mask)) and refine.copies(mask, bounds(mask), "shift-map")
-    assert "the network's answer stays" in caplog.text
+    assert "keeping the network's output instead" in caplog.text
 
 
 def test_a_fill_tells_its_progress_and_can_be_cancelled_at_each_step():

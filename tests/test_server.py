@@ -198,7 +198,9 @@ def test_base64_of_any_kind_and_json_with_a_byte_order_mark(server):
         status, content, _ = server.ask("/v1/inpaint", *form(image=photo, mask=text.encode(coding), detail="model"))
         assert (status, content) == (200, expected)
     for bad in (plain[:-4] + "A", plain[:40] + "=" + plain[40:], plain[:9] + "!" + plain[9:], "ü" + plain, 3, [plain]):
-        assert "`image`: must be a file in base64" in error(server.ask("/v1/inpaint", values(bad, shapes), kind), 422)
+        assert "`image`: must be a file, encoded in base64" in error(
+            server.ask("/v1/inpaint", values(bad, shapes), kind), 422
+        )
 
 
 def test_the_same_sentence_by_every_door(server, inpainter, small_model, tmp_path, capsys):
@@ -269,7 +271,7 @@ def test_bad_requests_are_said_in_a_sentence(server):
         ({"mask": mask}, "`image` is missing"),
         ({"image": [photo, photo], "mask": mask}, "exactly one `image` is required"),
         ({"image": photo[:5000], "mask": mask}, "the photo is damaged"),
-        ({"image": b"no photo", "mask": mask}, "no picture that Pillow can read"),
+        ({"image": b"no photo", "mask": mask}, "not an image file that Pillow can identify"),
         ({"image": photo, "mask": photo[:99]}, "the mask is"),
         ({"image": photo, "mask": full.getvalue()}, "covers the whole photo"),
         ({"image": photo, "mask": b'{"boxes": [[1]]}'}, "boxes[0]"),
@@ -281,7 +283,7 @@ def test_bad_requests_are_said_in_a_sentence(server):
             {"image": photo, "mask": mask, "detail": "best"},
             "`detail`: should be 'auto', 'model' or 'shift-map'. Received: 'best'",
         ),
-        ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be one such as png"),
+        ({"image": photo, "mask": mask, "format": "exe"}, "`format` must be an image format such as png"),
         ({"image": photo, "mask": mask, "dilate": "much"}, "`dilate`: should be a valid integer"),
         ({"image": photo, "mask": mask, "dilate": "99999"}, "`dilate`: should be less than or equal to 1000"),
         ({"image": photo, "mask": mask, "dilate": " " * 12 + "x"}, "`dilate`: should be a valid integer"),
@@ -295,9 +297,9 @@ def test_bad_requests_are_said_in_a_sentence(server):
     for body, message in (
         (b"{", "invalid JSON"),
         (b"[]", "must be an object"),
-        (b'{"image": 3, "mask": 4}', "`image`: must be a file in base64"),
-        (b'{"image": "%%%", "mask": ""}', "`image`: must be a file in base64"),
-        (b'{"image": "", "mask": ""}', "no picture that Pillow can read"),
+        (b'{"image": 3, "mask": 4}', "`image`: must be a file, encoded in base64"),
+        (b'{"image": "%%%", "mask": ""}', "`image`: must be a file, encoded in base64"),
+        (b'{"image": "", "mask": ""}', "not an image file that Pillow can identify"),
         (b'{"image": "", "mask": "", "invert": 0}', "`invert`: should be a valid boolean"),
         (b'{"image": "", "mask": "", "dilate": "3"}', "`dilate`: should be a valid integer"),
         (b'{"image": "", "mask": []}', "`mask`: list should have at least 1 item"),
@@ -307,18 +309,18 @@ def test_bad_requests_are_said_in_a_sentence(server):
         server.ask("/v1/inpaint", b"x", {"Content-Type": "multipart/form-data"}), 422
     )
     assert "multipart/form-data" in error(server.ask("/v1/inpaint", b"x"), 415)
-    assert "takes OPTIONS, POST" in error(server.ask("/v1/inpaint"), 405)
+    assert "accepts OPTIONS, POST" in error(server.ask("/v1/inpaint"), 405)
     assert "no such path" in error(server.ask("/nowhere"), 404)
 
 
 def test_too_many_bytes_or_pixels(server):
-    assert "2 MB at most" in error(server.ask("/v1/inpaint", *form(image=bytes(2_100_000), mask=b"")), 413)
+    assert "larger than 2 MB" in error(server.ask("/v1/inpaint", *form(image=bytes(2_100_000), mask=b"")), 413)
     chunks = (bytes(500_000) for _ in range(5))  # without a Content-Length
     assert server.ask("/v1/inpaint", chunks, {"Content-Type": "multipart/form-data; boundary=x"})[0] == 413
     large = io.BytesIO()
     Image.new("RGB", (1001, 1000)).save(large, "PNG")
     message = error(server.ask("/v1/inpaint", *form(image=large.getvalue(), mask=MASK.read_bytes())), 413)
-    assert "1001x1000 are 1 megapixels, the limit is 1" in message
+    assert "1001x1000 is 1 megapixels, the limit is 1" in message
 
 
 def test_health_metrics_and_documentation(server):
@@ -415,12 +417,12 @@ def test_too_many_at_a_time_and_too_slow():
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [200, 200, 429, 429]
         refused = next(answer for answer in answers if answer.status_code == 429)
-        assert refused.headers["Retry-After"] == "1" and "as many as this server takes" in refused.json()["error"]
+        assert refused.headers["Retry-After"] == "1" and "server busy: " in refused.json()["error"]
     with testclient.TestClient(slow_app(1.0, seconds=0.3, in_flight=1)) as client:
         started = time.monotonic()
         answer = client.post("/v1/inpaint", files=files)
         assert answer.status_code == 503 and time.monotonic() - started < 0.9
-        assert "not answered within 0.3 seconds" in answer.json()["error"]
+        assert "no answer within 0.3 seconds" in answer.json()["error"]
         assert client.post("/v1/inpaint", files=files).status_code == 429  # the first is still being worked on
         time.sleep(1.5)  # until the one window that was begun is done
         assert "in_flight 0.0" in client.get("/metrics").text

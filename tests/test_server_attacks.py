@@ -41,33 +41,33 @@ ATTACKS = {
     "scans": (lambda: as_photo(attacks.jpeg_of_scans()), 422, "scans"),
     "segments": (lambda: as_photo(attacks.jpeg_of_segments()), 422, "segments"),
     "directories": (lambda: as_photo(attacks.tiff_of_directories()), 422, "several pages"),
-    "jpeg_2000": (lambda: as_photo(attacks.flat_jpeg_2000(5100, 5000)), 413, "the limit of a JPEG 2000 is 25"),
-    "points": (lambda: form(image=PHOTO.read_bytes(), mask=attacks.mask_of_points(600_000)), 413, "4 MB at most"),
+    "jpeg_2000": (lambda: as_photo(attacks.flat_jpeg_2000(5100, 5000)), 413, "the limit for a JPEG 2000 is 25"),
+    "points": (lambda: form(image=PHOTO.read_bytes(), mask=attacks.mask_of_points(600_000)), 413, "larger than 4 MB"),
     "points in JSON": (
         lambda: in_json(json.loads(attacks.mask_of_points(600_000))),
         413,
-        "1,000,000 commas and brackets at most",
+        "more than 1,000,000 commas and brackets",
     ),
     "points in text": (
         lambda: in_json(attacks.mask_of_points(600_000).decode()),
         413,
-        "1,000,000 commas and brackets at most",
+        "more than 1,000,000 commas and brackets",
     ),
     "a long number": (
         lambda: ('{"image": 1.' + "1" * 10_000_000 + "}", {"Content-Type": "application/json"}),
         422,
-        "must be a file in base64",
+        "must be a file, encoded in base64",
     ),
 }
 LARGE_ATTACKS = {
     "chunks": (lambda: as_photo(attacks.png_of_chunks()), 422, "chunks"),
-    "points": (lambda: form(image=PHOTO.read_bytes(), mask=attacks.mask_of_points()), 413, "4 MB at most"),
+    "points": (lambda: form(image=PHOTO.read_bytes(), mask=attacks.mask_of_points()), 413, "larger than 4 MB"),
     "points in base64": (
         lambda: in_json(base64.b64encode(attacks.mask_of_points()).decode()),
         413,
-        "4 MB at most",
+        "larger than 4 MB",
     ),
-    "zeros in base64": (lambda: in_json("", bytes(45_000_000)), 422, "no picture that Pillow can read"),
+    "zeros in base64": (lambda: in_json("", bytes(45_000_000)), 422, "not an image file that Pillow can identify"),
     "line breaks": (lambda: line_breaks(60_000_000), 422, "`mask` is missing"),
     "many scans": (lambda: as_photo(attacks.jpeg_of_scans(7000, 90)), (200, 422), ""),
     "values": (lambda: as_photo(attacks.tiff_of_values()), (200, 422), ""),
@@ -162,7 +162,7 @@ def test_a_process_that_ends_is_replaced():
     with testclient.TestClient(slow_app(0.5, in_flight=1)) as client, ThreadPoolExecutor(1) as pool:
         for number, status, words in (
             (signal.SIGSEGV, 422, "SIGSEGV"),
-            (signal.SIGXCPU, 422, "takes more than 15 seconds of computing"),
+            (signal.SIGXCPU, 422, "takes more than 15 seconds of CPU time"),
             (signal.SIGKILL, 503, "not enough memory"),
         ):
             asked = pool.submit(client.post, "/v1/inpaint", **asking)
@@ -195,7 +195,7 @@ def test_a_system_without_room_for_a_process(monkeypatch):
         wait_for(lambda: not set(children(os.getpid())) - before, 5)
         monkeypatch.setattr(pool, "_Process", absent)
         answer = client.post("/v1/inpaint", files=files)
-        assert answer.status_code == 503 and "no process can be started" in answer.json()["error"]
+        assert answer.status_code == 503 and "cannot start a worker process" in answer.json()["error"]
 
 
 def test_no_process_outlives_a_server_that_is_killed():

@@ -168,7 +168,7 @@ def test_what_is_wrong_with_a_request(server):
         (changed(0, datatype="FP32"), "`image` must have the datatype UINT8. Received: 'FP32'"),
         (changed(0, shape=[1, 32, 32, 3]), "`image` must have the shape [-1, 64, 64, 3]"),
         (changed(0, shape=[]), "Received: []"),
-        (changed(0, shape=[0, 64, 64, 3]), "-1 for any number from 1. Received: [0, 64, 64, 3]"),
+        (changed(0, shape=[0, 64, 64, 3]), "where -1 is any number from 1. Received: [0, 64, 64, 3]"),
         (changed(1, shape=["1", 64, 64, 1]), "`inputs.1.shape.0`: should be a valid integer"),
         (changed(1, data=ragged), "`data` of `mask` must be 4096 whole numbers"),
         (changed(1, data=[0.5] * 4096), "`data` of `mask` must be 4096 whole numbers"),
@@ -184,12 +184,12 @@ def test_what_is_wrong_with_a_request(server):
     for tail, size in ((b"1234", 4), (bytes(4096), 4095), (bytes(4095), 4096), (bytes(4096), -1)):
         request = {"inputs": [right["inputs"][0], without | {"parameters": {"binary_data_size": size}}]}
         assert "takes 4096 bytes and no `data`" in error(post(server, request, tail), 400), size
-    assert "4 bytes lie behind the JSON" in error(post(server, right, b"1234"), 400)
+    assert "4 bytes follow the JSON" in error(post(server, right, b"1234"), 400)
     for length in ("-1", "x", "999999999", "٣"):
         answer = post(server, right, headers={HEADER: length.encode()})
-        assert f"{HEADER} must be the bytes of the JSON" in error(answer, 400), length
+        assert f"{HEADER} must be the JSON's size in bytes" in error(answer, 400), length
     assert "invalid JSON" in error(post(server, right, headers={HEADER: "5"}), 400)
-    assert "without a Content-Encoding" in error(post(server, right, headers={"Content-Encoding": "gzip"}), 415)
+    assert "send no Content-Encoding" in error(post(server, right, headers={"Content-Encoding": "gzip"}), 415)
 
 
 def test_the_limits_of_the_server(server):
@@ -198,11 +198,11 @@ def test_the_limits_of_the_server(server):
     assert "0.1 megapixels, the limit is 0.1: send fewer" in error(post(server, many), 413)
     body = b'{"inputs": [' + b"," * 10_000_000
     answer = server.ask(INFER, body, {"Authorization": "Bearer sesame"})
-    assert "10,000,000 commas and brackets at most: send binary tensors" in error(answer, 413)
-    assert "at most" in error(server.ask(INFER, bytes(65_000_000), {"Authorization": "Bearer sesame"}), 413)
+    assert "more than 10,000,000 commas and brackets: send binary tensors" in error(answer, 413)
+    assert "larger than" in error(server.ask(INFER, bytes(65_000_000), {"Authorization": "Bearer sesame"}), 413)
     assert "token is missing" in error(server.ask(INFER, b"{}"), 401)
     assert "this server has /v2/models/shiftnet" in error(server.ask("/v2/models/other"), 404)
-    assert "takes OPTIONS, POST" in error(server.ask(INFER), 405)
+    assert "accepts OPTIONS, POST" in error(server.ask(INFER), 405)
 
 
 def test_too_many_at_a_time_and_too_slow():
@@ -215,7 +215,7 @@ def test_too_many_at_a_time_and_too_slow():
         assert next(x for x in answers if x.status_code == 200).json()["outputs"][0]["data"] == image.ravel().tolist()
     with testclient.TestClient(slow_app(1.0, seconds=0.3)) as http:
         answer = http.post(INFER, json=request)
-        assert answer.status_code == 503 and "not answered within 0.3 seconds" in answer.json()["error"]
+        assert answer.status_code == 503 and "no answer within 0.3 seconds" in answer.json()["error"]
         while "in_flight 0.0" not in http.get("/metrics").text:  # until the model is through
             time.sleep(0.1)
 

@@ -203,7 +203,7 @@ def test_slow_bodies_are_given_up_and_block_no_good_request():
         assert server.ask("/v1/inpaint", *GOOD)[0] == 200
         for client in slow:
             answer = received(client)
-            assert answer.startswith(b"HTTP/1.1 408") and b"the body did not come within 1 seconds" in answer
+            assert answer.startswith(b"HTTP/1.1 408") and b"the body did not arrive within 1 seconds" in answer
 
 
 def test_the_memory_of_bodies_is_taken_from_the_one_that_began_first():
@@ -247,7 +247,7 @@ def test_a_stop_does_not_wait_for_clients_that_do_nothing():
         assert time.monotonic() - started < 1 + 10
         answers = [received(client) for client in clients]
         assert answers[:2] == [b"", b""] and all(answer.startswith(b"HTTP/1.1 408") for answer in answers[2:])
-        assert b"the server ended before the answer" in received(unknown)
+        assert b"the server stopped before it could answer" in received(unknown)
         reader.close()
 
 
@@ -257,7 +257,7 @@ def test_a_model_that_hangs_is_seen_in_health_and_does_not_hold_up_the_end(monke
     go_on, ended = threading.Event(), threading.Event()
     monkeypatch.setattr(http_server, "_end_process", ended.set)
     with local(go_on.wait, seconds=0.5) as server:
-        assert "not answered within 0.5 seconds" in error(server.ask("/v1/inpaint", *GOOD), 503)
+        assert "no answer within 0.5 seconds" in error(server.ask("/v1/inpaint", *GOOD), 503)
         wait_for(lambda: server.ask("/healthz")[0] == 503)
         assert "the model has not answered for" in error(server.ask("/healthz"), 503)
         go_on.set()
@@ -357,11 +357,11 @@ def test_the_token(server):
     [
         (["--token", ""], "`--token` must be printable ASCII"),
         (["--token", " x"], "Received: '(hidden)'"),
-        (["--allow-host", "https://photos.example.org"], "`--allow-host` must be a name such as"),
-        (["--allow-host", "photos.example.org:443"], "`--allow-host` must be a name such as"),
-        (["--allow-origin", "photos.example.org"], "`--allow-origin` must be such as"),
-        (["--allow-origin", "https://photos.example.org/"], "`--allow-origin` must be such as"),
-        (["--allow-origin", "https://Photos.example.org"], "`--allow-origin` must be such as"),
+        (["--allow-host", "https://photos.example.org"], "`--allow-host` must be a host name such as"),
+        (["--allow-host", "photos.example.org:443"], "`--allow-host` must be a host name such as"),
+        (["--allow-origin", "photos.example.org"], "`--allow-origin` must be an origin such as"),
+        (["--allow-origin", "https://photos.example.org/"], "`--allow-origin` must be an origin such as"),
+        (["--allow-origin", "https://Photos.example.org"], "`--allow-origin` must be an origin such as"),
         (["--root-path", "inpainting"], "`--root-path` must be a path such as /inpainting"),
         (["--root-path", "/v1"], "`--root-path` must be a path such as /inpainting"),
         (["--root-path", "//evil.example"], "`--root-path` must be a path such as /inpainting"),
@@ -402,7 +402,7 @@ def test_head_and_options(server):
     for path, allowed in (("/healthz", "GET, HEAD, OPTIONS"), ("/v1/inpaint", "OPTIONS, POST")):
         status, content, headers = server.ask(path, method="OPTIONS")
         assert (status, content, headers["Allow"]) == (204, b"", allowed)
-        assert f"it takes {allowed}" in error(server.ask(path, b"", method="DELETE"), 405)
+        assert f"it accepts {allowed}" in error(server.ask(path, b"", method="DELETE"), 405)
 
 
 @pytest.mark.parametrize(

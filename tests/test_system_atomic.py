@@ -54,7 +54,7 @@ def test_links_to_nowhere_are_refused_before_the_work(tmp_path):
     for photos, out, message in (
         (PHOTO.parent, tmp_path / "loop.png", "Too many levels"),
         (PHOTO.parent, tmp_path / "dangling.png", "it is a symbolic link to"),
-        (tmp_path / "loop.png", tmp_path / "out", "the folder of photos does not exist"),
+        (tmp_path / "loop.png", tmp_path / "out", "the photo folder does not exist"),
     ):
         with pytest.raises(InputError, match=message):
             inpaint_folder(None, photos, MASK, out)

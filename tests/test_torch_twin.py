@@ -159,6 +159,6 @@ def test_the_script_trains_and_saves(run, tmp_path, monkeypatch, capsys, referen
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) > 40 and all(torch.isfinite(x).all() for x in after.values())
 
-    says(capsys, 2, "already holds something", script.main(arguments))
+    says(capsys, 2, "is not empty: choose a new run folder", script.main(arguments))
     refused = [*arguments[:4], str(tmp_path / "other"), "--set", "losses.gan=vanilla", "--device", "cpu"]
     says(capsys, 2, "losses.gan", script.main(refused))

@@ -58,7 +58,7 @@ def test_the_run_folder_holds_all_of_the_run(tiny_run):
     versions = json.loads((tiny_run / "versions.json").read_text())
     assert {"tensorflow", "keras", "python", "shiftnet_tf"} <= set(versions)
     log = (tiny_run / "log.txt").read_text()
-    assert "photos: 32 to train on, 8 to validate with (val), 0 skipped" in log and "XLA: o" in log
+    assert "photos: 32 for training, 8 for validation (val), 0 skipped" in log and "XLA: o" in log
     assert "device: " in log and "epoch 2/2" in log
     assert [path.name for path in sorted((tiny_run / "pictures").iterdir())] == [
         f"epoch-{epoch:04}.png" for epoch in range(3)
@@ -152,7 +152,9 @@ def test_no_room_for_a_checkpoint_is_said_before_it_is_written(tiny_run, tmp_pat
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(ShiftNetError, match=r"no room for a checkpoint of up to \d.*Disk quota exceeded"):
+    with pytest.raises(
+        ShiftNetError, match=r"not enough space in .* for a checkpoint of up to \d.*Disk quota exceeded"
+    ):
         saved.on_epoch_end(0, {"val_hole_psnr": 1.0})
     assert not run.generator_weights.exists() and not list(tmp_path.glob(".*"))
 
@@ -200,7 +202,7 @@ def test_two_processes_do_not_train_in_one_folder(train, tiny_run, tmp_path, cap
     with locked(run):
         result = train(["--resume", "--run-dir", str(run), "--set", "training.epochs=3"])
     error = capsys.readouterr().err
-    assert result == 2 and f"error: another process is at work in {run}" in error
+    assert result == 2 and f"error: {run} is in use by another process" in error
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint(train, tiny_run, tmp_path, capsys):
@@ -208,7 +210,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint(train, tiny_run, tmp
     shutil.rmtree(run / "checkpoints")
     (run / "metrics.csv").unlink()
     assert train(["--resume", "--run-dir", str(run)]) == 0
-    assert "it starts from the beginning" in capsys.readouterr().out and rows(run) == rows(tiny_run)
+    assert "starting from the beginning" in capsys.readouterr().out and rows(run) == rows(tiny_run)
 
 
 def test_a_resumed_run_takes_a_new_learning_rate_and_no_fewer_epochs(train, tiny_run, tmp_path, capsys):
@@ -247,7 +249,7 @@ def test_a_run_begins_with_the_weights_of_another(train, tiny_run, tmp_path, mon
         assert train([config, "--from", str(tiny_run), "--run-dir", str(run), *still]) == 130
     assert not (run / "generator.weights.h5").exists()
     assert train(["--resume", "--run-dir", str(run)]) == 0
-    assert f"begins with the weights of {tiny_run}\n" in (run / "log.txt").read_text()
+    assert f"starting from the weights of {tiny_run}\n" in (run / "log.txt").read_text()
     for name in ("generator.weights.h5", "discriminator.weights.h5"):
         before, after = weights(tiny_run / name), weights(run / name)
         assert len(before) >= 6 and before.keys() == after.keys()
@@ -279,29 +281,29 @@ def test_progress_tells_the_time_left(watched, monkeypatch, capsys):
 
 BAD = "--run-dir RUN --set "  # RUN, TRAINED and TMP stand for folders
 BAD_INPUT = [
-    ("TMP/absent.toml --run-dir RUN", "the config cannot be read"),
-    ("TMP/bare.toml --run-dir RUN", "names no photos"),
+    ("TMP/absent.toml --run-dir RUN", "cannot read the config"),
+    ("TMP/bare.toml --run-dir RUN", "lists no photos"),
     (BAD + "model.fliters=3", "`key in [model]` must be one of"),
-    (BAD + "data.photos=TMP/empty", "no photo (JPEG, PNG, WebP) below"),
-    (BAD + "data.photos=~nobody-here/photos", "must be a path in UTF-8"),
+    (BAD + "data.photos=TMP/empty", "no photos (JPEG, PNG, WebP) in"),
+    (BAD + "data.photos=~nobody-here/photos", "must be a valid UTF-8 path"),
     (BAD + "masks.folder=1 --set masks.folder_path=/nowhere", "must be a folder of mask files"),
-    (BAD + "losses.style=1", "must be a path where `style`, `content` or `perceptual` is"),
+    (BAD + "losses.style=1", "must be a path if `style`, `content` or `perceptual` is"),
     (BAD + "training.best=fid", "`training.best` must be one of hole_psnr, deep_distance"),
-    (BAD + "data.photos=TMP/absent", "no such folder of photos"),
-    (BAD + f'data.photos=["{PHOTOS}","{PHOTOS / "test"}"]', "is listed twice, or lies in another"),
-    (BAD + "data.held_out=TMP/absent.txt", "cannot read the list of photos"),
-    (BAD + "data.held_out=TMP/bare.toml", "held-out photos are in none of the folders"),
-    ("--run-dir RUN --from TRAINED", "does not fit its network"),
+    (BAD + "data.photos=TMP/absent", "the photo folder does not exist"),
+    (BAD + f'data.photos=["{PHOTOS}","{PHOTOS / "test"}"]', "is listed twice, or is inside another"),
+    (BAD + "data.held_out=TMP/absent.txt", "cannot read the photo list"),
+    (BAD + "data.held_out=TMP/bare.toml", "held-out photos are not in the photo folders"),
+    ("--run-dir RUN --from TRAINED", "does not fit the network"),
     (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package of `training.callbacks`"),
     (BAD + "training.callbacks=keras.losses:Loss", "must name subclasses of keras.callbacks.Callback"),
     (BAD + "losses.content=1 --set losses.vgg16_weights=absent.h5", "`losses.vgg16_weights` does not exist"),
-    (BAD + "model.shift_layers=[8]", "must be different whole numbers from 1 to 7"),
+    (BAD + "model.shift_layers=[8]", "must be distinct whole numbers from 1 to 7"),
     (BAD + "model.shift=magic", "`model.shift` must be one of"),
     ("--run-dir ", "`--run-dir` must be the name of a folder"),
     ("--run-dir TMP/" + "x" * 300, "File name too long"),
-    ("--run-dir TRAINED", "already holds something"),
-    ("--resume", "give --run-dir"),
-    ("--resume --run-dir TMP/absent", "no run folder"),
+    ("--run-dir TRAINED", "is not empty: choose a new run folder"),
+    ("--resume", "pass --run-dir"),
+    ("--resume --run-dir TMP/absent", "not a run folder"),
     ("--resume --run-dir TRAINED --set model.filters=8", "only training.epochs and training.learning_rate"),
 ]
 
@@ -344,7 +346,7 @@ def test_the_best_by_deep_distance_over_all_validation_sets(train, tmp_path, mon
     score = [-(float(row["val_deep_distance"]) + float(row["more_deep_distance"])) / 2 for row in rows(run)]
     best = tf.train.load_checkpoint(str(run / "checkpoints")).get_tensor("best/.ATTRIBUTES/VARIABLE_VALUE")
     assert float(best) == pytest.approx(max(score), rel=1e-5)
-    assert "8 to validate with (val), 2 to validate with (more)" in (run / "log.txt").read_text()
+    assert "8 for validation (val), 2 for validation (more)" in (run / "log.txt").read_text()
 
 
 def test_photos_that_changed_since_the_run_began_are_said(train, tiny_run, tmp_path, capsys):
@@ -408,7 +410,7 @@ def test_own_photos_without_validation_photos_in_a_folder_that_was_only_begun(tr
     settings = [*TINY, f"data.photos={PHOTOS / 'train'}", "data.validation_photos=", "training.epochs=1"]
     settings += ["training.steps_per_epoch=0", "training.batch_size=14"]
     assert train(with_settings(["--run-dir", str(run)], settings)) == 0
-    assert "photos: 28 to train on, 4 to validate with" in (run / "log.txt").read_text()
+    assert "photos: 28 for training, 4 for validation" in (run / "log.txt").read_text()
     assert Run.open(run).config.training.steps_per_epoch == 2  # written down: once through the 28 photos
     assert image_files.read_image(run / "pictures" / "epoch-0001.png").std() > 10
 

@@ -24,7 +24,9 @@ def test_bad_input_is_one_sentence(script, tmp_path, capsys, monkeypatch):
     says(capsys, 2, "`--workers` must be 1 or more", script.main(["--workers", "0", "--run-dir", str(tmp_path)]))
     says(capsys, 2, "`--run-dir` must be given: a folder that all workers see", script.main(["--workers", "2"]))
     (tmp_path / "config.toml").touch()
-    says(capsys, 2, "already holds something", script.main(["--workers", "2", "--run-dir", str(tmp_path)]))
+    says(
+        capsys, 2, "is not empty: choose a new run folder", script.main(["--workers", "2", "--run-dir", str(tmp_path)])
+    )
 
 
 def test_what_the_workers_get(script, tmp_path, monkeypatch):

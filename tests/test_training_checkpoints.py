@@ -80,7 +80,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(train, run, tiny_run, 
     (run / "checkpoints" / "checkpoint").write_bytes(b"damaged")  # TensorFlow's list, which is not read
     assert train(["--resume", "--run-dir", str(run)]) == 0
     out = capsys.readouterr().out
-    assert f"{NEWEST} cannot be restored" in out and "resumed after epoch 1, from" in out
+    assert f"{NEWEST} (" in out and "skipped: cannot restore" in out and "resumed after epoch 1, from" in out
     assert "first checkpoint" not in out
     assert_same(run, tiny_run)
     assert numbers(run) == [4, 8]
@@ -103,7 +103,7 @@ def test_unreadable_checkpoints_go_and_sound_ones_stay(run, opened):
     damage(run, "ckpt-8")
     damage(run, "ckpt-9")
     saved, lines = opened()
-    assert [line.split()[0] for line in lines] == ["passed", "passed", "resumed"] and saved.epoch == 1
+    assert [line.split()[0] for line in lines] == ["skipped:", "skipped:", "resumed"] and saved.epoch == 1
     saved.save(1, 1)
     assert numbers(run) == [4, 5]
     saved.save(1, 2)
@@ -134,11 +134,11 @@ def test_checkpoints_that_are_gone_are_missed_and_the_first_one_is_not(run, open
     folder = run / "checkpoints"
     for path in folder.glob("*.index"):
         path.unlink()
-    with pytest.raises(ShiftNetError, match=r"holds no checkpoint, after 2 epochs: copy its files back"):
+    with pytest.raises(ShiftNetError, match=r"holds no checkpoint after 2 epochs: copy its files back"):
         opened()
     rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
     (run / "metrics.csv").write_text("".join(rows[:2]))  # a kill after the first epoch, before its checkpoint
-    message = "the run was stopped before its first checkpoint was written: it starts from the beginning"
+    message = "the run was stopped before its first checkpoint: starting from the beginning"
     assert opened()[1] == [message]
     (run / "metrics.csv").unlink()
     assert opened()[1] == [message]

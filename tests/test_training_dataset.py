@@ -98,16 +98,16 @@ def test_small_and_damaged_photos_are_named_skipped_and_counted(tmp_path):
     (tmp_path / "text.jpg").write_text("no photo")
     folder = PhotoFolder(tmp_path, 64, 96)
     assert [path.name for path in folder.paths] == ["good.jpg"]
-    assert any("small.png is too small: short side 63, at least 64 needed" in line for line in folder.skipped)
-    assert any("no picture that Pillow can read" in line and "text.jpg" in line for line in folder.skipped)
+    assert any("small.png is too small: short side 63, must be at least 64" in line for line in folder.skipped)
+    assert any("not an image file that Pillow can identify" in line and "text.jpg" in line for line in folder.skipped)
 
 
 def test_folders_without_a_usable_photo(tmp_path):
-    with pytest.raises(InputError, match="no photo .* below the folder"):
+    with pytest.raises(InputError, match="no photos .* in '"):
         PhotoFolder(tmp_path, 64, 96)
-    with pytest.raises(InputError, match="no such folder of photos: .*absent"):
+    with pytest.raises(InputError, match="the photo folder does not exist: .*absent"):
         PhotoFolder(tmp_path / "absent", 64, 96)
-    with pytest.raises(InputError, match="no folder of photos is named"):
+    with pytest.raises(InputError, match="no photo folder given"):
         PhotoFolder((), 64, 96)
     image_files.write_image(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(InputError, match="none of the 1 photos .* can be used; the first: .*too small"):
@@ -133,7 +133,7 @@ def test_photos_and_masks_that_cannot_be_read_at_all(tmp_path, monkeypatch):
     shutil.copy(PHOTOS / "test" / "gc_petra.jpg", tmp_path / "good.jpg")
     image_files.write_image(tmp_path / "bomb.png", np.zeros((80, 80, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)  # Pillow refuses more than twice as many
-    with pytest.raises(InputError, match="no picture that Pillow can read|damaged"):
+    with pytest.raises(InputError, match="not an image file that Pillow can identify|damaged"):
         PhotoFolder(tmp_path, 64, 96)
 
 
@@ -143,7 +143,7 @@ def test_a_black_validation_mask_is_kept_as_the_failure(photos, tmp_path):
     samples = dataset.validation_dataset(photos, dataclasses.replace(SETTINGS, masks=masks))
     with pytest.raises(tf.errors.OpError):
         list(samples)
-    assert "must cover a part of the image" in str(photos.failure)
+    assert "must cover part of the image" in str(photos.failure)
 
 
 def test_the_cache_keeps_to_its_room():
@@ -158,7 +158,7 @@ def test_training_photos_are_not_those_of_validation():
     folder, held = PhotoFolder(PHOTOS, 64, 96), PhotoFolder(PHOTOS / "test", 64, 96)
     folder.exclude(held)
     assert {path.parent.name for path in folder.paths} == {"train"}
-    with pytest.raises(InputError, match="all photos to train on are also"):
+    with pytest.raises(InputError, match="all training photos are also"):
         held.exclude(PhotoFolder(PHOTOS / "test", 64, 96))
 
 
@@ -228,7 +228,7 @@ def test_several_folders(tmp_path):
         [PHOTOS, PHOTOS / "test"],
         [PHOTOS / "test", PHOTOS],
     ):
-        with pytest.raises(InputError, match="listed twice, or lies in another"):
+        with pytest.raises(InputError, match="listed twice, or is inside another"):
             PhotoFolder(others, 64, 96)
 
 
@@ -250,10 +250,10 @@ def test_held_out_photos_are_not_trained_on_and_may_be_validated_with(tmp_path):
 @pytest.mark.parametrize(
     "text, sets, message",
     [
-        (None, (), "cannot read the list of photos"),
-        ("# nothing", (), "the list of photos names none"),
+        (None, (), "cannot read the photo list"),
+        ("# nothing", (), "the photo list is empty"),
         ("a.jpg\nb.jpg\na.jpg", (), "names a.jpg twice"),
-        ("absent.jpg", (), "1 of 1 held-out photos are in none of the folders, such as absent.jpg"),
+        ("absent.jpg", (), "1 of 1 held-out photos are not in the photo folders, such as absent.jpg"),
         ("[one]\ngc_crab.jpg", ("two",), "`data.validation_sets` must be one of the sets in .*: one. Received: 'two'"),
     ],
 )

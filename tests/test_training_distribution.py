@@ -132,7 +132,7 @@ def test_a_killed_worker_ends_the_other_and_both_go_on(undisturbed, tmp_path, in
     code, errors = two.end()[1 - index]
     if code != 0:  # else it had ended before
         assert time.monotonic() - started < 60
-        assert code == 1 and "start all of them again with --resume" in errors, errors[-2000:]
+        assert code == 1 and "restart all of them with --resume" in errors, errors[-2000:]
     assert [code for code, _ in Two("--resume", "--run-dir", run).end()] == [0, 0]
     assert same_checkpoint(run, undisturbed, 8)
 
@@ -220,7 +220,9 @@ def test_what_replicas_cannot_share():
             team.check(toml_file.from_dict(config))
 
 
-@pytest.mark.parametrize("devices, words", [("two", "a number from 1 on"), (0, "a number from 1 on")])
+@pytest.mark.parametrize(
+    "devices, words", [("two", "a whole number, at least 1, or auto"), (0, "a whole number, at least 1, or auto")]
+)
 def test_devices_that_cannot_be(devices, words):
     with pytest.raises(InputError, match=words):
         distribution.gather(devices)

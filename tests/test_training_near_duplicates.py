@@ -195,11 +195,11 @@ def test_folders_are_checked(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(PHOTOS / "test")
     cases = [
-        ([tmp_path / "absent"], f"no such folder of photos: {tmp_path / 'absent'}"),
-        ([PHOTOS / "test", tmp_path / "empty"], f"no photo (JPEG, PNG, WebP) below {tmp_path / 'empty'}"),
+        ([tmp_path / "absent"], f"the photo folder does not exist: {tmp_path / 'absent'}"),
+        ([PHOTOS / "test", tmp_path / "empty"], f"no photos (JPEG, PNG, WebP) in {tmp_path / 'empty'}"),
         ([PHOTOS / "test", tmp_path / "link"], f"the folder {tmp_path / 'link'} is listed twice"),
-        ([PHOTOS, PHOTOS / "test"], "lies in another one that is listed"),
-        ([PHOTOS / "test", PHOTOS], "lies in another one"),
+        ([PHOTOS, PHOTOS / "test"], "is inside another listed folder"),
+        ([PHOTOS / "test", PHOTOS], "is inside another listed folder"),
     ]
     for folders, message in cases:
         with pytest.raises(InputError) as error:
@@ -275,7 +275,7 @@ def test_names_of_several_folders_are_listed_once(tmp_path):
 
 def test_names_that_a_list_cannot_hold(tmp_path):
     for name in ("#1.jpg", "a #1.jpg", " a.jpg", "a\n.jpg", "a\u2028.jpg"):
-        with pytest.raises(InputError, match="a list of photos cannot hold the name"):
+        with pytest.raises(InputError, match="a photo list cannot contain the name"):
             nd.write_list(tmp_path / "list.txt", [nd.Finding("broken", tmp_path, tmp_path / name, "")])
     assert not (tmp_path / "list.txt").exists()
     assert nd.write_list(tmp_path / "list.txt", [nd.Finding("broken", tmp_path, tmp_path / "a#[1].jpg", "")]) == 1

@@ -1,12 +1,13 @@
-"""Train the variants of the paper's section 5 alike on your own photos and measure them.
+"""Train the ablation variants of the paper's section 5 on your own photos, all alike, and measure them.
 
     python training/ablation.py training/configs/paper_paris.toml --out ablation --images ~/photos/test \\
         --set data.photos=~/photos/train --set data.validation_photos=~/photos/val --set training.epochs=24
 
-From the config's network, which has one shift connection: the shift one layer earlier and later, soft, random and none,
-no guidance loss, the context encoder. All have the config's seed and number of steps. Then each of the three features
-of the main network's shift connection is set to zero (its part of the next kernel is). Every variant is a run folder in
-OUT/runs, and the same command resumes an ablation that was stopped. OUT/results has the results, as of evaluate.py.
+The config's network must have one shift connection. Its variants: the shift one layer earlier and one layer later; soft
+shift, random shift and no shift; no guidance loss; the context encoder. All use the config's seed and number of steps.
+Then each of the three features of the main network's shift connection is zeroed in turn, by its part of the next
+kernel. Every variant is a run folder in OUT/runs, and the same command resumes an interrupted ablation. OUT/results has
+the results in the format of evaluate.py.
 """
 
 import argparse
@@ -38,12 +39,18 @@ FEATURES = ("decoder", "encoder", "shifted")  # in the order in which the shift 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="TOML file of the main network")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the runs and the results")
-    parser.add_argument("--images", metavar="DIR", help="measure on these photos (default: those of validation)")
-    parser.add_argument("--masks", default="center", help="as for evaluate.py (default: center)")
-    parser.add_argument("--baselines", default="", help="as for evaluate.py (default: none)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as model.filters=16")
+    parser.add_argument("config", help="read the main network from this TOML file")
+    parser.add_argument("--out", required=True, metavar="DIR", help="write the runs and the results to DIR")
+    parser.add_argument("--images", metavar="DIR", help="measure on these photos (default: the validation photos)")
+    parser.add_argument("--masks", default="center", help="use these masks, as in evaluate.py (default: center)")
+    parser.add_argument("--baselines", default="", help="compare with these methods, as in evaluate.py (default: none)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as model.filters=16 (repeatable)",
+    )
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
     return options
@@ -52,9 +59,9 @@ def parse(arguments):
 def variants(model):
     """Return the settings of `--set` in which each variant differs from the main network, by the variant's name."""
     (layer,) = model.shift_layers if len(model.shift_layers) == 1 else (0,)
-    check("model.shift", model.shift, model.shift == "hard", '"hard": the ablation puts others in its place')
+    check("model.shift", model.shift, model.shift == "hard", '"hard": the ablation replaces it')
     fits = 2 <= layer <= model.depth - 2
-    must = f"one layer from 2 to {model.depth - 2}, for the ablation moves it"
+    must = f"a single layer from 2 to {model.depth - 2}: the ablation moves it by one"
     check("model.shift_layers", list(model.shift_layers), fits, must)
     return {
         "main": [],
@@ -76,7 +83,7 @@ def find_runs(configs, folder):
         if not training.steps_per_epoch:  # `fit` has put in the number of steps for the photos
             training = dataclasses.replace(training, steps_per_epoch=there.training.steps_per_epoch)
         if there != dataclasses.replace(configs[name], training=training):
-            raise InputError(f"{folder / name} was begun with another config: name a new --out")
+            raise InputError(f"{folder / name} was started with another config: choose a new --out")
     return begun
 
 
@@ -99,7 +106,7 @@ def main(arguments=None):
     settings = toml_file.read(options.config, options.set)
     changes = variants(settings.model)
     images = options.images or next(iter(settings.data.validation_photos), "")
-    check("--images", images, images, "given, or `data.validation_photos`")
+    check("--images", images, images, "given, unless `data.validation_photos` is")
     check("data.photos", settings.data.photos, settings.data.photos, "given: --set data.photos=FOLDER")
     photo_folder.open_photos(settings)
     out, runs = Path(options.out), Path(options.out) / "runs"

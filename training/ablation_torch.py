@@ -1,13 +1,13 @@
-"""Trains a recipe and the recipe without each of its parts, all at once on one GPU: what is each part worth?
+"""Train a recipe, and the recipe without each of its parts, at once on one GPU: what is each part worth?
 
     python training/ablation_torch.py training/configs/compact.toml --from saved_models/compact --out ablation \\
         --set 'data.photos=["photos/train", "photos/more"]' --few-photos photos/train --set training.batch_size=4
 
 Variants: the whole recipe; without the perceptual loss; without the GAN (adversarial loss and feature matching);
 without guidance; without the shift connection (the kernel's part for shifted features stays 0: a plain U-Net); with
-the photos of `--few-photos` in place of all. All begin with the same weights and see the same crops and masks in the
-same order. As for train_torch.py the learning rates fall to 0 within the last steps. OUT/results.json has hole PSNR and
-deep distance of the validation photos (centre hole) after each look; OUT/NAME.jpg what they look like at the end.
+only the photos of `--few-photos`. All start from the same weights, and all but the last see the same crops and masks in
+the same order. The learning rates decay to 0 over the last steps, as in train_torch.py. OUT/results.json has hole PSNR
+and deep distance of the validation photos (centre hole) at each validation; OUT/NAME.jpg shows their final fills.
 """
 
 import argparse
@@ -41,15 +41,31 @@ VARIANTS = {
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="TOML file")
-    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="run or saved model to begin with")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--few-photos", metavar="DIR", help="train one more variant on these photos")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as training.batch_size=4")
-    parser.add_argument("--steps", type=int, default=6_000, help="steps of each variant (default: %(default)s)")
-    parser.add_argument("--falling-steps", type=int, default=1_500, help="the last of them (default: %(default)s)")
-    parser.add_argument("--look-every", type=int, default=3_000, metavar="N", help="validate (default: %(default)s)")
-    parser.add_argument("--device", default="cuda", help="PyTorch's name of it (default: %(default)s)")
+    parser.add_argument("config", help="read the recipe from this TOML file")
+    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
+    parser.add_argument("--few-photos", metavar="DIR", help="also train on these photos alone (default: no)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as training.batch_size=4 (repeatable)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=6_000, metavar="N", help="train each variant for N steps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--falling-steps",
+        type=int,
+        default=1_500,
+        metavar="N",
+        help="lower the rates over the last N (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--look-every", type=int, default=3_000, metavar="N", help="validate every N steps (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
     for name in ("steps", "falling_steps", "look_every"):

@@ -1,14 +1,14 @@
-"""Compare with PatchMatch by eye, without knowing which picture is whose.
+"""Compare the model with PatchMatch by eye, without knowing which method made which picture.
 
     python training/compare_blind.py draw saved_models/compact --centers photos/test \\
         --removals photos/val photos/test photos/large --out blind
     python training/compare_blind.py count blind/key.json answers.csv [answers.csv ...]
 
-`draw` fills the centre hole of each photo of --centers, as `evaluate.py` crops it, and takes the things of
-`removals.json` out of the photos of --removals. For each hole it writes NN_hole.png, NN_A.png and NN_B.png, one of them
-filled with the model and default options and one by PatchMatch, sides shuffled, at the photo's own resolution (small
-crops enlarged); sheet.jpg, all of them; and key.json, which whoever judges must not see. An answer is a line
-`NUMBER,A`, `NUMBER,B` or `NUMBER,=` (no difference). `count` prints how often the model was preferred.
+`draw` fills a hole in the centre of each photo of --centers, cropped as by `evaluate.py`, and removes the objects
+listed in `removals.json` from the photos of --removals. For each hole it writes NN_hole.png, NN_A.png and NN_B.png: A
+and B, in random order, are the model with default options and PatchMatch, at the photo's own resolution (small crops
+are enlarged). It also writes sheet.jpg, which shows all pairs, and key.json, which the judges must not see. An answer
+is a line `NUMBER,A`, `NUMBER,B` or `NUMBER,=` (no difference). `count` prints how often the model was preferred.
 """
 
 import argparse
@@ -43,14 +43,20 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command", metavar="draw|count")
     draw = commands.add_parser("draw", help="write the pairs, the sheet and the key")
-    draw.add_argument("model", help="exported model folder or file")
-    draw.add_argument("--centers", metavar="DIR", help="folder of photos whose centre is filled")
-    draw.add_argument("--removals", nargs="+", default=[], metavar="DIR", help="folders of the photos of removals.json")
-    draw.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    draw.add_argument("--seed", type=int, default=0, help="of the sides (default: 0)")
+    draw.add_argument("model", help="fill with this exported model folder or file")
+    draw.add_argument("--centers", metavar="DIR", help="fill the photos in this folder in the centre (default: none)")
+    draw.add_argument(
+        "--removals",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="find the photos of removals.json in these folders (default: none)",
+    )
+    draw.add_argument("--out", required=True, metavar="DIR", help="write to this folder")
+    draw.add_argument("--seed", type=int, default=0, help="draw the order of A and B with this seed (default: 0)")
     count = commands.add_parser("count", help="count the answers")
-    count.add_argument("key", help="key.json")
-    count.add_argument("answers", nargs="+", help="CSV file of each person who judged")
+    count.add_argument("key", help="read the key.json that draw wrote")
+    count.add_argument("answers", nargs="+", help="read these CSV files of answers, one per judge")
     return parser.parse_args(arguments)
 
 
@@ -94,13 +100,13 @@ def draw(model, groups, out, seed):
             cells.append([_cell(f"{number} {side}", picture) for side, picture in row.items()])
             key.append({"number": number, "part": part, "name": name, "ours": ours})
     if not key:
-        raise InputError("nothing to draw: name --centers or --removals")
+        raise InputError("nothing to draw: pass --centers, --removals or both")
     rows = [list(itertools.chain(*cells[i : i + 4])) for i in range(0, len(cells), 4)]
     sheet = Image.fromarray(sheets.grid(rows))
     write_atomically(out / "sheet.jpg", lambda part: sheet.save(part, "JPEG", quality=85))
     text = json.dumps(key, indent=1) + "\n"
     write_atomically(out / "key.json", lambda part: part.write_text(text, encoding="utf-8"))
-    print(f"{out}: {len(key)} pairs; keep key.json from whoever judges")
+    print(f"{out}: {len(key)} pairs; do not show key.json to the judges")
 
 
 def _cell(name, picture):
@@ -126,7 +132,7 @@ def count(key, answers):
     counts = {part: Counter() for part in PARTS}
     for number, answer in answers:
         if number not in entries or answer not in (*SIDES, "="):
-            raise InputError(f"an answer must be the number of a pair and A, B or =. Received: {number},{answer}")
+            raise InputError(f"an answer must be the number of a pair, and A, B or =. Received: {number},{answer}")
         entry = entries[number]
         word = "equal" if answer == "=" else "preferred" if answer == entry["ours"] else "not preferred"
         counts[entry["part"]][word] += 1

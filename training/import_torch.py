@@ -1,12 +1,12 @@
-"""Turns a checkpoint of the authors' PyTorch code into a run, which the exporters and evaluate.py take like any other.
+"""Convert a checkpoint of the authors' PyTorch code to a run folder, which the exporters and evaluate.py accept.
 
     python training/import_torch.py latest_net_G.pth --out runs/authors
     python export/export_onnx.py runs/authors --out models/authors
     python export/export_tflite.py runs/authors --out models/authors
 
-It takes the state dict of the generators `unet_shift_triple`, `unet_256` and `face_unet_shift_triple` with instance
-normalisation; base width, depth, shift connections and the mask channel are read from the tensors' names and shapes.
-Reading needs torch, in its weights-only mode: nothing in the file is run.
+The checkpoint is the state dict of a generator `unet_shift_triple`, `unet_256` or `face_unet_shift_triple` with
+instance normalisation; base width, depth, shift connections and the mask channel are read from the tensors' names and
+shapes. Needs torch, which reads the file in its weights-only mode: no code in the file is executed.
 """
 
 import argparse
@@ -28,9 +28,11 @@ from shiftnet_tf.system.command import command
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="state dict of the generator, a .pth file")
-    parser.add_argument("--out", required=True, metavar="RUN", help="run folder to make")
-    parser.add_argument("--image-size", type=int, default=256, help="pixels that it was trained at; default: 256")
+    parser.add_argument("checkpoint", help="read this state dict of the generator (.pth)")
+    parser.add_argument("--out", required=True, metavar="RUN", help="create this run folder")
+    parser.add_argument(
+        "--image-size", type=int, default=256, help="set the image size of its training, in pixels (default: 256)"
+    )
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
     generator = generator_from_torch(read_state_dict(options.checkpoint), options.image_size)

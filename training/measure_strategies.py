@@ -1,13 +1,13 @@
-"""Measure the choices of `--strategy` or of `--detail` against each other, for photos at their own size.
+"""Compare the choices of `--strategy` or of `--detail` on photos at their own size.
 
     python training/measure_strategies.py saved_models/compact --images ~/photos/large --out results
     python training/measure_strategies.py saved_models/compact --compare detail --images ~/photos/large --out results
 
-The holes are boxes, outlines of things (`removals.json`), free-form strokes and thin lines (wires, scratches), drawn
-with a fixed seed, with shares of the photo from 0.1 to 40 %. Written to --out: rows.csv (a row for each photo, hole
-and method) and table.md, the means for each kind and share of hole: PSNR of the hole, texture distance, with
-`--compare detail` also deep distance (needs the extra `perceptual`) and seconds. `--compare detail` adds the shift map
-without guide and PatchMatch.
+The holes are boxes, outlines of objects (`removals.json`), free-form strokes and thin lines (wires, scratches), drawn
+with a fixed seed; they cover 0.1 to 40 % of the photo. The script writes to --out: rows.csv, with one row per photo,
+hole and method, and table.md, with the means for each kind and share of hole: PSNR of the hole, texture distance,
+seconds and, with `--compare detail`, deep distance (needs the extra `perceptual`). `--compare detail` also measures the
+shift map without a guide, and PatchMatch.
 """
 
 import argparse
@@ -43,11 +43,18 @@ DETAIL_COLUMNS = (*COLUMNS, "deep_distance", "seconds")
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="exported model folder or file")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the results to")
-    parser.add_argument("--compare", choices=("strategies", "detail"), default="strategies", help="default: strategies")
-    parser.add_argument("--holes", type=int, default=2, help="of each kind and share, a photo; default: 2")
+    parser.add_argument("model", help="measure this exported model folder or file")
+    parser.add_argument("--images", required=True, metavar="DIR", help="read the photos in this folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
+    parser.add_argument(
+        "--compare",
+        choices=("strategies", "detail"),
+        default="strategies",
+        help="compare these choices (default: strategies)",
+    )
+    parser.add_argument(
+        "--holes", type=int, default=2, metavar="N", help="draw N holes of each kind and share per photo (default: 2)"
+    )
     options = parser.parse_args(arguments)
     check_folder("--out", options.out)
     return options
@@ -168,7 +175,7 @@ def main(arguments=None):
     options = parse(arguments)
     paths = finding.find_photos(options.images)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {options.images!r}")
+        raise InputError(f"no photos (JPEG, PNG, WebP) in {options.images!r}")
     measure, columns = {
         "strategies": (measure_strategies, COLUMNS),
         "detail": (measure_detail, DETAIL_COLUMNS),

@@ -1,10 +1,10 @@
-"""Packs the best weights of a run into a small folder, in 16 bits: to keep, to pass on, to begin another run with.
+"""Pack the best weights of a run into a small folder, in 16 bits: to keep, to share, or to start another run from.
 
     python training/pack_weights.py runs/mine saved_models/mine
     python training/train.py training/configs/finetune.toml --from saved_models/mine --set data.photos=~/photos
 
-The folder holds config.toml, without the names of the folders of photos, generator.weights.h5 and
-discriminator.weights.h5. The exporters and evaluate.py take it like a run folder.
+The folder holds config.toml, without the paths of the photos, generator.weights.h5 and discriminator.weights.h5. The
+exporters and evaluate.py accept it like a run folder.
 """
 
 import argparse
@@ -26,21 +26,21 @@ GATE_BIAS, GATE_SHARE = "detail_gate/vars/1", "detail_gate/vars/2"
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder")
-    parser.add_argument("out", help="folder to write to")
+    parser.add_argument("run", help="read this run folder")
+    parser.add_argument("out", help="write to this folder")
     parser.add_argument(
         "--detail",
         type=float,
         default=0.0,
         metavar="D",
-        help="opens the gate for the detail of patches (model.patches) by so much: sharper, at some PSNR; such as 0.4",
+        help="open the gate for detail from model.patches by D, such as 0.4: sharper, lower PSNR (default: 0)",
     )
     parser.add_argument(
         "--detail-in-wide-holes",
         type=float,
         default=0.0,
         metavar="W",
-        help="opens it by so much times the share of hole around each pixel; such as 3, with --detail -2",
+        help="open it by W times the share of hole around each pixel, such as 3 with --detail -2 (default: 0)",
     )
     return parser.parse_args(arguments)
 
@@ -82,7 +82,7 @@ def write_half(source, path, added=None):
             file.visititems(copy)
             target.attrs.update(file.attrs)
     except OSError as error:
-        raise InputError(f"{source} cannot be read, or {path.parent} not be written to: {error}") from error
+        raise InputError(f"cannot read {source} or write to {path.parent}: {error}") from error
 
 
 @command
@@ -94,17 +94,17 @@ def main(arguments=None):
     added = {GATE_BIAS: options.detail, GATE_SHARE: options.detail_in_wide_holes}
     for name, value in zip(("--detail", "--detail-in-wide-holes"), added.values()):
         check(name, value, abs(value) <= 10, "from -10 to 10")
-        check(name, value, run.config.model.patches or not value, "0 where model.patches is false")
+        check(name, value, run.config.model.patches or not value, "0 if model.patches is false")
     if not run.generator_weights.is_file():
         raise InputError(f"the run has no {run.generator_weights.name} yet: {run.path}")
     if packed.checkpoints.exists() or (out / "log.txt").exists():
         raise InputError(f"{out} is a run: the packed weights must go to a folder of their own")
     if (out / SPEC_NAME).exists():
-        raise InputError(f"{out} holds the export of other weights: name another folder, or delete it first")
+        raise InputError(f"{out} holds an export of other weights: choose another folder, or delete it first")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+        raise InputError(f"cannot create the folder {out}: {error.strerror}") from error
     packed.write_config()
     pairs = [(run.generator_weights, packed.generator_weights, added)]
     if run.discriminator_weights.is_file():  # import_torch.py makes none

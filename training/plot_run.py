@@ -1,4 +1,4 @@
-"""Draws the curves of a run: each loss over the epochs, and the validation's PSNR.
+"""Draw the curves of a run: each loss over the epochs, and the PSNR of the validation photos.
 
 python training/plot_run.py runs/mine
 python training/plot_run.py runs/mine --out curves.png
@@ -30,7 +30,7 @@ def read_metrics(path):
     if columns and not {"epoch", "loss"} <= set(columns):
         raise InputError(f"{path} is damaged: it must have the columns epoch and loss")
     if not columns:
-        raise InputError(f"no epoch of this run is done yet: {path.parent}")
+        raise InputError(f"no epoch of this run is complete yet: {path.parent}")
     columns["epoch"] = [epoch + 1 for epoch in columns["epoch"]]
     return columns
 
@@ -60,8 +60,8 @@ def draw(columns, title, path):
 @command
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder of training/train.py")
-    parser.add_argument("--out", help="PNG to write; default: curves.png in the run folder")
+    parser.add_argument("run", help="read this run folder of training/train.py")
+    parser.add_argument("--out", help="write this PNG (default: curves.png in the run folder)")
     options = parser.parse_args(arguments)
     run = Run.open(options.run)
     path = Path(options.out or run.path / "curves.png")

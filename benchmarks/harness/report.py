@@ -33,10 +33,16 @@ def parse(parser: argparse.ArgumentParser, repeats: int, arguments: list[str] | 
     Raises:
         InputError: a number out of range, a JSON file that cannot be written, no torch.
     """
-    parser.add_argument("--json", metavar="FILE", help="write all measurements, versions and the machine (default: no)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of each process (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each subject, in turns (default: 3)")
-    parser.add_argument("--repeats", type=int, default=repeats, help=f"timed calls a round (default: {repeats})")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write all measurements, versions and the machine to FILE (default: no file)"
+    )
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="use N threads per process (default: 2)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="run N processes per subject, interleaved (default: 3)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=repeats, metavar="N", help=f"time N calls per round (default: {repeats})"
+    )
     parser.add_argument("--without-torch", action="store_true", help="leave out the comparison with PyTorch")
     options = vars(parser.parse_args(arguments))
     for name, most in (("threads", 256), ("rounds", 1000), ("repeats", 1000), ("batch", 64)):
@@ -75,10 +81,10 @@ def check_equal(name, ours, plain, tolerance=1e-3):
     largest = float(np.abs(image - other_image)[alike].max()) if alike.any() else np.inf
     if not (largest <= tolerance and equal.mean() >= 0.99):
         raise MeasuringError(
-            f"{name} is not the same network: its values differ by up to {largest:.2g}, "
+            f"{name} is not the same network: its values differ by up to {largest:.2g}, and "
             f"{100 * equal.mean():.2f} % of its shifts are equal"
         )
-    say(f"{name} gives the same picture from the same weights: differs by {largest:.1g} at most")
+    say(f"{name} gives the same picture from the same weights: largest difference {largest:.1g}")
     return {"max_difference": largest, "equal_shifts": float(equal.mean()), "compared": int(alike.sum())}
 
 

@@ -55,7 +55,9 @@ def compare_steps(
     losses = {name: found[0]["losses"] for name, found in answers.items()}
     for name, values in losses.items():
         if not np.allclose(values, losses["ours"], rtol=0.01):
-            raise MeasuringError(f"{name} is not the same training step: {values}, ours {losses['ours']}")
+            raise MeasuringError(
+                f"{name} is not the same training step: its losses are {values}, ours {losses['ours']}"
+            )
     ms, memory = ({name: median(found, key) for name, found in answers.items()} for key in ("ms", "memory_mb"))
     base = min(list(requests)[1:], key=ms.get, default="ours")
     rows = [[name, ms[name], f"{ms[name] / ms[base]:.2f}", memory[name]] for name in requests]

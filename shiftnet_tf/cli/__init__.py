@@ -1,4 +1,4 @@
-"""The command `shiftnet`; each module holds one of its subcommands."""
+"""The command `shiftnet`, with one module per subcommand."""
 
 from shiftnet_tf import __version__
 from shiftnet_tf.cli.completion import completion
@@ -13,7 +13,7 @@ from shiftnet_tf.cli.train import TRAIN
 
 def make_parser() -> Parser:
     """Return the parser of the whole command."""
-    parser = Parser(prog="shiftnet", description="Take things out of photos: Shift-Net image inpainting.")
+    parser = Parser(prog="shiftnet", description="Remove things from photos: Shift-Net image inpainting.")
     parser.add_argument("--version", action="version", version=f"shiftnet {__version__}")
     members: dict[str, Subcommand | Group] = {
         "inpaint": INPAINT,

@@ -1,4 +1,4 @@
-"""`shiftnet export onnx`, `tflite`, `saved-model` and `triton`, which are also scripts of export/."""
+"""`shiftnet export onnx`, `tflite`, `saved-model` and `triton`, also available as scripts in export/."""
 
 import argparse
 import functools
@@ -19,8 +19,8 @@ Export a run to ONNX, for ONNX Runtime on a server: uint8 image and mask in, uin
 
 In a checkout `python export/export_onnx.py` takes the same arguments.
 
---precision float16 halves the file: its weights are kept in 16 bits and computed with in 32. --precision int8 quarters
-it: convolutions in 8 bits.
+--precision float16 halves the file: weights are stored in 16 bits and computed with in 32. --precision int8 quarters
+it: convolutions run in 8 bits.
 """
 
 _TFLITE = """
@@ -31,14 +31,13 @@ builtin operations only.
 
 In a checkout `python export/export_tflite.py` takes the same arguments.
 
---precision float16 halves the file. --precision dynamic and int8 quarter it: convolutions in 8 bits, all else in
-float32. Of int8 the ranges of the activations are fitted to photos beforehand, of dynamic they are taken from each
-picture. --profile mobile-gpu keeps to the operations that LiteRT's delegates for the GPUs of phones run, with the same
-values.
+--precision float16 halves the file. --precision dynamic and int8 quarter it: convolutions run in 8 bits, everything
+else in float32. int8 calibrates the activation ranges on photos at export time; dynamic computes them for each image.
+--profile mobile-gpu uses only operations that LiteRT's GPU delegates run on phones; the values stay the same.
 """
 
 _SAVED_MODEL = """
-Export a run to a TensorFlow SavedModel, as TensorFlow Serving takes it: uint8 image and mask in, uint8 inpainted image
+Export a run to a TensorFlow SavedModel, for TensorFlow Serving: uint8 image and mask in, uint8 inpainted image
 out, any batch, signature `serving_default`.
 
   shiftnet export saved-model runs/mine --out models/mine
@@ -66,41 +65,48 @@ def _add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         "--image-size",
         type=int,
         metavar="N",
-        help="export for N x N pixels, a multiple of 2**depth (default: as trained)",
+        help="export for N x N pixels, a multiple of 2**depth (default: the training size)",
     )
-    parser.add_argument("--shift-map", action="store_true", help="add a second output: where each hole part came from")
+    parser.add_argument(
+        "--shift-map", action="store_true", help="add a second output: where each part of the hole was copied from"
+    )
     samples = find_bundled("training/sample_photos/train")
-    whose = "the sample photos" if samples else "those trained on"
+    whose = "the sample photos" if samples else "the training photos"
     parser.add_argument(
         "--photos", default=samples, metavar="DIR", help=f"compare with Keras on these photos (default: {whose})"
     )
     if name == "onnx":
         parser.add_argument(
-            "--license", metavar="NAME", help="note this licence of the weights in the file (default: the model card's)"
+            "--license",
+            metavar="NAME",
+            help="record this licence of the weights in the file (default: the model card's)",
         )
     if len(kind.profiles) > 1:
         parser.add_argument(
             "--profile",
             choices=kind.profiles,
             default="default",
-            help="make it for phones' GPUs, whose LiteRT delegates lack operations (default: default)",
+            help="restrict the operations to those that GPU delegates on phones support (default: default)",
         )
     if len(kind.precisions) > 1:
         parser.add_argument(
-            "--precision", choices=kind.precisions, default="float32", help="keep the weights so (default: float32)"
+            "--precision",
+            choices=kind.precisions,
+            default="float32",
+            help="export at this precision (default: float32)",
         )
         parser.add_argument(
             "--max-psnr-drop",
             type=float,
             default=0.2,
             metavar="DB",
-            help="refuse a lower precision that loses more than this (default: 0.2)",
+            help="reject a lower precision that loses more PSNR than this (default: 0.2)",
         )
     if "int8" in kind.precisions:
         parser.add_argument(
             "--calibration-photos",
             metavar="DIR",
-            help="fit int8 to 100 photos or more, other than those compared on (default: those trained on)",
+            help="calibrate int8 on these photos, at least 100 besides --photos (default: the training photos)",
         )
 
 
@@ -119,24 +125,22 @@ def _subcommand(name: str, help: str, description: str) -> Subcommand:
     return Subcommand(help, description, functools.partial(_add_arguments, name=name), run)
 
 
-ONNX = _subcommand("onnx", "for ONNX Runtime on a server", _ONNX)
-TFLITE = _subcommand("tflite", "for LiteRT on phones and boards", _TFLITE)
-SAVED_MODEL = _subcommand("saved_model", "for TensorFlow Serving", _SAVED_MODEL)
+ONNX = _subcommand("onnx", "export to ONNX, for ONNX Runtime on a server", _ONNX)
+TFLITE = _subcommand("tflite", "export to TFLite, for LiteRT on phones and boards", _TFLITE)
+SAVED_MODEL = _subcommand("saved_model", "export to a SavedModel, for TensorFlow Serving", _SAVED_MODEL)
 
 
 def _add_triton_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="serve the ONNX file of this model folder, or this ONNX file")
-    parser.add_argument("--out", required=True, metavar="REPO", help="write into this model repository")
-    parser.add_argument("--name", default="shiftnet", help="name the model so (default: shiftnet)")
+    parser.add_argument("--out", required=True, metavar="REPO", help="write to this model repository")
+    parser.add_argument("--name", default="shiftnet", help="serve the model under this name (default: shiftnet)")
     parser.add_argument(
         "--accelerator",
         choices=ACCELERATORS,
-        help="run on GPUs with this provider, in dynamic batches (default: on the CPU, each request alone)",
+        help="run on GPUs with this execution provider and dynamic batching (default: CPU, no batching)",
     )
-    parser.add_argument(
-        "--max-batch", type=int, default=8, metavar="N", help="take at most N pictures in a batch (default: 8)"
-    )
-    parser.add_argument("--precision", help="take the file of this precision (default: the most precise)")
+    parser.add_argument("--max-batch", type=int, default=8, metavar="N", help="batch at most N images (default: 8)")
+    parser.add_argument("--precision", help="use the file of this precision (default: the most precise)")
 
 
 def _run_triton(options: argparse.Namespace) -> None:
@@ -151,11 +155,11 @@ def _run_triton(options: argparse.Namespace) -> None:
     print(f"{folder}: tritonserver --model-repository {options.out}")
 
 
-TRITON = Subcommand("a repository for NVIDIA Triton", _TRITON, _add_triton_arguments, _run_triton)
+TRITON = Subcommand("write a model repository for NVIDIA Triton", _TRITON, _add_triton_arguments, _run_triton)
 
 EXPORT = Group(
     "export a trained model",
-    "Export a trained model to a file format; each file is run and compared with Keras before it is kept.",
+    "Export a trained model. Each file is run and compared with Keras before it is kept.",
     "FORMAT",
     {"onnx": ONNX, "tflite": TFLITE, "saved-model": SAVED_MODEL, "triton": TRITON},
 )

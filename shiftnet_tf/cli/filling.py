@@ -1,4 +1,4 @@
-"""What `shiftnet inpaint` does: reads what the options name, fills, writes, and says what became of it."""
+"""Run `shiftnet inpaint`: read the inputs, fill them, write the results and report the outcome."""
 
 import argparse
 import contextlib
@@ -37,7 +37,7 @@ _MOST_BYTES = 2**31  # of standard input
 
 
 def fill(options: argparse.Namespace) -> int:
-    """Fill what the options name; return the exit code."""
+    """Fill the photos that the options name; return the exit code."""
     with without_notes() if options.quiet else contextlib.nullcontext():
         if _are_many(options):
             return _fill_many(options)
@@ -45,7 +45,7 @@ def fill(options: argparse.Namespace) -> int:
 
 
 def _are_many(options: argparse.Namespace) -> bool:
-    """Tell whether the photos are several, or may be: those of a folder, of a URL or for a cluster."""
+    """Tell whether there are, or may be, several photos: in a folder, at a URL or for a cluster."""
     if len(options.photos) > 1 or options.cluster is not None or Path(options.photos[0]).is_dir():
         return True
     return any(map(is_url, (*options.photos, *options.mask, options.output)))
@@ -53,7 +53,7 @@ def _are_many(options: argparse.Namespace) -> bool:
 
 @dataclass(frozen=True)
 class _Task:
-    """One photo: what is read, and the file to write; None for standard output."""
+    """One photo: its inputs, and the file to write; None for standard output."""
 
     photo: FileSource
     masks: list[FileSource]
@@ -71,9 +71,9 @@ def _fill_one(options: argparse.Namespace) -> int:
         raise outcome.failure
     out = task.out or "standard output"
     if outcome.status == "skipped":
-        _say(options, f"{out}: skipped, it exists")
+        _say(options, f"{out}: skipped, it already exists")
     elif outcome.status == "no hole":
-        logger.warning("the mask has no hole, %s is the photo unchanged", out)
+        logger.warning("the mask has no hole: %s is the unchanged photo", out)
     else:
         share = f"filled {percent(outcome.share)} in {outcome.seconds:.1f} s"
         _say(options, f"{out}: {share} with {inpainter.description}; {outcome.plan}")
@@ -83,17 +83,17 @@ def _fill_one(options: argparse.Namespace) -> int:
 
 
 def _read_task(options: argparse.Namespace) -> _Task:
-    """Check what is read and written, and read standard input."""
+    """Check inputs and output, and read standard input."""
     (photo,), output = options.photos, options.output
     folder = _is_folder(output)
     if photo == _STREAM and folder:
-        raise InputError(f"a photo from standard input has no name: give -o a file in the folder. Received: {output}")
+        raise InputError(f"a photo from standard input has no name: pass -o FILE, not a folder. Received: {output}")
     if options.suffix and not folder and output != _STREAM:
-        raise InputError(f"--suffix is for folders and standard output: give the file that suffix. Received: {output}")
+        raise InputError(f"--suffix is for folders and standard output: put it in the file name. Received: {output}")
     if [photo, *options.mask].count(_STREAM) > 1:
-        raise InputError("standard input can be read once: give `-` once, as photo or as mask")
+        raise InputError("standard input can be read only once: pass `-` as the photo or as one mask")
     if output == _STREAM and sys.stdout.isatty():
-        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or give -o a file")
+        raise InputError("standard output is a terminal: redirect it (`> out.jpg`), or pass -o FILE")
     out = None if output == _STREAM else Path(output)
     masks: Sequence[str | Place] = options.mask
     if _STREAM not in (photo, *masks):
@@ -103,7 +103,7 @@ def _read_task(options: argparse.Namespace) -> _Task:
         else:
             ((_, masks),) = match([Path(Path(photo).name)], options.mask)
         if not masks:
-            raise InputError(f"there is no mask {Path(photo).stem}.* in {options.mask[0]}")
+            raise InputError(f"no mask named {Path(photo).stem}.* in {options.mask[0]}")
     elif folder and out is not None:
         out /= result_name(Path(Path(photo).name), options.suffix)
     return _Task(_read(photo), [_read(mask) for mask in masks], out)
@@ -114,10 +114,10 @@ def _read(source: str | Place) -> FileSource:
     if source != _STREAM:
         return source
     if sys.stdin.isatty():
-        raise InputError("standard input is a terminal: send a file to it (`< photo.jpg`), or name the file")
+        raise InputError("standard input is a terminal: redirect a file to it (`< photo.jpg`), or pass the file's name")
     content = sys.stdin.buffer.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise InputError(f"standard input is longer than {_MOST_BYTES / 1e9:.1f} GB: name the file")
+        raise InputError(f"standard input is larger than {_MOST_BYTES / 1e9:.1f} GB: pass the file's name")
     return content
 
 
@@ -168,7 +168,7 @@ def _fill_many(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-_Started = tuple[int, Callable[[], str], Generator[Outcome]]  # how many photos, what runs the model, the outcomes
+_Started = tuple[int, Callable[[], str], Generator[Outcome]]  # number of photos, what runs the model, the outcomes
 
 
 def _start_many(options: argparse.Namespace) -> _Started:
@@ -179,7 +179,7 @@ def _start_many(options: argparse.Namespace) -> _Started:
 
 
 def _start_on_cluster(options: argparse.Namespace) -> _Started:
-    """Check all that can be checked here, before anything is started."""
+    """Check everything that can be checked here before anything is started."""
     cluster = bulk.Cluster(
         address=options.cluster,
         actors=options.actors,
@@ -215,7 +215,7 @@ def _folder_arguments(options: argparse.Namespace) -> tuple[str | list[str], lis
 
 
 def _check_many(options: argparse.Namespace) -> None:
-    one = "one photo, not for a folder or several"
+    one = "a single photo, not for a folder or several photos"
     if _STREAM in (*options.photos, *options.mask, options.output):
         raise InputError(f"`-` is for {one}")
     if options.save_shift_map:
@@ -226,12 +226,12 @@ def _check_many(options: argparse.Namespace) -> None:
     if len(options.photos) > 1 and not _is_folder(options.output):
         number = len(options.photos)
         raise InputError(
-            f"{number} photos need a folder: give -o one that exists or ends in /. Received: {options.output}"
+            f"{number} photos need a folder: pass -o FOLDER, existing or ending in /. Received: {options.output}"
         )
 
 
 def _is_folder(output: str) -> bool:
-    """Tell whether an output names a folder: one that is there, or by its last letter."""
+    """Tell whether an output names a folder: an existing one, a URL, or a name that ends in a slash."""
     return output.endswith(("/", os.sep)) or is_url(output) or Path(output).is_dir()
 
 
@@ -245,14 +245,14 @@ def _pixels(options: argparse.Namespace) -> int | None:
 
 
 def _say(options: argparse.Namespace, line: str) -> None:
-    """Print a line where it is wanted and does not mix with the result."""
+    """Print a line unless --quiet is set; on stderr if the result goes to stdout."""
     if not options.quiet:
         print(line, file=sys.stderr if options.output == _STREAM else sys.stdout)
 
 
 @contextlib.contextmanager
 def _opened_log(path: str | None) -> Iterator[Callable[[Outcome], None]]:
-    """Give a function that appends an outcome to the log; without a path it does nothing."""
+    """Yield a function that appends an outcome to the log; without a path it does nothing."""
     if path is None:
         yield lambda outcome: None
         return
@@ -262,7 +262,7 @@ def _opened_log(path: str | None) -> Iterator[Callable[[Outcome], None]]:
 
 @contextlib.contextmanager
 def _bar(quiet: bool) -> Iterator[Progress]:
-    """Show progress on a terminal, from one second on."""
+    """Show a progress bar on a terminal, after one second."""
     form = "filling {percentage:3.0f}% {bar} {elapsed}"
     with tqdm(total=1, delay=1, disable=quiet or None, leave=False, bar_format=form) as bar:
         yield lambda share: bar.update(share - bar.n)

@@ -1,4 +1,4 @@
-"""`shiftnet info` and `shiftnet doctor`: what a model is, and what works on this machine."""
+"""`shiftnet info` and `shiftnet doctor`: describe a model, and report what works on this machine."""
 
 import argparse
 import functools
@@ -42,7 +42,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tensorflow", action="store_true", help="import TensorFlow too, which takes seconds")
+    parser.add_argument("--tensorflow", action="store_true", help="also import TensorFlow (takes seconds)")
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -50,14 +50,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 INFO = Subcommand(
-    "print what a model is",
-    "Print what a model folder holds, how near its files are to Keras, and what would run on this machine.",
+    "describe a model",
+    "Describe a model folder: its files, how closely they match Keras, and what would run them on this machine.",
     _add_info,
     _info,
 )
 DOCTOR = Subcommand(
     "print what is installed and what works",
-    "Print a page for a bug report: what is installed, what loads, how long a fill takes. The exit code is 1 if "
+    "Print a report for bug reports: what is installed, what loads, how long a fill takes. The exit code is 1 if "
     "nothing can run the bundled model.",
     _add_doctor,
     _doctor,

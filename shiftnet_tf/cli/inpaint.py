@@ -1,4 +1,4 @@
-"""`shiftnet inpaint`: the command line of a fill, of one photo or of many."""
+"""`shiftnet inpaint`: the command line for filling one photo or many."""
 
 import argparse
 import dataclasses
@@ -10,7 +10,7 @@ from shiftnet_tf.cli.running import MODEL_HELP, add_running
 from shiftnet_tf.runtime import FillOptions
 
 _DESCRIPTION = """
-Fill the holes of photos. Known pixels stay as they are, and so do metadata, colour profile, alpha and 16-bit grey.
+Fill holes in photos. Known pixels do not change; metadata, colour profile, alpha and 16-bit grey are kept.
 
   shiftnet inpaint photo.jpg --mask mask.png -o out.jpg
   shiftnet inpaint *.jpg --mask masks -o filled/
@@ -25,16 +25,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="+",
         metavar="PHOTO",
-        help="fill JPEG, PNG, WebP, TIFF, AVIF or HEIC (package pillow-heif) files, all photos of one folder or URL "
-        "(s3://bucket/photos), or - for standard input",
+        help="fill these JPEG, PNG, WebP, TIFF, AVIF or HEIC (package pillow-heif) files, or all photos in one folder "
+        "or URL (s3://bucket/photos); - for standard input",
     )
     parser.add_argument(
         "--mask",
         required=True,
         action="append",
         metavar="FILE",
-        help="fill what is lighter than the middle of this picture of the photo's size, or what a JSON file of boxes, "
-        "polygons and strokes marks (repeat to join several); or a folder of masks with the names of the photos",
+        help="fill where this image, as large as the photo, is lighter than mid-grey, or inside the boxes, polygons "
+        "and strokes of this JSON file (repeat to combine several); or use a folder of masks named like the photos",
     )
     parser.add_argument(
         "-o",
@@ -54,7 +54,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_filling(parser: argparse.ArgumentParser) -> None:
     """Add an option for each field of FillOptions."""
-    group = parser.add_argument_group("how the hole is filled and the mask is read")
+    group = parser.add_argument_group("filling and masks")
     types = get_type_hints(FillOptions)
     for field in dataclasses.fields(FillOptions):
         kinds: dict[str, Any] = {"help": field.metadata["help"], "default": field.default}
@@ -68,24 +68,26 @@ def _add_filling(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is read and written")
-    group.add_argument("--overwrite", action="store_true", help="let a result replace its photo (default: refuse)")
+    group = parser.add_argument_group("input and output")
+    group.add_argument(
+        "--overwrite", action="store_true", help="allow results to replace their photos (default: refuse)"
+    )
     group.add_argument(
         "--quality",
         type=int,
         metavar="N",
-        help="write JPEG, WebP, AVIF and HEIC with quality N, 1 to 100 (default: that of the photo)",
+        help="write JPEG, WebP, AVIF and HEIC at quality N, 1 to 100 (default: the photo's)",
     )
     group.add_argument(
         "--suffix",
         metavar=".EXT",
-        help="write results of this format into the folder or to standard output (default: that of the photo)",
+        help="write to the folder or standard output in this format (default: the photo's)",
     )
     group.add_argument("--skip-existing", action="store_true", help="skip existing outputs")
     group.add_argument("--workers", type=int, default=2, metavar="N", help="fill N photos at a time (default: 2)")
-    group.add_argument("--log", metavar="FILE", help="append a line of JSON for each photo to this file")
+    group.add_argument("--log", metavar="FILE", help="append one line of JSON per photo to this file")
     group.add_argument(
-        "--save-shift-map", metavar="FILE", help="draw where each part of the hole came from, of one photo"
+        "--save-shift-map", metavar="FILE", help="draw where each part of the hole was copied from (single photos only)"
     )
     group.add_argument(
         "--max-pixels",
@@ -96,21 +98,19 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a cluster (package ray)")
+    group = parser.add_argument_group("cluster (package ray)")
     group.add_argument(
         "--cluster",
         metavar="auto|ADDRESS",
-        help="fill the photos of a folder on the Ray cluster at host:port; auto: on the one of this machine, or on one "
-        "that is started on it (default: without a cluster)",
+        help="run on the Ray cluster at host:port; auto uses this machine's cluster, or starts one on it (default: no "
+        "cluster)",
     )
+    group.add_argument("--actors", type=int, metavar="N", help="run N models at a time (default: as many as fit)")
     group.add_argument(
-        "--actors", type=int, metavar="N", help="fill with N models at a time (default: as many as there is room for)"
-    )
-    group.add_argument(
-        "--gpus-per-actor", type=float, metavar="N", help="give each model N GPUs, or a part of one (default: 0)"
+        "--gpus-per-actor", type=float, metavar="N", help="give each model N GPUs, or a fraction of one (default: 0)"
     )
 
 
 INPAINT = Subcommand(
-    "fill the holes of photos", _DESCRIPTION, _add_arguments, filling.fill, "PHOTO... --mask FILE -o PATH [options]"
+    "fill holes in photos", _DESCRIPTION, _add_arguments, filling.fill, "PHOTO... --mask FILE -o PATH [options]"
 )

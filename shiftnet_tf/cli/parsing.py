@@ -1,4 +1,4 @@
-"""The parser of the command: one sentence for bad usage, with what may have been meant; help that wraps."""
+"""The parser of the command: one sentence for bad usage, with a suggestion, and help that wraps."""
 
 import argparse
 import shutil
@@ -12,13 +12,13 @@ from shiftnet_tf.system.command import Command, command
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Wraps paragraphs and leaves indented ones, which are examples, as they are."""
+    """Wraps paragraphs, except indented ones, which are examples."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=min(100, shutil.get_terminal_size().columns) - 2)
 
     def _format_action(self, action: argparse.Action) -> str:
-        """Format an argument; of subcommands a line each, without a line for all."""
+        """Format an argument; subcommands get one line each, without a common heading."""
         if isinstance(action, argparse._SubParsersAction):
             return "".join(self._format_action(member) for member in action._get_subactions())
         return super()._format_action(action)
@@ -31,13 +31,13 @@ class _Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises InputError, with a guess for a misspelt word."""
+    """An ArgumentParser that raises InputError, with a suggestion for a misspelt word."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, and refuse what is left over here, where the options of the subcommand are known."""
+        """Parse, and refuse unknown arguments here, where the options of the subcommand are known."""
         self._check_options(sys.argv[1:] if args is None else args)
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -45,10 +45,10 @@ class Parser(argparse.ArgumentParser):
         return options, unknown
 
     def _check_options(self, words: Sequence[str]) -> None:
-        """Refuse an unknown option first: else a misspelt one that is required would be reported as missing."""
+        """Refuse unknown options first: a misspelt required option would otherwise be reported as missing."""
         known = self._option_string_actions
         for word in words:
-            if word == "--" or (self._subparsers and not word.startswith("-")):  # what follows is the subcommand's
+            if word == "--" or (self._subparsers and not word.startswith("-")):  # the rest belongs to the subcommand
                 return
             name = word.partition("=")[0]
             if word.startswith("--") and not any(option.startswith(name) for option in known):
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
             return
         names = [str(choice) for choice in action.choices]
         what = "/".join(action.option_strings) or str(action.metavar or action.dest).lower()
-        guess = did_you_mean(str(value), names) or f"; give one of {', '.join(names)}"
+        guess = did_you_mean(str(value), names) or f"; choose one of {', '.join(names)}"
         self.error(f"unknown {what} {value!r}{guess}")
 
     def error(self, message: str) -> NoReturn:
@@ -68,14 +68,14 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Subcommand:
-    """What `shiftnet NAME` takes and does; of some there is a script that does the same.
+    """The arguments and the action of `shiftnet NAME`; some have a script that does the same.
 
     Attributes:
         help: a line in the list of commands.
-        description: paragraphs, and examples that are indented.
+        description: paragraphs, and indented examples.
         add_arguments: adds its arguments to a parser.
         run: does the work and returns the exit code; None counts as 0.
-        usage: its arguments in short, for one that has many options; None: all of them.
+        usage: a short form of its arguments, if there are many options; None: list all of them.
     """
 
     help: str
@@ -112,7 +112,7 @@ class Group:
     Attributes:
         help: a line in the list of commands.
         description: a paragraph.
-        metavar: what its members are.
+        metavar: what its members are called.
         members: by their names.
     """
 
@@ -131,7 +131,7 @@ class Group:
 def main_of(make_parser: Callable[[], Parser]) -> Command:
     """Return a `main` that runs the subcommand that its arguments name.
 
-    `options.whole_process` tells it whether the arguments are those of the process, which is then all its own.
+    `options.whole_process` tells it whether the arguments are those of the process, which it then owns.
     """
 
     @command
@@ -145,7 +145,7 @@ def main_of(make_parser: Callable[[], Parser]) -> Command:
 
 
 def add_commands(parser: Parser, members: Mapping[str, Subcommand | Group], metavar: str = "COMMAND") -> None:
-    """Have a parser take the name of a member and its arguments."""
+    """Make a parser accept the name of a member and its arguments."""
     title = f"{metavar.lower()}s"
     commands = parser.add_subparsers(required=True, metavar=metavar, title=title, parser_class=Parser)
     for name, member in members.items():

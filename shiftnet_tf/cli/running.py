@@ -1,4 +1,4 @@
-"""The model and what runs it: the options that all commands share which fill holes."""
+"""The model and its runtime: the options shared by all commands that fill holes."""
 
 import argparse
 from typing import Any
@@ -7,24 +7,26 @@ from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 from shiftnet_tf.system.quiet import quiet_start
 
-MODEL_HELP = "take this model folder (with spec.json), or one model file in it (default: the bundled model)"
+MODEL_HELP = "use this model folder (with spec.json), or one model file in it (default: the bundled model)"
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a runtime."""
-    group = parser.add_argument_group("the model and what runs it")
+    """Add the options for choosing a runtime."""
+    group = parser.add_argument_group("model and runtime")
     group.add_argument(
         "--runtime",
         choices=list(RUNTIMES),
-        help="run with this one (default: onnxruntime, or litert where that is not installed or has no file; "
-        "tensorflow only when named)",
+        help="use this runtime (default: onnxruntime, or litert if that is not installed or has no file; tensorflow "
+        "only if named)",
     )
-    group.add_argument("--precision", help="take the file of this precision (default: the most precise)")
-    group.add_argument("--threads", type=int, metavar="N", help="use N threads (default: one for each usable core)")
+    group.add_argument("--precision", help="use the file of this precision (default: the most precise)")
+    group.add_argument("--threads", type=int, metavar="N", help="use N threads (default: one per usable core)")
     group.add_argument(
-        "--provider", default="auto", help="run on auto, cpu, cuda, tensorrt or what `doctor` lists (default: auto)"
+        "--provider",
+        default="auto",
+        help="run on auto, cpu, cuda, tensorrt or what `shiftnet doctor` lists (default: auto)",
     )
-    group.add_argument("--require-gpu", action="store_true", help="end with exit code 3 rather than run on the CPU")
+    group.add_argument("--require-gpu", action="store_true", help="exit with code 3 instead of running on the CPU")
 
 
 def start(options: argparse.Namespace) -> Inpainter:
@@ -34,7 +36,7 @@ def start(options: argparse.Namespace) -> Inpainter:
 
 
 def loading(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `Inpainter.load` that the options name."""
+    """Return the arguments for `Inpainter.load` from the options."""
     return {
         "path": options.model,
         "runtime": options.runtime,

@@ -1,4 +1,4 @@
-"""`shiftnet serve` and `shiftnet demo`: the server, and the server with its page."""
+"""`shiftnet serve` and `shiftnet demo`: run the server, without and with its page."""
 
 import argparse
 import functools
@@ -14,24 +14,27 @@ def _add_arguments(parser: argparse.ArgumentParser, page: bool) -> None:
         "--model-name",
         default="shiftnet",
         metavar="NAME",
-        help="answer the Open Inference Protocol at /v2/models/NAME (default: shiftnet)",
+        help="serve the Open Inference Protocol at /v2/models/NAME (default: shiftnet)",
     )
     port = 7860 if page else 8000
     parser.add_argument(
-        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1, for this machine alone)"
+        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1, this machine only)"
     )
     parser.add_argument(
-        "--port", type=int, default=port, help="listen on this port; 0 for any that is free (default: %(default)s)"
+        "--port", type=int, default=port, help="listen on this port; 0 picks a free one (default: %(default)s)"
     )
     parser.add_argument(
-        "--fd", type=int, metavar="N", help="listen on the open socket with this number, as systemd passes it"
+        "--fd",
+        type=int,
+        metavar="N",
+        help="listen on the inherited socket with this file descriptor, as systemd passes it",
     )
     parser.add_argument(
         "--root-path",
         default="",
         metavar="PATH",
-        help="answer below this prefix too, such as /inpainting, under which a reverse proxy publishes the server "
-        "(default: none)",
+        help="also answer under this prefix, such as /inpainting, where a reverse proxy publishes the server (default: "
+        "none)",
     )
     parser.add_argument(
         "--log-format", choices=["text", "json"], default="text", help="write the log in this format (default: text)"
@@ -42,9 +45,9 @@ def _add_arguments(parser: argparse.ArgumentParser, page: bool) -> None:
     for name, kind, default, metavar, text in (
         ("--max-bytes", float, 64, "MB", "reject requests above this many megabytes"),
         ("--max-pixels", float, 50, "MILLIONS", "reject photos above this many megapixels"),
-        ("--timeout", float, 60, "SECONDS", "give up a request after this time"),
-        ("--in-flight", int, 32, "N", "answer at most this many requests at a time and refuse others with 429"),
-        ("--connections", int, 512, "N", "keep at most this many connections open and close idle ones beyond that"),
+        ("--timeout", float, 60, "SECONDS", "cancel requests after this time"),
+        ("--in-flight", int, 32, "N", "handle at most this many requests at a time; refuse others with 429"),
+        ("--connections", int, 512, "N", "keep at most this many connections open; close idle ones beyond that"),
     ):
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=f"{text} (default: {default})")
     _add_access(parser)
@@ -59,21 +62,21 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="answer requests to this name too (repeat for several; *.example.org for all names below it, * for any; "
-        "default: IP addresses, localhost and the machine's name)",
+        help="also accept requests for this host name; *.example.org for all its subdomains, * for any; repeat for "
+        "several (default: IP addresses, localhost and the machine's name)",
     )
     group.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="URL",
-        help="let web pages of this origin use the server too, such as https://example.org (repeat for several; * for "
-        "any; default: only its own pages)",
+        help="also let web pages from this origin use the server, such as https://example.org; * for any; repeat for "
+        "several (default: its own pages only)",
     )
     group.add_argument(
         "--token",
-        help="require `Authorization: Bearer TOKEN`; other users of the machine can see the token in the command line, "
-        "but not in the environment variable SHIFTNET_TOKEN (default: that variable, or none)",
+        help="require `Authorization: Bearer TOKEN`; other users of the machine can see command lines, but not the "
+        "environment variable SHIFTNET_TOKEN (default: that variable, or none)",
     )
 
 
@@ -112,7 +115,7 @@ SERVE = Subcommand(
     "[options]",
 )
 DEMO = Subcommand(
-    "open a page in the browser to brush things away",
+    "open a web page for brushing over what to remove",
     "Open a page in the browser: brush over what you want to remove.",
     functools.partial(_add_arguments, page=True),
     _run,

@@ -1,4 +1,4 @@
-"""`shiftnet train`, which is also training/train.py."""
+"""`shiftnet train`, also available as training/train.py."""
 
 import argparse
 import datetime
@@ -16,7 +16,7 @@ from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
 
 _DESCRIPTION = """
-Train Shift-Net: a config and photos in, a run folder out, which holds all that the run leaves.
+Train Shift-Net from a config and photos. Everything that a run produces goes into its run folder.
 
   shiftnet train compact --set data.photos=~/photos --run-dir runs/mine
   shiftnet train finetune --from compact --set data.photos=~/photos
@@ -30,22 +30,28 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     names = config_names()
     default = " (default: demo)" if "demo" in names else ""
     parser.add_argument(
-        "config", nargs="?", metavar="CONFIG", help=f"take this config: {', '.join(names)}, or a TOML file{default}"
+        "config", nargs="?", metavar="CONFIG", help=f"use this config: {', '.join(names)}, or a TOML file{default}"
     )
     parser.add_argument("--run-dir", metavar="DIR", help="write to this folder (default: runs/CONFIG-TIME, in UTC)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the config, such as training.epochs=5"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a config value, such as training.epochs=5",
     )
     parser.add_argument(
         "--from",
         dest="start",
         metavar="PRESET",
-        help="begin with bundled weights (compact) or those of this run folder",
+        help="start from bundled weights (compact) or those of this run folder (default: random weights)",
     )
-    parser.add_argument("--resume", action="store_true", help="continue --run-dir from its last checkpoint")
-    parser.add_argument("--require-gpu", action="store_true", help="end with exit code 3 if there is no GPU")
+    parser.add_argument("--resume", action="store_true", help="resume --run-dir from its last checkpoint")
+    parser.add_argument("--require-gpu", action="store_true", help="exit with code 3 if there is no GPU")
     parser.add_argument(
-        "--devices", metavar="N|auto", help="share each batch among N GPUs of this machine, or all (default: 1)"
+        "--devices",
+        metavar="N|auto",
+        help="split each batch across N GPUs of this machine; auto for all of them (default: 1)",
     )
 
 
@@ -53,19 +59,19 @@ def _check(options: argparse.Namespace) -> None:
     for name, value in (("--run-dir", options.run_dir), ("--from", options.start)):
         check(name, value, value != "", "the name of a folder")
     if options.resume and options.start:
-        raise InputError("--resume has the weights of its checkpoint: give no --from")
+        raise InputError("--resume takes the weights from the checkpoint: leave out --from")
     if options.resume and (options.config or not options.run_dir):
-        raise InputError("--resume takes the config from the run folder: give --run-dir and no config")
+        raise InputError("--resume takes the config from the run folder: pass --run-dir and no CONFIG")
     if not options.resume and not options.config and "demo" not in config_names():
-        raise InputError(f"name a config: {', '.join(config_names())}, or a TOML file")
+        raise InputError(f"no config given: pass {', '.join(config_names())}, or a TOML file")
 
 
 def _new_run(options: argparse.Namespace) -> tuple[Config, str | os.PathLike[str]]:
-    """Return the config of a new run, and where its folder will be."""
+    """Return the config of a new run, and the path of its folder."""
     source = find_config(options.config or "demo")
     settings = toml_file.read(source, options.set)
     if not settings.data.photos:
-        raise InputError(f"{source} names no photos: give --set data.photos=FOLDER")
+        raise InputError(f"{source} lists no photos: pass --set data.photos=FOLDER")
     time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     return settings, options.run_dir or Path("runs") / f"{source.stem}-{time}"
 

@@ -1,1 +1,1 @@
-"""On a cluster; Ray is imported on use."""
+"""Work on a Ray cluster; Ray is imported on use."""

@@ -1,7 +1,7 @@
-"""Bulk inpainting by Ray Data: each actor holds one Inpainter, and photos come to it as paths.
+"""Bulk inpainting with Ray Data: each actor has one Inpainter and receives photos as paths.
 
-What fills a photo is `runtime.folders.FolderTask`, the same as without a cluster. An actor that is killed is started
-again and its photos are given out again; `Ledger` knows which of them are done, and which photo kills its process.
+`runtime.folders.FolderTask` fills the photos, as without a cluster. A killed actor is restarted and its photos are
+reassigned; `Ledger` knows which photos are done, and which photo kills its process.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from shiftnet_tf.system import packages
 from shiftnet_tf.system.quiet import quiet_start
 from shiftnet_tf.system.storage import Place, place
 
-TRIES = 3  # of a photo that kills its process
+TRIES = 3  # for a photo that kills its process
 _MOST_ROWS = 16  # photos that an actor takes at a time
 _Row = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -32,16 +32,16 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where the work is done.
+    """The cluster that does the work.
 
     Attributes:
-        address: `"auto"`, or that of a Ray cluster, see `connection.connected`.
-        actors: that fill photos, each with a model of its own; None: one for each CPU, or for each GPU it is given.
-        gpus_per_actor: may be a part of one; 0: on CPUs.
-        model: the arguments of `Inpainter.load`; threads are also the CPUs of an actor, 1 where they are not given.
+        address: `"auto"`, or the address of a Ray cluster, see `connection.connected`.
+        actors: number of actors, each with its own model; None: as many as the CPUs, or the GPUs given to each, allow.
+        gpus_per_actor: GPUs per actor, which may be a fraction; 0: run on CPUs.
+        model: the arguments of `Inpainter.load`; `threads` is also the number of CPUs of an actor, 1 if not given.
 
     Raises:
-        InputError: a value that is none.
+        InputError: an invalid value.
     """
 
     address: str = "auto"
@@ -54,16 +54,16 @@ class Cluster:
         check("--actors", number, number is None or 1 <= number <= 10_000, "a whole number from 1 to 10000")
         gpus = self.gpus_per_actor
         whole = gpus in (0, 1) or (0 < gpus < 1) or float(gpus).is_integer()
-        check("--gpus-per-actor", gpus, 0 <= gpus <= 64 and whole, "0, a part of 1, or a whole number up to 64")
+        check("--gpus-per-actor", gpus, 0 <= gpus <= 64 and whole, "0, a fraction of 1, or a whole number up to 64")
 
     @property
     def threads(self) -> int:
-        """Threads of an actor, for which it gets as many CPUs."""
+        """Threads of an actor, and the number of its CPUs."""
         return int(self.model.get("threads") or 1)
 
 
 def check_installed() -> None:
-    """Refuse to begin without Ray, before anything else is done.
+    """Refuse to start without Ray, before anything else is done.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -72,14 +72,14 @@ def check_installed() -> None:
 
 
 def inpaint_on_cluster(cluster: Cluster, jobs: Sequence[Job], task: FolderTask) -> Iterator[tuple[Outcome, str]]:
-    """Fill photos on a cluster; whoever stops listening stops the work.
+    """Fill photos on a cluster; closing the generator stops the work.
 
     Args:
-        cluster: where.
+        cluster: the cluster.
         jobs, task: see `runtime.folders.plan_folder`.
 
     Yields:
-        What became of each photo, each once, in the order in which they are done, and what ran the model on it.
+        The outcome of each photo, once, in the order in which they finish, and what ran the model on it.
 
     Raises:
         InputError: Ray is not installed, or the cluster does not answer.
@@ -100,7 +100,7 @@ def inpaint_on_cluster(cluster: Cluster, jobs: Sequence[Job], task: FolderTask) 
 
 @dataclasses.dataclass(frozen=True)
 class _Setup:
-    """What an actor must know, as it is sent to it."""
+    """What an actor needs to know, as sent to it."""
 
     task: FolderTask
     model: dict[str, Any]
@@ -109,7 +109,7 @@ class _Setup:
 
 
 def _start_ledger(ray: Any) -> Any:
-    """Start the ledger beside the command, so that it ends with it alone."""
+    """Start the ledger on the command's machine, so that it ends only with the command."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=True
     )
@@ -117,7 +117,7 @@ def _start_ledger(ray: Any) -> Any:
 
 
 def _rows(ray: Any, cluster: Cluster, jobs: Sequence[Job], setup: _Setup, ledger: Any) -> Iterator[_Row]:
-    """Have the actors work, and yield a row for each photo."""
+    """Run the actors, and yield a row for each photo."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     number = cluster.actors or _room(ray, cluster)
@@ -130,7 +130,7 @@ def _rows(ray: Any, cluster: Cluster, jobs: Sequence[Job], setup: _Setup, ledger
         num_cpus=cluster.threads,
         num_gpus=cluster.gpus_per_actor or None,
         max_restarts=-1,
-        max_task_retries=-1,  # the ledger ends the tries
+        max_task_retries=-1,  # the ledger limits the tries
     )
     yield from filled.iter_rows()
 
@@ -145,35 +145,35 @@ def _room(ray: Any, cluster: Cluster) -> int:
 
 
 class Ledger:
-    """Knows which photos were begun and what became of them, whoever is killed meanwhile."""
+    """Records which photos were started and their outcomes, whichever process is killed."""
 
     def __init__(self) -> None:
         self._tries: dict[str, int] = {}
         self._answers: dict[str, str] = {}
 
     def begin(self, key: str) -> tuple[int, str]:
-        """Note that work on a photo begins.
+        """Record that work on a photo starts.
 
         Returns:
-            How often it was begun before without an end; and the answer, "" where there is none.
+            How often it was started before without finishing; and the answer, "" if there is none.
         """
         tries = self._tries.get(key, 0)
         self._tries[key] = tries + 1
         return tries, self._answers.get(key, "")
 
     def end(self, key: str, answer: str = "") -> None:
-        """Note that the work ended, and the answer."""
+        """Record that the work finished, and the answer."""
         self._tries.pop(key, None)
         self._answers[key] = answer
 
     def forget(self, key: str) -> None:
-        """Drop an answer that has arrived."""
+        """Drop an answer that has been received."""
         self._tries.pop(key, None)
         self._answers.pop(key, None)
 
 
 class Actor:
-    """Fills photos with a model of its own.
+    """Fills photos with its own model.
 
     Args:
         setup: a pickled `_Setup`.
@@ -191,33 +191,35 @@ class Actor:
         tries, _ = self._ask("begin", key)
         try:
             if tries >= TRIES:
-                raise ShiftNetError(f"the process of an actor ended {TRIES} times while it opened the model")
+                raise ShiftNetError(f"the process of an actor died {TRIES} times while opening the model")
             self._open(pickle.loads(setup))
         except ShiftNetError as error:
             self._fatal = pickle.dumps(error).hex()
         self._ask("end", key)
 
     def _ask(self, method: str, *values: str) -> Any:
-        """Call a method of the ledger and return what it returns."""
+        """Call a method of the ledger and return its result."""
         return self._get(getattr(self._ledger, method).remote(*values))
 
     def _open(self, setup: _Setup) -> None:
-        """Open the model, and check that this machine is like that of the command."""
+        """Open the model, and check that this machine matches that of the command."""
         where = platform.node()
         if setup.version != __version__:
-            raise InputError(f"{where} has shiftnet_tf {__version__}, this machine {setup.version}: install the same")
+            raise InputError(
+                f"{where} has shiftnet_tf {__version__}, not {setup.version}: install one version everywhere"
+            )
         folders = [one for one in (setup.task.masks, setup.task.out) if isinstance(one, Path)]
         missing = [one for one in (Path(setup.folder), *(setup.folder / one for one in folders)) if not one.exists()]
         if missing and folders:
-            raise InputError(f"{where} has no {missing[0]}: share the folder among all machines, or name URLs")
+            raise InputError(f"{where} cannot see {missing[0]}: use a folder that all machines share, or URLs")
         if Path(setup.folder).is_dir():
-            os.chdir(setup.folder)  # names are those that the command was given
+            os.chdir(setup.folder)  # paths are relative to the command's folder
         self._task = setup.task
         with quiet_start():
             self._inpainter = Inpainter.load(**{**setup.model, "threads": setup.model.get("threads") or 1})
 
     def __call__(self, row: _Row) -> _Row:
-        """Fill a photo, unless that is done, or its process was killed too often."""
+        """Fill a photo, unless it is done or has killed its process too often."""
         if self._fatal:
             return row | {"answer": json.dumps({"fatal": self._fatal})}
         key = row["job"]
@@ -225,7 +227,7 @@ class Actor:
         if not answer:
             job = _to_job(key)
             if tries >= TRIES:
-                error = f"its process ended {tries} times without an answer: too little memory, or a damaged file"
+                error = f"its process died {tries} times before it finished: too little memory, or a damaged file"
                 outcome = Outcome(job.photo, job.out, "failed", error=error)
             else:
                 outcome = self._task(self._inpainter, job)
@@ -240,7 +242,7 @@ class Actor:
 
 
 class _Notes(logging.Handler):
-    """Keeps warnings, to be shown where the command runs."""
+    """Collects warnings, which the command shows."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -250,13 +252,13 @@ class _Notes(logging.Handler):
         self._kept.append(record.getMessage())
 
     def taken(self) -> list[str]:
-        """Return what was kept since the last call."""
+        """Return the warnings since the last call."""
         kept, self._kept = self._kept, []
         return kept
 
 
 def _to_text(job: Job) -> str:
-    """Return a job as ASCII, whatever letters or bytes are in its names."""
+    """Return a job as ASCII text, whatever its names contain."""
     return json.dumps([str(job.photo), [str(mask) for mask in job.masks], str(job.out)])
 
 

@@ -1,4 +1,4 @@
-"""The connection of a command to a Ray cluster: one that runs, or one that is started on this machine alone."""
+"""Connect a command to a Ray cluster: a running one, or one started on this machine only."""
 
 import contextlib
 import logging
@@ -15,24 +15,24 @@ from shiftnet_tf.system.packages import import_optional
 from shiftnet_tf.system.quiet import quiet_stderr
 
 AUTO = "auto"
-_TO_CONNECT = 5.0  # seconds in which an address takes a connection
-_TO_ANSWER = 20.0  # seconds in which a cluster answers
+_TO_CONNECT = 5.0  # seconds in which an address must accept a connection
+_TO_ANSWER = 20.0  # seconds in which a cluster must answer
 _ADDRESS = re.compile(r"\[?(?P<host>[^\s/\]]+)\]?:(?P<port>[0-9]{1,5})")
 
 
 @contextlib.contextmanager
 def connected(address: str, **options: Any) -> Iterator[Any]:
-    """Connect to a Ray cluster, and give the package `ray`.
+    """Connect to a Ray cluster, and yield the package `ray`.
 
     Args:
-        address: `"auto"`: the cluster that RAY_ADDRESS names or that runs on this machine, else one is started here and
-            ends with the block; or `host:port` of the cluster that this machine belongs to.
-        **options: more arguments of `ray.init`; without any Ray and its workers print nothing.
+        address: `"auto"`: the cluster named by RAY_ADDRESS or running on this machine, else one that is started here
+            and ends with the block; or `host:port` of the cluster that this machine belongs to.
+        **options: further arguments of `ray.init`; by default, Ray and its workers print nothing.
 
     Raises:
         InputError: Ray is not installed, or nothing answers at the address within 30 seconds.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would be sent to the makers of Ray
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # statistics would be sent to Ray's makers
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     ray = import_optional("ray", '"shiftnet-tf[cluster]"', "--cluster")
     import_optional("ray.data", '"shiftnet-tf[cluster]"', "--cluster")
@@ -44,21 +44,21 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
                 _connect(ray, target, {"log_to_driver": False, "configure_logging": False} | options)
             yield ray
         except ray.exceptions.RayTaskError:
-            raise  # of our own code: a bug
+            raise  # raised in our own code: a bug
         except ray.exceptions.RayError as error:
-            raise ShiftNetError(f"the cluster failed: {first_line(error)}") from error
+            raise ShiftNetError(f"the Ray cluster failed: {first_line(error)}") from error
         finally:
             ray.shutdown()
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address that takes no connection: Ray itself would try for minutes."""
+    """Refuse an address that accepts no connection: Ray itself would try for minutes."""
     if address in (AUTO, "local"):
         return
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise InputError(
-            "--cluster must be auto or host:port of the cluster that this machine belongs to (from another machine use "
+            "--cluster must be auto or host:port of a cluster that this machine belongs to (from another machine, use "
             f"`ray job submit`). Received: {address!r}"
         )
     try:
@@ -71,7 +71,7 @@ def _check_answers(address: str) -> None:
 
 
 def _existing() -> str:
-    """Return the cluster that this machine belongs to; "local", to start one, where there is none or it has ended."""
+    """Return the cluster that this machine belongs to; "local", to start one, if there is none or it has ended."""
     named = os.environ.get("RAY_ADDRESS")
     if named:
         return named
@@ -84,9 +84,9 @@ def _existing() -> str:
 
 
 def _connect(ray: Any, target: str, options: dict[str, Any]) -> None:
-    """Call ray.init; on a silent address it does not come back, so there it gets a thread that can be left behind.
+    """Call ray.init, in a thread that can be abandoned: it never returns if the address does not answer.
 
-    A cluster that is started here ends with the thread that started it: that is the main one.
+    A local cluster ends with the thread that started it, so it is started in the main thread.
     """
     failures: list[BaseException] = []
 
@@ -103,14 +103,14 @@ def _connect(ray: Any, target: str, options: dict[str, Any]) -> None:
         thread.start()
         thread.join(_TO_ANSWER)
         if thread.is_alive():
-            raise InputError(f"no Ray cluster answers at {target} within {_TO_ANSWER:.0f} seconds: see `ray status`")
+            raise InputError(f"no Ray cluster answers at {target} within {_TO_ANSWER:.0f} seconds: check `ray status`")
     if failures:
         raise InputError(f"cannot connect to the Ray cluster {target}: {first_line(failures[0])}") from failures[0]
 
 
 @contextlib.contextmanager
 def _quiet_loggers() -> Iterator[None]:
-    """Keep what Ray says of its own work off the terminal."""
+    """Keep Ray's own messages off the terminal."""
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

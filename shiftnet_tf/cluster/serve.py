@@ -1,7 +1,7 @@
 """The server on a Ray cluster: `serve run shiftnet_tf.cluster.serve:app model=models/mine max_replicas=8`.
 
-Each replica is the application of `server.app` with a model of its own; Ray Serve starts as many as the load needs. The
-token comes from the environment variable SHIFTNET_TOKEN of the replicas, so that no configuration has it.
+Each replica is the application of `server.app` with its own model; Ray Serve starts as many as the load needs. The
+token comes from the replicas' environment variable SHIFTNET_TOKEN, so that it is in no configuration.
 """
 
 import os
@@ -13,21 +13,21 @@ from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.server.limits import SECONDS_TO_END, Limits
 from shiftnet_tf.system.packages import import_optional
 
-_health: list[Any] = []  # the functions that say whether this process's model answers; one in a replica
+_health: list[Any] = []  # functions that check whether this process's model responds; one per replica
 
 
 class Options(BaseModel):
-    """What `app` takes, as KEY=VALUE on the command line or as `args` in a file.
+    """The options of `app`, as KEY=VALUE on the command line or as `args` in a file.
 
     Attributes:
         model: a model folder that each node has, or one model file in it; None: the bundled model.
-        model_name: by which clients of the Open Inference Protocol ask for it.
+        model_name: its name in the Open Inference Protocol.
         runtime, precision, provider: see `Inpainter.load`.
-        hosts: names that clients ask by, with commas between them, see `server.access.Access`.
-        timeout, max_bytes, max_pixels: of a request, in seconds, megabytes and megapixels.
-        in_flight: requests that a replica answers at a time; others wait in the proxies.
-        min_replicas, max_replicas: how many there are.
-        cpus, gpus: of a replica; parts of one are possible.
+        hosts: accepted host names, separated by commas, see `server.access.Access`.
+        timeout, max_bytes, max_pixels: limits of a request, in seconds, megabytes and megapixels.
+        in_flight: requests that a replica handles at a time; others wait in the proxies.
+        min_replicas, max_replicas: range of the number of replicas.
+        cpus, gpus: resources of a replica; may be fractions.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -48,7 +48,7 @@ class Options(BaseModel):
     gpus: float = 0.0
 
     def limits(self) -> Limits:
-        """Return what a replica accepts; requests whose clients went away count until the model is through."""
+        """Return the limits of a replica; requests of disconnected clients count until the model is done."""
         return Limits(
             bytes=round(self.max_bytes * 1e6),
             pixels=round(self.max_pixels * 1e6),
@@ -61,14 +61,14 @@ def app(options: Options) -> Any:
     """Return the application that `serve run` and `serve deploy` run.
 
     Args:
-        options: how.
+        options: the settings.
 
     Raises:
         MissingPackageError: Ray is not installed.
-        InputError: a limit out of its range.
+        InputError: a limit is out of range.
     """
     serve = import_optional("ray.serve", '"shiftnet-tf[cluster]"', "serving on a cluster")
-    options.limits()  # refuses here, and not in each replica, what cannot be
+    options.limits()  # refuses invalid limits here, not in each replica
     deployment = serve.deployment(
         name="Shiftnet",
         max_ongoing_requests=options.in_flight,
@@ -84,16 +84,16 @@ def app(options: Options) -> Any:
 
 
 class Replica:
-    """One replica, beside its application."""
+    """One replica of the application."""
 
     def check_health(self) -> None:
-        """Raise where the model does not answer: Ray Serve then starts another replica."""
+        """Raise if the model does not respond: Ray Serve then starts another replica."""
         for health in _health:
             health()
 
 
 def build(options: Options) -> Any:
-    """Return the application of a replica, whose model is loaded and warm."""
+    """Return the application of a replica, with its model loaded and warmed up."""
     from shiftnet_tf.server.access import Access
     from shiftnet_tf.server.app import create_app
     from shiftnet_tf.server.running import warm_up

@@ -1,7 +1,7 @@
-"""The configuration of a run: frozen dataclasses, each value checked when it is made; `toml_file` reads them.
+"""The configuration of a run: frozen dataclasses that check their values when created; `toml_file` reads them.
 
-One section of a config file is one class. The defaults are the paper's settings; section and table numbers are those
-of arXiv 1801.09392.
+Each section of a config file is a class. The defaults are the paper's settings; section and table numbers are those of
+arXiv 1801.09392.
 """
 
 import re
@@ -13,7 +13,7 @@ from shiftnet_tf.errors import check, check_choices
 
 Switch = Literal["auto", "on", "off"]
 _CLASS = re.compile(r"\w+(\.\w+)*:\w+")
-_MOST = 10**9  # steps, epochs: a slip of the keyboard is said, not begun
+_MOST = 10**9  # steps, epochs: refuse a typing error instead of starting the run
 MASK_KINDS = ("center", "rectangle", "freeform", "objects", "folder")  # see `masks.sampling`
 
 
@@ -22,16 +22,16 @@ class DataConfig:
     """Photos.
 
     Attributes:
-        photos: folders of training photos; a relative path is taken from the config file's folder.
-        validation_photos: likewise; none of them is trained on. Empty: every tenth training photo is held out, unless
-            there are `validation_sets`.
-        held_out: a text file that names photos of those folders that are not trained on, see `photo_lists`; a
-            relative path is taken from the config file's folder.
-        validation_sets: headings in `held_out`: these photos are validated with too, and reported apart.
+        photos: folders of training photos; a relative path starts at the config file's folder.
+        validation_photos: folders of validation photos, which are not trained on. Empty: every tenth training photo is
+            held out, unless there are `validation_sets`.
+        held_out: a text file that lists photos in those folders not to train on, see `photo_lists`; a relative path
+            starts at the config file's folder.
+        validation_sets: headings in `held_out`: these photos are used for validation too, and reported separately.
         short_side: pixels; larger photos are scaled down to it before the random crop (paper: 350).
         largest_crop: at least 1; a crop's side is 1 to `largest_crop` times `image_size`, limited by the photo, and the
             crop is scaled down to `image_size`.
-        colour: share in [0, 1) by which contrast, saturation and brightness change at random, at most.
+        colour: in [0, 1), maximum share by which contrast, saturation and brightness change at random.
         flip: whether half the samples are mirrored left to right.
         cache_megabytes: memory for scaled photos, in megabytes.
     """
@@ -48,9 +48,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         given = self.held_out or not self.validation_sets
-        check("data.held_out", self.held_out, given, "a file where `data.validation_sets` names parts of it")
+        check("data.held_out", self.held_out, given, "a file if `data.validation_sets` names sets in it")
         distinct = len({"val", *self.validation_sets}) == 1 + len(self.validation_sets)
-        check("data.validation_sets", list(self.validation_sets), distinct, "different names, none of them val")
+        check("data.validation_sets", list(self.validation_sets), distinct, "distinct names, none of them val")
         check("data.short_side", self.short_side, 1 <= self.short_side <= 10**5, "from 1 to 10**5")
         check("data.largest_crop", self.largest_crop, 1 <= self.largest_crop <= 16, "from 1 to 16")
         check("data.colour", self.colour, 0 <= self.colour < 1, "at least 0 and below 1")
@@ -61,15 +61,15 @@ class DataConfig:
 class MaskConfig:
     """The mix of training masks: weights of the kinds, and their settings.
 
-    A network that was trained on the centre hole alone works on just that hole; for holes of any shape
-    give `rectangle`, `freeform` and `objects` a weight.
+    A network trained only on the centre hole works only on that hole; for holes of any shape, set weights for
+    `rectangle`, `freeform` and `objects`.
 
     Attributes:
-        center, rectangle, freeform, objects, folder: weights of the paper's square in the centre, one random
-            rectangle, random strokes, outlines of real things, mask files; see `masks`.
+        center, rectangle, freeform, objects, folder: weights of the paper's centre square, one random rectangle, random
+            strokes, outlines of real objects, mask files; see `masks`.
         overlap: pixels by which the centre hole is smaller than half the image at each side (paper: 4).
-        folder_path: folder of mask files for `folder`; a relative path is taken from the config file's folder.
-        validation: the kind that validation uses: one of those five, or `"mix"`, the mix of training.
+        folder_path: folder of mask files for `folder`; a relative path starts at the config file's folder.
+        validation: the kind used for validation: one of those five, or `"mix"`, the training mix.
     """
 
     center: float = 1.0
@@ -85,10 +85,15 @@ class MaskConfig:
         check_choices(self, "masks.")
         for kind in MASK_KINDS:
             check(f"masks.{kind}", getattr(self, kind), 0 <= getattr(self, kind) <= 1e9, "from 0 to 1e9")
-        check("masks", self.weights, sum(self.weights.values()) > 0, "a mix in which some weight is above 0")
+        check("masks", self.weights, sum(self.weights.values()) > 0, "a mix with at least one weight above 0")
         check("masks.overlap", self.overlap, self.overlap >= 0, "0 or more")
         uses_folder = self.folder > 0 or self.validation == "folder"
-        check("masks.folder_path", self.folder_path, self.folder_path or not uses_folder, "given for the kind folder")
+        check(
+            "masks.folder_path",
+            self.folder_path,
+            self.folder_path or not uses_folder,
+            "a folder if masks of the kind folder are used",
+        )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -101,27 +106,27 @@ class TrainingConfig:
     """The run.
 
     Attributes:
-        seed: of the random numbers for weights, order of photos, crops, flips and masks.
-        batch_size: samples in a training step (paper: 1).
+        seed: seed of the random numbers for weights, order of photos, crops, flips and masks.
+        batch_size: samples per training step (paper: 1).
         epochs: number of epochs (paper: 30); after each one the run validates, draws pictures and writes a checkpoint.
-        steps_per_epoch: training steps; 0 means once through the photos.
-        learning_rate: that of Adam for both networks (paper: 2e-4).
-        discriminator_learning_rate: that of the discriminator; 0: the same (paper).
+        steps_per_epoch: training steps per epoch; 0: once through the photos.
+        learning_rate: Adam's learning rate for both networks (paper: 2e-4).
+        discriminator_learning_rate: learning rate of the discriminator; 0: the same (paper).
         schedule: `"constant"` (paper), or `"cosine"`: the learning rate rises over the first hundredth of the run and
             falls to 0 at its end, as half a period of a cosine.
-        beta_1: that of Adam (paper: 0.5).
-        average: in [0, 1), how much of the moving average of the generator's weights stays at each step, such as
-            0.999; validation, pictures and exports take the average. 0: no average (paper).
+        beta_1: Adam's beta_1 (paper: 0.5).
+        average: in [0, 1), decay of the moving average of the generator's weights, such as 0.999; validation, pictures
+            and exports use the average. 0: no average (paper).
         best: which epoch's weights are kept: `"hole_psnr"`, the highest PSNR in the hole, or `"deep_distance"`, the
-            lowest distance of deep features (needs the extra `perceptual`), which is then logged too. The mean over
-            the sets of validation photos.
+            lowest distance of deep features (needs the extra `perceptual`), which is then logged too; the mean over the
+            validation sets counts.
         jit_compile: `"auto"` (XLA on a GPU, not on a CPU), `"on"` or `"off"`.
-        mixed_precision: `"auto"` (bfloat16 on a GPU that has units for it, of compute capability 8 or more; not on a
-            CPU, where it costs time), `"on"` or `"off"`. Weights, losses and updates stay in float32.
-        deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU nor with `jit_compile` on, since Keras
-            does not compile such operations), `"on"` or `"off"`: whether to take only operations that give the same
-            bits each time.
-        callbacks: Keras callbacks of your own, each as `"package.module:Class"`; made without arguments, for example to
+        mixed_precision: `"auto"` (bfloat16 on a GPU of compute capability 8 or more, which has units for it; not on a
+            CPU, where it is slower), `"on"` or `"off"`. Weights, losses and updates stay in float32.
+        deterministic: `"auto"` (on a CPU, where it costs nothing; not on a GPU or with `jit_compile` on, because Keras
+            does not compile such operations), `"on"` or `"off"`: whether to use only operations that give the same bits
+            each time.
+        callbacks: your own Keras callbacks, each as `"package.module:Class"`, created without arguments, for example to
             log to W&B or MLflow. Importing the module runs its code.
     """
 
@@ -154,7 +159,7 @@ class TrainingConfig:
         for name in ("beta_1", "average"):
             check(f"training.{name}", getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         both = self.jit_compile == self.deterministic == "on"
-        check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" where `deterministic` is "on"')
+        check("training.jit_compile", self.jit_compile, not both, '"auto" or "off" if `deterministic` is "on"')
 
 
 @dataclass(frozen=True)
@@ -170,19 +175,19 @@ class Config:
 
     def __post_init__(self) -> None:
         size, overlap = self.model.image_size, self.masks.overlap
-        check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of the `image_size` of {size}")
+        check("masks.overlap", overlap, 2 * overlap < size // 2, f"below a quarter of `image_size`, {size}")
         smallest = 3 * 2**self.discriminator.depth * (1 if self.discriminator.window == "image" else 2)
         check("model.image_size", size, size >= smallest, f"at least {smallest} for this discriminator")
         check("data.short_side", self.data.short_side, self.data.short_side >= size, f"at least `image_size`, {size}")
 
     @property
     def validation_short_side(self) -> int:
-        """Pixels: validation photos are scaled down to it; if crops vary in size, it is that of the paper."""
+        """Short side in pixels to which validation photos are scaled down; the paper's if crops vary in size."""
         if self.data.largest_crop == 1:
             return self.data.short_side
         return min(self.data.short_side, round(self.model.image_size * 350 / 256))
 
     @property
     def discriminator_learning_rate(self) -> float:
-        """The learning rate of the discriminator: that of the generator unless it has one of its own."""
+        """The learning rate of the discriminator: its own if set, else the generator's."""
         return self.training.discriminator_learning_rate or self.training.learning_rate

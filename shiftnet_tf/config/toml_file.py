@@ -1,4 +1,4 @@
-"""Config files: TOML to `Config` and back. A key that is left out keeps its default, an unknown one is an error."""
+"""Config files: TOML to `Config` and back. A missing key keeps its default; an unknown one is an error."""
 
 import dataclasses
 import json
@@ -24,31 +24,31 @@ _PATHS = (
 def _convert(name: str, value: Any, kind: Any) -> Any:
     """Convert a TOML value to the type `kind` of its field.
 
-    A whole number serves as a float, a list as a tuple, a text as a list.
+    A whole number is accepted as a float, a list as a tuple, a string as a list.
     """
     if kind is float and type(value) is int:
         return float(value)
     if kind == tuple[str, ...]:
         value = [value] if isinstance(value, str) else value
         texts = isinstance(value, list | tuple) and all(type(item) is str for item in value)
-        check(name, value, texts, "a text or a list of texts")
+        check(name, value, texts, "a string or a list of strings")
         return tuple(item for item in value if item)
     if kind == tuple[int, ...] and isinstance(value, list | tuple) and all(type(item) is int for item in value):
         return tuple(value)
-    kind = str if typing.get_origin(kind) is typing.Literal else kind  # which of the texts is checked by the section
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    kind = str if typing.get_origin(kind) is typing.Literal else kind  # the section checks which of the strings
+    words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     check(name, value, type(value) is kind, words.get(kind, "a list of whole numbers"))
     return value
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
-    """Make a `Config`.
+    """Create a `Config`.
 
     Args:
         values: sections with their keys and values, as `tomllib` returns them.
 
     Raises:
-        InputError: an unknown section or key, a value of the wrong type or out of range.
+        InputError: an unknown section or key, or a value of the wrong type or out of range.
     """
     sections: dict[str, type[Any]] = typing.get_type_hints(Config)
     made = {}
@@ -67,7 +67,7 @@ def read(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
 
     Args:
         path: the TOML file.
-        overrides: `"section.key=value"`, value as in TOML (a bare word is taken as text).
+        overrides: `"section.key=value"` each, with a TOML value (a bare word is a string).
 
     Raises:
         InputError: the file does not exist or is not valid TOML, or see `from_dict`.
@@ -76,9 +76,9 @@ def read(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"the config is no valid TOML ({first_line(error)}): {path}") from error
+        raise InputError(f"the config is not valid TOML ({first_line(error)}): {path}") from error
     except OSError as error:
-        raise InputError(f"the config cannot be read ({error.strerror}): {path}") from error
+        raise InputError(f"cannot read the config ({error.strerror}): {path}") from error
     _anchor(values, path.resolve().parent)
     for override in overrides:
         _override(values, override)
@@ -105,8 +105,8 @@ def _make_absolute(name: str, value: Any, folder: Path) -> Any:
     try:
         value = os.path.normpath(folder / Path(value).expanduser())
         value.encode("utf-8")
-    except (RuntimeError, UnicodeEncodeError) as error:  # no such user; a name that is no text
-        raise InputError(f"`{name}` must be a path in UTF-8. Received: {value!r}") from error
+    except (RuntimeError, UnicodeEncodeError) as error:  # no such user, or a name that is not text
+        raise InputError(f"`{name}` must be a valid UTF-8 path. Received: {value!r}") from error
     return value
 
 
@@ -128,7 +128,7 @@ def write_toml(settings: Config) -> str:
     lines = []
     for section, content in dataclasses.asdict(settings).items():
         lines.append(f"[{section}]")
-        # A JSON text, number, list or truth value is also one of TOML.
+        # JSON strings, numbers, lists and booleans are also valid TOML.
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
         lines.append("")
     return "\n".join(lines)

@@ -36,7 +36,7 @@ def patchmatch(image, mask):
     """PatchMatch (Barnes et al., 2009), the package PyPatchMatch, patch size 5, one fixed seed."""
     package = import_optional("patchmatch.patch_match", "PyPatchMatch", "the baseline patchmatch")
     if not package.patchmatch_available:
-        raise InputError("the baseline patchmatch: the library of PyPatchMatch does not load on this machine")
+        raise InputError("the baseline patchmatch cannot run: the PyPatchMatch library does not load on this machine")
     package.set_random_seed(0)
     return package.inpaint(image, (mask != 0).astype(np.uint8), patch_size=_PATCH)
 

@@ -39,7 +39,7 @@ def open_methods(
         InputError: a model that cannot be opened, an unknown name.
     """
     for detail in details:
-        check("details", detail, detail in DETAILS, f"of {', '.join(DETAILS)}")
+        check("details", detail, detail in DETAILS, f"one of {', '.join(DETAILS)}")
     methods: dict[str, Method] = {}
     for path in map(find_preset, models):
         model = open_model(path)

@@ -33,7 +33,7 @@ def read_removals(
         if things and entry["thing"] not in things:
             continue
         if entry["photo"] not in photos:
-            raise InputError(f"no photo {entry['photo']} below {', '.join(map(str, folders))}")
+            raise InputError(f"no photo named {entry['photo']} in {', '.join(map(str, folders))}")
         image = image_files.read_image(photos[entry["photo"]])
         height, width = image.shape[:2]
         polygon = [[x * width, y * height] for x, y in entry["points"]]

@@ -77,7 +77,7 @@ def check_inputs(out, samples):
     """
     there = existing_parent(out)
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"--out must be a folder that can be written to. Received: {out}")
+        raise InputError(f"--out must be a writable folder. Received: {out}")
     import_optional("skimage.metrics", "scikit-image", "measuring SSIM")
     usable = 0
     for path, draws in samples.pairs():
@@ -85,7 +85,7 @@ def check_inputs(out, samples):
         if image is not None:
             usable += all(draw(*image.shape[:2]).any() for draw in draws)
     if not usable:
-        raise InputError(f"none of the photos below {samples.images} is large enough")
+        raise InputError(f"none of the photos in {samples.images} is large enough")
 
 
 def measure(samples, methods, by_networks):
@@ -115,7 +115,7 @@ def measure(samples, methods, by_networks):
             shown.append((new[0]["hole_psnr"], path, draw))
             rows += new
     if not rows:
-        raise InputError(f"none of the {len(paths)} photos below {samples.images} is large enough")
+        raise InputError(f"none of the {len(paths)} photos in {samples.images} is large enough")
     return rows, embedded, sorted(shown, key=lambda item: item[0])
 
 
@@ -185,7 +185,7 @@ def _write(out, rows, summary, text, sheet):
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
+        raise InputError(f"cannot create the folder {out}: {error.strerror}") from error
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -56,7 +56,7 @@ class Samples:
         """
         paths = finding.find_photos(self.images)
         if not paths:
-            raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(self.images)!r}")
+            raise InputError(f"no photos (JPEG, PNG, WebP) in {str(self.images)!r}")
         return list(zip(paths, self._masks(paths)))
 
     def _masks(self, paths: list[Path]) -> list[list[Draw]]:

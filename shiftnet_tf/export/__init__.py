@@ -1,4 +1,4 @@
-"""Export: a run folder in, a model folder out; each file is proved against Keras in its own runtime."""
+"""Export a run folder to a model folder; each file is checked against Keras in its own runtime."""
 
 from shiftnet_tf.export.to_onnx import export_onnx
 from shiftnet_tf.export.to_saved_model import export_saved_model

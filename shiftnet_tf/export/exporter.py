@@ -1,6 +1,6 @@
-"""What every exporter does around its conversion: open the run, convert, prove the file, list it in spec.json.
+"""The steps common to all exporters: open the run, convert, check the file, list it in spec.json.
 
-The file is run in its own runtime on real photos and compared with Keras; a file that differs is not left behind.
+The file is run in its own runtime on real photos and compared with Keras; a file that differs is discarded.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ from shiftnet_tf.system.packages import versions_of
 from shiftnet_tf.system.quiet import quiet_stderr
 
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-CALIBRATION_PHOTOS = (100, 128)  # at the least, at the most
+CALIBRATION_PHOTOS = (100, 128)  # minimum, maximum
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a converter is asked for.
+    """The task of a converter.
 
     Attributes:
         format: one of `model_folder.FORMATS`.
-        shift_map: whether the file gives the shift map too.
+        shift_map: whether the file also outputs the shift map.
         precision: one of `model_folder.PRECISIONS`.
         profile: one of `model_folder.PROFILES`.
-        calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which int8 takes the range of each
+        calibration: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), on which int8 calibrates the range of each
             activation; None for other precisions.
-        facts: what is written into a file whose format has a place for it: a sentence by `"description"`, short texts
-            by other names, such as `"model_license"`.
+        facts: metadata for formats that can store it: a sentence under `"description"`, short texts under other names,
+            such as `"model_license"`.
     """
 
     format: str
@@ -52,12 +52,12 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """How a file format is written, and what is noted of it.
+    """How to write a file format, and which versions to record.
 
     Attributes:
         name: one of `model_folder.FORMATS`.
         convert: function (generator, path, job) -> dict of details or None; writes the file or folder `path`.
-        packages: names of packages whose versions are noted.
+        packages: names of packages whose versions are recorded.
     """
 
     name: str
@@ -80,7 +80,7 @@ def export(
     license=None,
     log=print,
 ):
-    """Open a run, convert it, prove the file against Keras, put it in place with its entry in spec.json.
+    """Open a run, convert it, check the file against Keras, and put it in place with its entry in spec.json.
 
     `export_onnx`, `export_tflite` and `export_saved_model` describe the arguments.
 
@@ -88,22 +88,22 @@ def export(
         file_format: Format.
 
     Returns:
-        Path of the file or folder.
+        The path of the file or folder.
     """
     its = model_folder.FORMATS[file_format.name]
     check("precision", precision, precision in its.precisions, f"one of {', '.join(its.precisions)}")
     check("profile", profile, profile in its.profiles, f"one of {', '.join(its.profiles)}")
     folder = find_preset(run)
     if out is None and folder != Path(run):
-        raise InputError(f"bundled weights have no folder to export to: name one (--out). Received: {run!r}")
+        raise InputError(f"bundled weights need an output folder: pass --out. Received: {run!r}")
     run = Run.open(folder)
     generator = run.load_generator(image_size)
     if shift_map and not generator.shift_layers:
-        raise InputError(f"no shift map: the network of {run.path} has no shift connection")
+        raise InputError(f"cannot export a shift map: the network of {run.path} has no shift connection")
     photos = _folders(run, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
     if precision == "int8":
-        folders = _folders(run, calibration_photos, "to fit int8 to", "--calibration-photos")
+        folders = _folders(run, calibration_photos, "to calibrate int8 on", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
     kind = {"format": file_format.name, "precision": precision, "profile": profile}
     facts = describe(run, generator, precision, license)
@@ -139,27 +139,27 @@ def export(
 
 
 def _folders(run, given, use, option):
-    """The folders of photos that were given, or those that the run was trained on."""
+    """Return the given folders of photos, or those that the run was trained on."""
     folders = given or run.config.data.photos
     if not folders:
-        raise InputError(f"{run.path} does not tell the photos it was trained on: name photos {use} ({option})")
+        raise InputError(f"{run.path} does not list its training photos: pass {option}, photos {use}")
     return folders
 
 
 def _in_words(measured):
-    """What was measured of a file, as a sentence."""
+    """Return the measurements of a file as a sentence."""
     sentence = (
         f"on {measured['pairs']} photos it differs from Keras by {measured['mean_difference']:.2g} grey levels on "
         f"average and {measured['max_difference']} at most"
     )
     if "psnr_drop" not in measured:
-        return f"{sentence}."
+        return sentence
     lost = measured["psnr_drop"]
-    return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR."
+    return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR"
 
 
 def _file_name(job, run, image_size):
-    """Without its suffix: what is not as usual is part of it."""
+    """Return the file name without suffix; non-default settings become part of it."""
     parts = ["saved_model" if job.format == "saved_model" else "model"]
     parts += [str(image_size)] * (image_size != run.config.model.image_size)
     parts += [value for value in (job.profile, job.precision) if value not in ("default", "float32")]
@@ -167,22 +167,21 @@ def _file_name(job, run, image_size):
 
 
 def _calibration(folders, image_size, compared):
-    """The masked photos that 8 bits are fitted to; none of those that the file is compared on."""
+    """Return the masked photos for int8 calibration, without those that the file is compared on."""
     least, most = CALIBRATION_PHOTOS
     pairs = parity.sample_pairs(folders, image_size, most, compared)
     if len(pairs[0]) < least:
         raise InputError(
-            f"int8 is fitted to at least {least} photos, others than those compared on. Received: "
-            f"{len(pairs[0])} below {folders} (--calibration-photos)"
+            f"int8 calibration needs at least {least} photos besides those compared with Keras. Received: "
+            f"{len(pairs[0])} in {folders} (--calibration-photos)"
         )
     return pairs
 
 
 def _prove(generator, path, convert, job, pairs, max_psnr_drop):
-    """The outputs of a file and what was measured of it; refuses one that is past its limits.
+    """Return the outputs and the measurements of a file; refuse one beyond the limits.
 
-    Where it gives no shift map, only a twin with one, of the same conversion, tells near ties that were decided
-    otherwise from errors.
+    If it outputs no shift map, a twin of the same conversion with one tells near ties decided differently from errors.
     """
 
     def load(path):
@@ -201,20 +200,20 @@ def _prove(generator, path, convert, job, pairs, max_psnr_drop):
         if not measured["psnr_drop"] <= max_psnr_drop:
             raise ExportError(
                 f"{path.name} loses {measured['psnr_drop']:.2f} dB, more than the {max_psnr_drop:g} allowed "
-                f"(max_psnr_drop), and was not kept: {measured}"
+                f"(max_psnr_drop), and was discarded: {measured}"
             )
         return backend.outputs, measured
     measured = parity.measure(generator, backend, pairs)
     if not parity.within_limits(measured) and blind:
         measured = parity.measure(generator, backend, pairs, load_twin())
     if not parity.within_limits(measured):
-        raise ExportError(f"the file does not compute what Keras computes, and was not kept: {measured}")
+        raise ExportError(f"the file does not compute what Keras computes, and was discarded: {measured}")
     return backend.outputs, measured
 
 
 @contextlib.contextmanager
 def _temporary(out):
-    """A folder inside `out` for unfinished work; what the system refuses there is said in a sentence."""
+    """Yield a folder inside `out` for unfinished work; report system errors there in a sentence."""
     remove_leftovers(out)
     folder = temporary_path(out)
     made = [path for path in (out, *out.parents) if not path.exists()]
@@ -234,13 +233,13 @@ def _temporary(out):
 
 
 def _replace(new, path):
-    """Puts a file or folder in the place of another; the old one goes to the temporary folder that `new` is in."""
+    """Replace a file or folder; the old one moves to the temporary folder that contains `new`."""
     if path.exists():
         path.rename(new.with_name(f"old-{path.name}"))
     new.rename(path)
 
 
 def megabytes(path):
-    """float, 10^6 bytes of a file or of all files in a folder."""
+    """Return the size of a file, or of all files in a folder, in 10^6 bytes."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

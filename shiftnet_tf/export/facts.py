@@ -1,4 +1,4 @@
-"""What an exported file says of itself, where its format has a place for it."""
+"""Metadata of an exported file, for formats that can store it."""
 
 import re
 
@@ -10,13 +10,13 @@ _LICENSE = re.compile(r"^license: *(.+)$", re.MULTILINE)
 
 
 def describe(run: Run, generator: Generator, precision: str, license: str | None = None) -> dict[str, str]:
-    """Return the facts of a file, see `exporter.Job`.
+    """Return the metadata of a file, see `exporter.Job`.
 
     Args:
-        run: what is exported.
-        generator: its network, at the size of the export.
-        precision: of the file.
-        license: of the weights; None: see `license_of`.
+        run: the exported run.
+        generator: its network, at the exported size.
+        precision: the file's precision.
+        license: the licence of the weights; None: see `license_of`.
     """
     size = generator.image_size
     masks = ", ".join(f"{kind} {weight:g}" for kind, weight in run.config.masks.weights.items() if weight)
@@ -33,7 +33,7 @@ def describe(run: Run, generator: Generator, precision: str, license: str | None
 
 
 def license_of(run: Run) -> str:
-    """Return the licence that the model card in a run folder names, `license: NAME` in its front matter; "" if none."""
+    """Return the licence in the front matter (`license: NAME`) of a run folder's model card; "" if there is none."""
     card = run.path / "README.md"
     front = _FRONT_MATTER.match(card.read_text("utf-8", errors="replace")) if card.is_file() else None
     found = _LICENSE.search(front.group(1)) if front else None

@@ -1,4 +1,4 @@
-"""The uint8 graph that every export shares: ranges, hole filling, compositing and rounding are inside.
+"""The uint8 graph of all exports, which includes scaling, filling, compositing and rounding.
 
 `image` uint8 [B, S, S, 3] RGB and `mask` uint8 [B, S, S, 1], nonzero = hole, to `inpainted_image` uint8 [B, S, S, 3]
 and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit: they are selected, not computed.
@@ -21,16 +21,16 @@ def inpaint(generator, image, mask, with_shift_map=False):
         generator: Generator.
         image: uint8 [B, S, S, 3], RGB.
         mask: uint8 [B, S, S, 1], nonzero = hole.
-        with_shift_map: bool, whether to give the shift map too.
+        with_shift_map: bool, whether to output the shift map too.
 
     Returns:
-        dict of `inpainted_image` uint8 [B, S, S, 3] and, if asked for, `shift_map` int32 [B, h, w] of the shift
+        dict of `inpainted_image` uint8 [B, S, S, 3] and, if requested, `shift_map` int32 [B, h, w] of the shift
         connection nearest the output.
 
     Raises:
-        InputError: a shift map of a network that has no shift.
+        InputError: a shift map is requested of a network without a shift connection.
     """
-    # A comparison of uint8 is no TFLite builtin; casting and clipping are.
+    # Comparing uint8 is not a TFLite builtin; casting and clipping are.
     hole = tf.minimum(tf.cast(mask, tf.float32), 1.0)
     levels = tf.cast(image, tf.float32)
     inputs = {"image": pixels.to_unit(levels), "mask": hole}
@@ -45,26 +45,26 @@ def inpaint(generator, image, mask, with_shift_map=False):
 
 
 def input_signature(image_size, batch=None):
-    """The inputs of the graph.
+    """Return the input signature of the graph.
 
     Args:
         image_size: int, S in pixels.
-        batch: int, or None for any.
+        batch: int; None: any.
 
     Returns:
-        list of the tf.TensorSpec of image and mask.
+        list of tf.TensorSpec: image and mask.
     """
     shape = [batch, image_size, image_size]
     return [tf.TensorSpec([*shape, 3], tf.uint8, name="image"), tf.TensorSpec([*shape, 1], tf.uint8, name="mask")]
 
 
 def write_saved_model(generator, path, batch=None, with_shift_map=False):
-    """Writes the graph as a SavedModel with the signature `serving_default`.
+    """Write the graph as a SavedModel with the signature `serving_default`.
 
     Args:
         generator: Generator.
-        path: str or Path of the folder to make.
-        batch: int, or None for any.
+        path: str or Path of the folder to create.
+        batch: int; None: any.
         with_shift_map: bool.
     """
     archive = keras.export.ExportArchive()
@@ -77,10 +77,10 @@ def write_saved_model(generator, path, batch=None, with_shift_map=False):
 
 
 class GeneratorBackend:
-    """A Keras generator where an exported file could be: a backend as in `runtime.backends`.
+    """A Keras generator in place of an exported file: a backend as in `runtime.backends`.
 
     Args:
-        generator: what fills the holes.
+        generator: fills the holes.
     """
 
     name = "keras"

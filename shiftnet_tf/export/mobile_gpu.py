@@ -1,8 +1,8 @@
-"""What LiteRT's delegate for the GPUs of phones takes, and whether a TFLite file keeps to it.
+"""The operations that LiteRT's GPU delegate supports on phones, and a check of TFLite files against them.
 
 The operations are those that CheckGpuDelegateCompatibility of google-ai-edge/LiteRT accepts
 (tflite/tools/versioning/gpu_compatibility.cc, commit 007226f498a6, read on 2026-11-23), as far as networks of this
-package use them. An operation that it refuses runs on the CPU, and each change of device costs more than it gains.
+package use them. A refused operation runs on the CPU, and each change of device costs more than it gains.
 """
 
 import json
@@ -12,8 +12,8 @@ import numpy as np
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.system.packages import import_optional
 
-# Beyond these names, that source asks of CAST that it is between float, int32 and bool, of SELECT_V2 that both choices
-# have the shape of the result, of STRIDED_SLICE and PAD 3 or 4 dimensions.
+# Besides these names, the source requires CAST to be between float, int32 and bool, both choices of SELECT_V2 to have
+# the shape of the result, and STRIDED_SLICE and PAD to have 3 or 4 dimensions.
 OPERATIONS = frozenset(
     [
         "ABS",
@@ -73,42 +73,42 @@ OPERATIONS = frozenset(
         "TRANSPOSE_CONV",
     ]
 )
-UNFIT = {  # values of the config's [model] whose operations are not among these
+UNFIT = {  # values in the config's [model] that need other operations
     "patches": (True,),
     "shift": ("soft", "soft_fused", "random"),
     "normalization": ("switchable",),
 }
-LONGEST_SUM = 512  # numbers that one SUM or MEAN adds up, so that 16-bit floats can hold it
+LONGEST_SUM = 512  # most numbers that one SUM or MEAN adds up, so that 16-bit floats can hold the sum
 
 
 def check_network(generator):
-    """Refuse a network that the delegate would leave to the CPU in part.
+    """Refuse a network of which the delegate would run a part on the CPU.
 
     Args:
         generator: Generator.
 
     Raises:
-        InputError: an argument of it is in UNFIT; the text names the key of the config.
+        InputError: one of its arguments is in UNFIT; the message names the config key.
     """
     for key, values in UNFIT.items():
         value = getattr(generator, key)
         if value in values and (key != "shift" or generator.shift_layers):
             raise InputError(
-                f"`model.{key} = {json.dumps(value)}` needs operations that the GPU of a phone does not run: export "
-                "with the default profile, or train a network without it"
+                f"`model.{key} = {json.dumps(value)}` needs operations that GPU delegates on phones do not "
+                "support: export with the default profile, or train a network without it"
             )
 
 
 def find_refused(path):
-    """What of a TFLite file the delegate would leave to the CPU.
+    """Return the operations of a TFLite file that the delegate would run on the CPU.
 
-    The casts of the uint8 inputs and to the uint8 output are left out: they stay on the CPU, at the two ends.
+    Casts of the uint8 inputs and of the uint8 output are ignored: they stay on the CPU, at both ends of the graph.
 
     Args:
         path: Path of a .tflite file.
 
     Returns:
-        sorted list of str, one for each kind of operation and reason.
+        sorted list of str, one per kind of operation and reason.
     """
     schema = import_optional("ai_edge_litert.schema_py_generated", "ai-edge-litert", "reading a TFLite file")
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
@@ -127,18 +127,18 @@ def find_refused(path):
 
 
 def _reason(types, name, inputs, outputs):
-    """Why an operation is refused; None if it is not."""
+    """Return why an operation is refused; None if it is not."""
     kinds = {tensor.type for tensor in (inputs[0], *outputs)}
     if name == "CAST" and types.UINT8 in kinds:
         return None
     if name not in OPERATIONS:
-        return "not among its operations"
+        return "unsupported operation"
     if max(_rank(tensor) for tensor in (*inputs, *outputs)) > 4:
         return "more than 4 dimensions"
     if name == "CAST" and not kinds <= {types.FLOAT32, types.INT32, types.BOOL}:
-        return "of a type that it does not cast"
+        return "unsupported type"
     if name == "SELECT_V2" and not _selects(outputs[0], *inputs):
-        return "operands of another shape than the result"
+        return "operands and result differ in shape"
     if name in ("STRIDED_SLICE", "SLICE") and _rank(inputs[0]) < 3:
         return "fewer than 3 dimensions"
     if name in ("SUM", "MEAN") and np.prod(inputs[0].shape) / np.prod(outputs[0].shape) > LONGEST_SUM:

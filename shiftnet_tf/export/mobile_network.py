@@ -1,6 +1,6 @@
-"""The generator from operations that LiteRT's delegates for the GPUs of phones take: the same values, the same weights.
+"""The generator, built from operations that LiteRT's GPU delegates run on phones: same weights, same values.
 
-There is no argmax and no gather among those operations (see `export.mobile_gpu`), and 16-bit floats end at 65504.
+These operations include neither argmax nor gather (see `export.mobile_gpu`), and the largest 16-bit float is 65504.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ _HALF_SCALE = 8.0  # squares of a row of 128 numbers up to 180 stay below 65504
 
 
 class MobileShiftConnection(ShiftConnection):
-    """A shift connection that chooses by a matrix of 0 and 1, see `one_hot_of_most_similar`."""
+    """A shift connection that selects by a matrix of 0 and 1, see `one_hot_of_most_similar`."""
 
     def _rearrange(self, decoder, sources, missing):
         chosen = one_hot_of_most_similar(decoder, sources, missing)
@@ -23,7 +23,7 @@ class MobileShiftConnection(ShiftConnection):
 
 
 class MobileInstanceNormalization(InstanceNormalization):
-    """Instance normalization by sums of one row or column, which 16-bit floats can hold."""
+    """Instance normalisation by sums over single rows or columns, which fit into 16-bit floats."""
 
     def _moments(self, x):
         def mean(values):
@@ -34,7 +34,7 @@ class MobileInstanceNormalization(InstanceNormalization):
 
 
 class MobileGenerator(Generator):
-    """A generator with the layers above where it has their like; others stay and may be refused by a delegate."""
+    """A generator with the layers above in place of their originals; other layers may be refused by a delegate."""
 
     def _norm(self, name):
         return MobileInstanceNormalization(name=name) if self.normalization == "instance" else super()._norm(name)
@@ -44,7 +44,7 @@ class MobileGenerator(Generator):
 
 
 def for_mobile_gpu(generator):
-    """Return a generator of the same weights for the GPU of a phone.
+    """Return a generator with the same weights for the GPU of a phone.
 
     Args:
         generator: Generator, built.
@@ -59,15 +59,15 @@ def for_mobile_gpu(generator):
 
 
 def one_hot_of_most_similar(queries, sources, missing):
-    """The choice of `ops.most_similar` as rows of 0 and 1, from operations that delegates for phones' GPUs take.
+    """Return the choice of `ops.most_similar` as rows of 0 and 1, using only operations of GPU delegates on phones.
 
-    There is no argmax and no gather among those, and 16-bit floats end at 65504: so both sides get length 1, and of
-    equal scores the first is found as the highest of descending ranks.
+    Vectors are scaled to length 1 because the largest 16-bit float is 65504. Among equal scores, the first is found as
+    the highest of descending ranks, because there is no argmax.
 
     Args:
         queries: float32 [B, N, C].
         sources: float32 [B, M, C]; at most 2,048 of them, so that 16-bit floats can number them.
-        missing: float32 [B, M], 1 = a source that may not be chosen; if all are missing, any is.
+        missing: float32 [B, M], 1 = a source that must not be chosen; if all are missing, any may be chosen.
 
     Returns:
         float32 [B, 1, N, M].
@@ -80,11 +80,11 @@ def one_hot_of_most_similar(queries, sources, missing):
 
 
 def _at_maximum(x):
-    """1 where the last axis has its maximum, else 0."""
+    """Return 1 where the last axis has its maximum, else 0."""
     return tf.cast(x >= tf.reduce_max(x, axis=-1, keepdims=True), tf.float32)
 
 
 def _unit(x):
-    # A mean, where a sum of squares would be folded into L2_NORMALIZATION, which those delegates refuse.
+    # A mean, because a sum of squares would be folded into L2_NORMALIZATION, which those delegates refuse.
     length = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
     return x * (tf.math.rsqrt(length + 1e-6) * x.shape[-1] ** -0.5)

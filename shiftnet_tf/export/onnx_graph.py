@@ -1,4 +1,4 @@
-"""Rewriting of ONNX graphs after the conversion; each function changes an onnx.GraphProto in place."""
+"""Rewrite ONNX graphs after the conversion; each function modifies an onnx.GraphProto in place."""
 
 import collections
 import math
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def make_constant(graph, values):
-    """Turns inputs of an ONNX graph into constants, and computes what depends on constants alone (their transposes).
+    """Turn inputs of an ONNX graph into constants, and compute what depends only on constants (their transposes).
 
     Args:
-        graph: onnx.GraphProto, changed in place.
+        graph: onnx.GraphProto, modified in place.
         values: dict of input name to numpy array.
     """
     from onnx import numpy_helper
@@ -20,7 +20,7 @@ def make_constant(graph, values):
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     values, nodes = dict(values), []
     known = collections.ChainMap(values, constants)
-    for node in graph.node:  # in the order of computation
+    for node in graph.node:  # in order of computation
         if any(name in values for name in node.input) and all(name in known for name in node.input):
             operands = {name: known[name] for name in node.input}
             values.update(zip(node.output, ReferenceEvaluator(node).run(None, operands)))
@@ -35,12 +35,12 @@ def make_constant(graph, values):
 
 
 def select_by_where(graph):
-    """Puts Where in the place of what tf2onnx makes of a selection: Cast(c) * x + Cast(Not(c)) * y.
+    """Replace tf2onnx's form of a selection, Cast(c) * x + Cast(Not(c)) * y, by Where.
 
-    One pass instead of three, and no NaN of the side that is not chosen.
+    This takes one pass instead of three, and a NaN on the side not chosen has no effect.
 
     Args:
-        graph: onnx.GraphProto, changed in place.
+        graph: onnx.GraphProto, modified in place.
     """
     from onnx import helper
 
@@ -51,7 +51,7 @@ def select_by_where(graph):
         return node if node is not None and node.op_type == kind else None
 
     def chosen(name):
-        """(condition, whether it is negated, what is chosen) of Mul(Cast(condition), value)."""
+        """Return (condition, whether it is negated, value) of Mul(Cast(condition), value)."""
         product = operation(name, "Mul")
         for i in range(2 if product is not None else 0):
             cast = operation(product.input[i], "Cast")
@@ -72,10 +72,10 @@ def select_by_where(graph):
 
 
 def remove_unused(graph):
-    """Removes nodes whose results nothing uses, and then constants likewise.
+    """Remove nodes whose results are unused, and then unused constants.
 
     Args:
-        graph: onnx.GraphProto, changed in place.
+        graph: onnx.GraphProto, modified in place.
     """
     used, nodes = {value.name for value in graph.output}, []
     for node in reversed(graph.node):
@@ -93,10 +93,10 @@ def _replace(graph, nodes, tensors):
 
 
 def halve_constants(graph):
-    """Keeps the large float32 constants of an ONNX graph in float16, each cast back where it is used.
+    """Store the large float32 constants of an ONNX graph as float16, each cast back where it is used.
 
     Args:
-        graph: onnx.GraphProto, changed in place.
+        graph: onnx.GraphProto, modified in place.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,6 +1,7 @@
-"""Whether a model file computes what its Keras model computes, on real photos, and what a less precise one loses.
+"""Compare model files with their Keras model on real photos: agreement, and the loss of lower precisions.
 
-A float32 file must agree with Keras but for rounding; a file of another precision may lose so much of the hole's PSNR.
+A float32 file must agree with Keras except for rounding; a file of another precision may lose a limited part of the
+hole's PSNR.
 """
 
 import itertools
@@ -14,16 +15,16 @@ from shiftnet_tf.export import graph
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import finding, image_files, pixels
 
-# What a float32 file may differ from Keras. Rounding decides near ties of the shift's argmax, and a position that is
-# filled from elsewhere changes the picture there: so pictures are compared where the shift maps are equal.
+# Limits for the difference of a float32 file from Keras. Rounding decides near ties of the shift's argmax, and a
+# position with another source changes the image there, so images are compared only if their shift maps are equal.
 LEAST_EQUAL_SHIFTS = 0.99
 MOST_MEAN_DIFFERENCE = 0.05  # grey levels
 MOST_PIXELS_OFF = 0.001  # share of the hole's pixels that differ by more than 1
-KERAS_BATCH = 4  # more take more memory and little less time
+KERAS_BATCH = 4  # larger batches take more memory and hardly less time
 
 
 def sample_paths(folders, count=20, but=()):
-    """The photos that `sample_pairs` takes: list of Path."""
+    """Return the photos that `sample_pairs` uses: list of Path."""
     but = {path.resolve() for path in but}
     folders = [folders] if isinstance(folders, str | Path) else folders
     found = (path for folder in folders for path in finding.find_photos(folder))
@@ -31,14 +32,14 @@ def sample_paths(folders, count=20, but=()):
 
 
 def sample_pairs(folders, image_size, count=20, but=()):
-    """Photos and masks on which a file is compared with Keras: the same each time.
+    """Return photos and masks for comparing a file with Keras, the same each time.
 
     Args:
-        folders: str or Path with photos, or a sequence of them; the first `count` are taken, a centre square of each,
-            scaled.
+        folders: str or Path with photos, or a sequence of them; the first `count` photos are used, each as a scaled
+            centre square.
         image_size: int, S in pixels.
-        count: int, at most so many pairs; centre holes, rectangles and free-form strokes in turn.
-        but: list of Path, photos not to take.
+        count: int, maximum number of pairs, with centre holes, rectangles and free-form strokes in turn.
+        but: list of Path, photos to leave out.
 
     Returns:
         (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
@@ -48,7 +49,7 @@ def sample_pairs(folders, image_size, count=20, but=()):
     """
     paths = sample_paths(folders, count, but)
     if not paths:
-        raise InputError(f"no photo (JPEG, PNG, WebP) to take below {folders}")
+        raise InputError(f"no usable photos (JPEG, PNG, WebP) in {folders}")
     photos, holes = [], []
     for i, path in enumerate(paths):
         photo = image_files.read_image(path)
@@ -63,19 +64,19 @@ def sample_pairs(folders, image_size, count=20, but=()):
 
 
 def measure(generator, backend, pairs, twin=None):
-    """How far a float32 file is from its Keras model, over the hole's pixels.
+    """Measure the difference of a float32 file from its Keras model, over the hole's pixels.
 
     Args:
         generator: Generator.
-        backend: of `runtime.backends`, running the file.
+        backend: a backend of `runtime.backends` that runs the file.
         pairs: (images, masks), see `sample_pairs`.
-        twin: a backend of the same conversion whose file gives the shift map too, for a file that gives none.
+        twin: a backend with a file of the same conversion that outputs the shift map, for a file that outputs none.
 
     Returns:
-        dict: `pairs`, their number; `equal_shifts`, the share of hole positions whose shift map is equal (None where
-        no file gives a shift map); `compared_pairs`, those whose shift map is equal throughout; and of them the
-        largest `mean_difference` and `max_difference` in grey levels and the largest share `pixels_off` of pixels
-        that differ by more than 1.
+        dict: `pairs`, their number; `equal_shifts`, the share of hole positions with equal shift maps (None if no file
+            outputs a shift map); `compared_pairs`, the number of pairs whose shift maps are equal throughout; and over
+            those pairs the largest `mean_difference` and `max_difference` in grey levels, and the largest share
+            `pixels_off` of pixels that differ by more than 1.
 
     Raises:
         ExportError: the file changes a known pixel.
@@ -98,18 +99,18 @@ def measure(generator, backend, pairs, twin=None):
 
 
 def measure_loss(generator, backend, pairs, twin=None):
-    """What a file of less precision loses beside its Keras model, over the hole's pixels.
+    """Measure the loss of a file of lower precision against its Keras model, over the hole's pixels.
 
     Args:
         generator: Generator.
-        backend: of `runtime.backends`, running the file.
+        backend: a backend of `runtime.backends` that runs the file.
         pairs: (images, masks), see `sample_pairs`.
-        twin: as of `measure`.
+        twin: as for `measure`.
 
     Returns:
-        dict: `pairs`, their number; `equal_shifts` as of `measure`; `mean_difference` and `max_difference` from Keras
-        in grey levels; and in dB, means over the pairs, `hole_psnr` of the file, `psnr_drop`, by which Keras's is
-        higher, and `psnr_to_keras`, of the file's answer beside that of Keras.
+        dict: `pairs`, their number; `equal_shifts` as for `measure`; `mean_difference` and `max_difference` from Keras
+            in grey levels; and in dB, as means over the pairs, the file's `hole_psnr`, `psnr_drop`, by which Keras's is
+            higher, and `psnr_to_keras`, the PSNR of the file's output against that of Keras.
 
     Raises:
         ExportError: the file changes a known pixel.
@@ -130,8 +131,10 @@ def measure_loss(generator, backend, pairs, twin=None):
 
 
 def _answers(generator, backend, pairs, twin=None):
-    """For each pair the hole's pixels in the photo, as Keras fills them, as the file does (int [N, 3]), and which
-    positions of the shift map are equal (None where no file gives it)."""
+    """Yield for each pair the hole's pixels of the photo, of Keras and of the file, and which shifts are equal.
+
+    The pixels are int [N, 3] each; the last is bool over positions of the shift map, None if no file outputs it.
+    """
     mapping = next((b for b in (backend, twin) if b is not None and "shift_map" in b.outputs), None)
     for image, mask, expected in zip(*pairs, _keras_answers(generator, pairs, mapping is not None)):
         inputs = image[np.newaxis], mask[np.newaxis]
@@ -148,11 +151,11 @@ def _answers(generator, backend, pairs, twin=None):
 
 
 def _keras_answers(generator, pairs, with_shift_map):
-    """For each pair the arrays that Keras computes, by their names; a few pairs at a time take half as long."""
+    """Yield for each pair the output arrays of Keras by name; a few pairs at a time take half as long."""
     images, masks = pairs
     for start in range(0, len(images), KERAS_BATCH):
         part = slice(start, start + KERAS_BATCH)
-        with tf.device("CPU"):  # a GPU multiplies in less than float32 unless told otherwise
+        with tf.device("CPU"):  # a GPU multiplies in less than float32 by default
             answers = graph.inpaint(generator, images[part], masks[part], with_shift_map)
         answers = {name: value.numpy() for name, value in answers.items()}
         for i in range(len(images[part])):
@@ -165,11 +168,11 @@ def _share(answers):
 
 
 def _psnr(true, answer):
-    return 10 * np.log10(255**2 / max(np.mean((true - answer) ** 2), 1e-3))  # of equal pixels: 78 dB, not infinite
+    return 10 * np.log10(255**2 / max(np.mean((true - answer) ** 2), 1e-3))  # equal pixels give 78 dB, not infinity
 
 
 def within_limits(parity: dict) -> bool:
-    """Tell whether a float32 file computes what Keras computes, by the result of `measure`."""
+    """Tell from the result of `measure` whether a float32 file computes what Keras computes."""
     return (
         (parity["equal_shifts"] is None or parity["equal_shifts"] >= LEAST_EQUAL_SHIFTS)
         and parity["compared_pairs"] > 0

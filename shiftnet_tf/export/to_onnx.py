@@ -1,8 +1,8 @@
 """Export to ONNX, for ONNX Runtime on a server.
 
-tf2onnx copies all weights some seventy times while it optimizes a graph: 14 GB and over a minute for the paper's
-network. So the kernels are inputs of the graph while it is converted and become constants afterwards: the same file
-with 2 GB, in seconds.
+tf2onnx copies all weights some seventy times while it optimizes a graph, which takes 14 GB and over a minute for the
+paper's network. The kernels are therefore graph inputs during the conversion and become constants afterwards, which
+gives the same file with 2 GB in seconds.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ OPSET = 18
 
 
 def convert(generator, path, job):
-    """Write an ONNX file: the converter of `export_onnx`, see `exporter.Format`."""
+    """Write an ONNX file: the converter for `export_onnx`, see `exporter.Format`."""
     tf2onnx = import_optional("tf2onnx.convert", "tf2onnx", "exporting to ONNX")
     kernels = {f"kernel_{i}": variable for i, variable in enumerate(generator.variables) if len(variable.shape) == 4}
 
@@ -42,7 +42,7 @@ def convert(generator, path, job):
     onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
     onnx_graph.select_by_where(model.graph)
     for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx gives it a name made of numbers
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx gives it a numbered name
     if job.precision == "float16":
         onnx_graph.halve_constants(model.graph)
     path.write_bytes(model.SerializeToString())
@@ -53,7 +53,7 @@ def convert(generator, path, job):
 
 
 def _sign(path, facts):
-    """Writes producer, description and metadata into an ONNX file; the quantization would drop them before it."""
+    """Write producer, description and metadata into an ONNX file, last, because quantization would drop them."""
     onnx = import_optional("onnx", "onnx", "exporting to ONNX")
     model = onnx.load(path)
     model.producer_name, model.producer_version = "shiftnet_tf", __version__
@@ -64,9 +64,9 @@ def _sign(path, facts):
 
 @contextlib.contextmanager
 def _without_copies():
-    """Stop tf2onnx copying its graph before each of some thirty optimizations: of 14 s 3, for the same graph.
+    """Stop tf2onnx from copying its graph before each of some thirty optimizations: 3 s instead of 14, same graph.
 
-    The copies let tf2onnx skip an optimization that raises; here its exception ends the conversion.
+    The copies let tf2onnx skip an optimization that raises; without them the exception ends the conversion.
     """
     name = "TF2ONNX_CATCH_ERRORS"
     before = os.environ.get(name)
@@ -81,20 +81,22 @@ def _without_copies():
 
 
 def quantize(path, pairs):
-    """Puts all convolutions of an ONNX file but the first in 8 bits, weights for each channel apart.
+    """Quantize all convolutions of an ONNX file except the first to 8 bits, with one weight scale per channel.
 
-    All else stays float32. The first convolution is cheap and sees the photo: in 8 bits it cost the bundled model 1 dB.
+    Everything else stays float32. The first convolution is cheap and sees the photo; in 8 bits it cost the bundled
+    model 1 dB.
 
     Args:
         path: Path of the file, replaced.
-        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which the range of each activation is taken.
+        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), on which the range of each activation is
+            calibrated.
     """
     quantization = import_optional("onnxruntime.quantization", "onnxruntime", "quantising an ONNX model")
     onnx = import_optional("onnx", "onnx", "quantising an ONNX model")
     plain = path.with_name(f"float32-{path.name}")
     path.rename(plain)
     nodes = onnx.load(plain).graph.node
-    # Those of fill_from_patches only move values: in 8 bits they would spoil them and gain nothing.
+    # The convolutions of fill_from_patches only move values, which 8 bits would degrade at no gain.
     excluded = [node.name for node in nodes if SCOPE in node.name]
     excluded += [node.name for node in nodes if node.op_type == "Conv" and SCOPE not in node.name][:1]
     batches = ({"image": image[np.newaxis], "mask": mask[np.newaxis]} for image, mask in zip(*pairs))
@@ -137,27 +139,26 @@ def export_onnx(
 
     Args:
         run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
-        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
-        image_size: S in pixels, a multiple of 2**depth; None: the training's.
-        shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
-        precision: `"float32"`; `"float16"`, half the file, weights kept in 16 bits and computed with in 32; `"int8"`, a
-            quarter, convolutions in 8 bits. Defaults to `"float32"`.
-        photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.
-        calibration_photos: folder or folders of 100 photos or more that int8 is fitted to, but for those compared on;
-            None: those that the run was trained on.
-        max_psnr_drop: dB that a lower precision may lose in the hole, beside Keras. Defaults to 0.2.
-        license: of the weights, such as `"CC-BY-4.0"`, for the metadata of the file; None: that in the front matter of
-            README.md in the run folder, if there is one.
-        log: function of a line, for progress. Defaults to `print`.
+        out: the model folder to write to; None: `export/` in the run folder (required for a preset).
+        image_size: S in pixels, a multiple of 2**depth; None: the training size.
+        shift_map: whether the file also outputs the shift map, int32 [B, h, w]. Defaults to False.
+        precision: `"float32"`; `"float16"`, half the file size: weights are stored in 16 bits and computed with in 32;
+            `"int8"`, a quarter: convolutions run in 8 bits. Defaults to `"float32"`.
+        photos: folder or folders of photos to compare with Keras on; None: the training photos.
+        calibration_photos: folder or folders with at least 100 photos for int8 calibration, besides those compared with
+            Keras; None: the training photos.
+        max_psnr_drop: dB of PSNR in the hole that a lower precision may lose against Keras. Defaults to 0.2.
+        license: licence of the weights for the metadata of the file, such as `"CC-BY-4.0"`; None: that in the front
+            matter of README.md in the run folder, if there is one.
+        log: called with each line of progress. Defaults to `print`.
 
     Returns:
         The path of the file.
 
     Raises:
         InputError: the run, the photos, the size or the folder cannot be used.
-        ExportError: the conversion fails, or its file does not compute what Keras computes, or loses too much; nothing
-            is left then.
-        MissingPackageError: a package is absent; the text holds the `pip install` line.
+        ExportError: the conversion fails, or the file differs from Keras or loses too much; the file is discarded.
+        MissingPackageError: a package is not installed; the message contains the `pip install` line.
     """
     return exporter.export(
         FORMAT,

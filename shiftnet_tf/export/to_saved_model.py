@@ -1,4 +1,4 @@
-"""Export to a TensorFlow SavedModel, as TensorFlow Serving takes it."""
+"""Export to a TensorFlow SavedModel, for TensorFlow Serving."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from shiftnet_tf.export import exporter, graph
 
 
 def convert(generator, path, job):
-    """Write a SavedModel: the converter of `export_saved_model`, see `exporter.Format`."""
+    """Write a SavedModel: the converter for `export_saved_model`, see `exporter.Format`."""
     graph.write_saved_model(generator, path, with_shift_map=job.shift_map)
 
 
@@ -28,20 +28,19 @@ def export_saved_model(
 
     Args:
         run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
-        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
-        image_size: S in pixels, a multiple of 2**depth; None: the training's.
-        shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
-        photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.
-        log: function of a line, for progress. Defaults to `print`.
+        out: the model folder to write to; None: `export/` in the run folder (required for a preset).
+        image_size: S in pixels, a multiple of 2**depth; None: the training size.
+        shift_map: whether the file also outputs the shift map, int32 [B, h, w]. Defaults to False.
+        photos: folder or folders of photos to compare with Keras on; None: the training photos.
+        log: called with each line of progress. Defaults to `print`.
 
     Returns:
         The path of the folder.
 
     Raises:
         InputError: the run, the photos, the size or the folder cannot be used.
-        ExportError: the conversion fails, or its file does not compute what Keras computes, or loses too much; nothing
-            is left then.
-        MissingPackageError: a package is absent; the text holds the `pip install` line.
+        ExportError: the conversion fails, or the file differs from Keras or loses too much; the file is discarded.
+        MissingPackageError: a package is not installed; the message contains the `pip install` line.
     """
     return exporter.export(
         FORMAT,

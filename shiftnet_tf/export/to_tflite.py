@@ -18,7 +18,7 @@ from shiftnet_tf.system.quiet import quiet_stderr
 
 
 def convert(generator, path, job):
-    """Write a TFLite file: the converter of `export_tflite`, see `exporter.Format`."""
+    """Write a TFLite file: the converter for `export_tflite`, see `exporter.Format`."""
     if job.profile == "mobile-gpu":
         mobile_gpu.check_network(generator)
         generator = for_mobile_gpu(generator)
@@ -32,25 +32,25 @@ def convert(generator, path, job):
         try:
             with quiet_stderr():
                 content = converter.convert()
-        except Exception as error:  # the converter raises what its C++ code throws
-            raise ExportError(f"the TFLite converter refuses the network: {first_line(error)}") from error
+        except Exception as error:  # the converter raises whatever its C++ code throws
+            raise ExportError(f"the TFLite converter rejects the network: {first_line(error)}") from error
     path.write_bytes(content)
     if job.precision in ("dynamic", "int8"):
         quantize(path, job.calibration)
     if job.profile == "mobile-gpu" and (refused := mobile_gpu.find_refused(path)):
-        raise ExportError(f"the GPU of a phone would leave this network to the CPU in part: {'; '.join(refused)}")
+        raise ExportError(f"GPU delegates on phones would run part of this network on the CPU: {'; '.join(refused)}")
 
 
 def quantize(path, pairs=None):
-    """Puts the convolutions of a TFLite file in 8 bits, weights for each channel apart; all else stays float32.
+    """Quantize the convolutions of a TFLite file to 8 bits, one weight scale per channel; the rest stays float32.
 
     Args:
         path: Path of the file, replaced.
-        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), from which the range of each activation is taken;
-            None: each picture's own.
+        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), on which the range of each activation is
+            calibrated; None: computed for each image.
     """
     quantization = import_optional("ai_edge_quantizer", "ai-edge-quantizer", "quantising a TFLite model")
-    # The convolutions of fill_from_patches only move values: in 8 bits they would spoil them and gain nothing.
+    # The convolutions of fill_from_patches only move values, which 8 bits would degrade at no gain.
     what = {"regex": f"^(?!.*{SCOPE}).*$", "operation_name": quantization.qtyping.TFLOperationName.CONV_2D}
     with quiet_stderr():
         quantizer = quantization.quantizer.Quantizer(str(path))
@@ -85,32 +85,31 @@ def export_tflite(
     max_psnr_drop: float = 0.2,
     log: Callable[[str], object] = print,
 ) -> Path:
-    """Write a run's network as TFLite: uint8 image and mask in, uint8 inpainted image out, batch 1, builtins alone.
+    """Write a run's network as TFLite: uint8 image and mask in, uint8 inpainted image out, batch 1, only builtins.
 
     Args:
         run: a run folder, a folder of packed weights, or a preset such as `"compact"`.
-        out: the model folder to write to; None: `export/` in the run folder, of a preset none.
-        image_size: S in pixels, a multiple of 2**depth; None: the training's.
-        shift_map: whether the file gives the shift map too, int32 [B, h, w]. Defaults to False.
-        precision: `"float32"`; `"float16"`, half the file; `"dynamic"` and `"int8"`, a quarter, convolutions in 8 bits:
-            int8 fits the ranges of the activations to photos beforehand, dynamic takes them from each picture. Defaults
-            to `"float32"`.
-        profile: `"default"`, or `"mobile-gpu"`: only operations that LiteRT's delegates for the GPUs of phones run, the
+        out: the model folder to write to; None: `export/` in the run folder (required for a preset).
+        image_size: S in pixels, a multiple of 2**depth; None: the training size.
+        shift_map: whether the file also outputs the shift map, int32 [B, h, w]. Defaults to False.
+        precision: `"float32"`; `"float16"`, half the file size; `"dynamic"` and `"int8"`, a quarter: convolutions run
+            in 8 bits. int8 calibrates the activation ranges on photos at export time, dynamic computes them for each
+            image. Defaults to `"float32"`.
+        profile: `"default"`, or `"mobile-gpu"`: only operations that LiteRT's GPU delegates run on phones, with the
             same values. Defaults to `"default"`.
-        photos: folder or folders of photos to compare with Keras on; None: those that the run was trained on.
-        calibration_photos: folder or folders of 100 photos or more that int8 is fitted to, but for those compared on;
-            None: those that the run was trained on.
-        max_psnr_drop: dB that a lower precision may lose in the hole, beside Keras. Defaults to 0.2.
-        log: function of a line, for progress. Defaults to `print`.
+        photos: folder or folders of photos to compare with Keras on; None: the training photos.
+        calibration_photos: folder or folders with at least 100 photos for int8 calibration, besides those compared with
+            Keras; None: the training photos.
+        max_psnr_drop: dB of PSNR in the hole that a lower precision may lose against Keras. Defaults to 0.2.
+        log: called with each line of progress. Defaults to `print`.
 
     Returns:
         The path of the file.
 
     Raises:
         InputError: the run, the photos, the size or the folder cannot be used.
-        ExportError: the conversion fails, or its file does not compute what Keras computes, or loses too much; nothing
-            is left then.
-        MissingPackageError: a package is absent; the text holds the `pip install` line.
+        ExportError: the conversion fails, or the file differs from Keras or loses too much; the file is discarded.
+        MissingPackageError: a package is not installed; the message contains the `pip install` line.
     """
     return exporter.export(
         FORMAT,

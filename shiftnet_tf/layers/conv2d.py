@@ -1,9 +1,9 @@
-"""Convolution, as a matrix product where the picture is small and the weights are many.
+"""Convolution, computed as a matrix product for small images with many weights.
 
-Deep in a U-Net a kernel has millions of weights for a few hundred positions. TensorFlow's convolution lays such a
-kernel out anew at each call, which takes longer than to compute with it; a matrix product of patches
-[positions, k * k * C] and the kernel as it is, [k * k * C, F], does not, forwards and in its gradients. The runtimes of
-model files lay kernels out once, when they load: a graph for them keeps the convolution.
+Deep in a U-Net, a kernel has millions of weights for a few hundred positions. TensorFlow's convolution rearranges such
+a kernel on every call, which takes longer than computing with it. A matrix product of patches [positions, k * k * C]
+with the unchanged kernel, [k * k * C, F], avoids that, forward and in its gradients. The runtimes of model files
+rearrange kernels once, at load time, so graphs for them keep the convolution.
 """
 
 import keras
@@ -15,7 +15,7 @@ _MOST_POSITIONS = 300  # 17x17
 
 
 def convolve(padded, kernel, stride=1):
-    """A convolution with no padding of its own.
+    """Convolve without padding.
 
     Args:
         padded: float [B, H, W, C]; H and W are static.
@@ -34,14 +34,14 @@ def convolve(padded, kernel, stride=1):
     parts = [crop(x, i, j, height, width) for i in range(cells) for j in range(cells)]
     patches = tf.reshape(tf.concat(parts, axis=-1), [-1, cells, cells, stride, stride, channels])
     if stride > 1:
-        patches = tf.transpose(patches, [0, 1, 3, 2, 4, 5])  # row by row, as the kernel is
+        patches = tf.transpose(patches, [0, 1, 3, 2, 4, 5])  # row by row, like the kernel
     rows = tf.reshape(patches, [-1, size * size * channels])
     product = tf.linalg.matmul(rows, tf.reshape(kernel, [size * size * channels, filters]))
     return tf.reshape(product, [-1, height, width, filters])
 
 
 def crop(images, top, left, height, width):
-    """A window of each image. Its gradient is a padding, which is faster than that of Python's slices.
+    """Cut a window out of each image. The gradient is a padding, which is faster than that of Python slices.
 
     Args:
         images: [B, H, W, C].
@@ -55,7 +55,7 @@ def crop(images, top, left, height, width):
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
 class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` that halves a picture of even size; arguments, weights and results are the same.
+    """`keras.layers.Conv2D`, faster at halving images of even size; arguments, weights and results are the same.
 
     Examples:
 
@@ -68,6 +68,6 @@ class Conv2D(keras.layers.Conv2D):
         plain = (self.padding, self.strides, self.dilation_rate, self.groups) == ("same", (2, 2), (1, 1), 1)
         if for_file() or not plain or height % 2 or width % 2 or height * width > 4 * _MOST_POSITIONS:
             return super().call(inputs)
-        border = [self.kernel_size[0] // 2 - 1] * 2  # what "same" is of an even size
+        border = [self.kernel_size[0] // 2 - 1] * 2  # the padding of "same" for an even size
         outputs = convolve(tf.pad(inputs, [[0, 0], border, border, [0, 0]]), tf.convert_to_tensor(self.kernel), 2)
         return self.activation(tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs)

@@ -1,17 +1,17 @@
-"""How much of the patches that a hole is filled with is let into a prediction.
+"""Decide how much of the patches that fill a hole goes into a prediction.
 
 In: decoder features [B, S/2, S/2, C], the prediction and an image whose hole is filled with patches, float32
 [B, S, S, 3], and the mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, 3]. With the share
 
     w = sigmoid(g(features) + v * s)
 
-of each pixel, g a transposed convolution to one channel and s the share of hole in a window around the pixel, from 0
-to 1, either the fine detail of the patches is added to the prediction, or both are blended:
+for each pixel, where g is a transposed convolution to one channel and s the share of hole in a window around the pixel
+(0 to 1), either the fine detail of the patches is added to the prediction, or both are blended:
 
     out = prediction + 2 w (patches - blur(patches)),    out = w patches + (1 - w) prediction
 
-In a thin stroke the known pixels are near and the prediction alone is exact; in a wide hole it is a blur that the
-patches make look real, at little cost in PSNR. The weight v tells them apart.
+In a thin stroke, known pixels are near and the prediction alone is exact. In a wide hole it is blurred, and the patches
+make it look real at little cost in PSNR. The weight v tells the two cases apart.
 """
 
 from typing import Any
@@ -27,10 +27,10 @@ _BLUR = 7  # pixels, twice
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
 class DetailGate(SubpixelUpsampling):
-    """Lets patches into a prediction, as much at each pixel as features and mask say.
+    """Adds patches to a prediction, weighted at each pixel by the features and the mask.
 
     Args:
-        blend: whether patches and prediction are blended, or fine detail is added. Defaults to False.
+        blend: whether to blend patches and prediction instead of adding fine detail. Defaults to False.
 
     Call arguments:
         features: float [B, S/2, S/2, C].
@@ -57,7 +57,7 @@ class DetailGate(SubpixelUpsampling):
         self.share_weight = self.add_weight(shape=(1,), initializer="zeros", name="share_weight")
 
     def call(self, features, predicted_image, filled_image, mask):
-        # As in mixed precision they are not.
+        # Keras casts them in mixed precision.
         predicted_image, filled_image, mask = (tf.cast(x, tf.float32) for x in (predicted_image, filled_image, mask))
         logits = tf.cast(super().call(features), tf.float32)  # [B, S, S, 1]
         logits += tf.cast(self.share_weight, tf.float32) * _share(mask)
@@ -72,6 +72,6 @@ class DetailGate(SubpixelUpsampling):
 
 
 def _share(mask):
-    """The share of hole around each pixel, [B, S, S, 1]."""
+    """Return the share of hole around each pixel, [B, S, S, 1]."""
     cells = tf.nn.avg_pool2d(mask, _CELL, _CELL, "VALID")
     return tf.image.resize(tf.nn.avg_pool2d(cells, _CELLS, 1, "SAME"), mask.shape[1:3])

@@ -1,9 +1,9 @@
 """Instance normalisation in four dimensions.
 
-[B, H, W, C] -> [B, H, W, C]: each channel of each image gets mean 0 and variance 1 over its positions, then a
-learned scale and offset (Ulyanov et al., 2016, arXiv 1607.08022). The same values as
-`keras.layers.GroupNormalization(groups=-1)`, whose five-dimensional reshapes cost time in every runtime and which
-delegates of phones refuse.
+[B, H, W, C] -> [B, H, W, C]: each channel of each image gets mean 0 and variance 1 over its positions, then a learned
+scale and offset (Ulyanov et al., 2016, arXiv 1607.08022). The values equal those of
+`keras.layers.GroupNormalization(groups=-1)`, whose five-dimensional reshapes are slow in every runtime and refused by
+GPU delegates on phones.
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ class InstanceNormalization(keras.layers.Layer):
     """Normalises each channel of each image over height and width.
 
     Args:
-        epsilon: added to the variance. Defaults to 1e-5, as PyTorch has it.
+        epsilon: added to the variance. Defaults to 1e-5, as in PyTorch.
 
-    Input and output: float [B, H, W, C]. Mean and variance are taken in float32 in any precision. `training` makes no
-    difference; it is there for all normalisations to be called alike.
+    Input and output: float [B, H, W, C]. Mean and variance are computed in float32 at any precision. `training` has no
+    effect; it gives all normalisations the same call.
 
     Examples:
 
@@ -45,7 +45,7 @@ class InstanceNormalization(keras.layers.Layer):
         return tf.cast(x * scale + offset, inputs.dtype)  # two passes, where (x - mean) * scale + beta takes three
 
     def _moments(self, x):
-        """Mean and variance over the positions, [B, 1, 1, C] each."""
+        """Return mean and variance over the positions, [B, 1, 1, C] each."""
         return tf.nn.moments(x, axes=[1, 2], keepdims=True)
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""The normalisations that the networks can be given, and the switchable one. [B, H, W, C] -> [B, H, W, C]."""
+"""The choice of normalisations for the networks, and the switchable one. [B, H, W, C] -> [B, H, W, C]."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ _MOMENTUM = 0.9  # of the moving averages: PyTorch's 0.1
 class SwitchableNormalization(keras.layers.Layer):
     """Normalises by a learned mixture of instance, layer and batch statistics.
 
-    Three weights for the means and three for the variances, each through a softmax, mix the statistics of each channel
-    of each image, of each image, and of each channel of the batch (in inference: their moving averages).
+    Three weights for the means and three for the variances, each through a softmax, mix the statistics per channel and
+    image, per image, and per channel of the batch (in inference, their moving averages).
 
     Args:
         epsilon: added to the variance. Defaults to 1e-5.
@@ -67,7 +67,7 @@ class SwitchableNormalization(keras.layers.Layer):
 
 
 def _pool(mean, variance, axis):
-    """Mean and variance of groups of one size taken together, from those of each."""
+    """Return the mean and variance of several groups of equal size together, from those of each."""
     pooled_mean = tf.reduce_mean(mean, axis=axis, keepdims=True)
     spread = tf.square(mean - pooled_mean)  # never negative, unlike mean of squares less square of the mean
     return pooled_mean, tf.reduce_mean(variance + spread, axis=axis, keepdims=True)
@@ -79,14 +79,17 @@ def _mix(weights, *statistics):
 
 
 def normalization(kind: str, name: str) -> keras.layers.Layer:
-    """A normalisation layer with scale and offset for each channel.
+    """Return a normalisation layer with a scale and an offset per channel.
 
     Args:
         kind: `"instance"` (the paper), `"batch"` or `"switchable"`.
-        name: of the layer.
+        name: the layer's name.
+
+    Returns:
+        keras.layers.Layer.
 
     Raises:
-        ValueError: another kind.
+        ValueError: an unknown kind.
     """
     if kind == "instance":
         return InstanceNormalization(name=name)

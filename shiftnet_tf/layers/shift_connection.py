@@ -3,17 +3,17 @@
 In: decoder features phi_(L-l) and encoder features phi_l, each [B, H, W, C], and the mask at that size,
 [B, H, W, 1], 1 = hole. Out: decoder, encoder and shifted features on the channel axis, [B, H, W, 3C].
 
-For each position y of the hole the known position with the highest cosine similarity is
+For each position y of the hole, the known position with the highest cosine similarity is
 
     x*(y) = argmax over known x of  <d_y, e_x> / (|d_y| |e_x|)        d = decoder, e = encoder features
 
-and shifted_y = e_(x*(y)); outside the hole shifted is 0. All positions are searched at once, as one matrix
-product. The choice has no gradient; the rearrangement is a constant, so that its transpose brings the gradient
-of the shifted features back to the encoder features (section 3.4).
+and shifted_y = e_(x*(y)); outside the hole shifted is 0. All positions are searched at once, in one matrix product. The
+choice has no gradient; the rearrangement is constant, so that its transpose passes the gradient of the shifted features
+back to the encoder features (section 3.4).
 
-Beyond the paper: each image of a batch has its own mask; a zero vector is similar to nothing (0); where no
-position is known, shifted is 0 and the shift map -1; on request the mirrored image is a second source, as in the
-authors' network for faces.
+Beyond the paper: each image of a batch has its own mask; a zero vector has similarity 0 to everything; if no position
+is known, shifted is 0 and the shift map -1; optionally, the mirrored image is a second source, as in the authors'
+network for faces.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -38,9 +38,9 @@ class ShiftConnection(keras.layers.Layer):
         return_shift_map: bool, default False. Whether to return the shift map too.
 
     Returns:
-        float [B, H, W, 3C]: decoder, encoder and shifted features. With `return_shift_map` also
-        int32 [B, H, W]: row * W + column of the known position that filled a hole position, plus H * W where it is
-        one of `mirrored_features`; -1 elsewhere.
+        float [B, H, W, 3C]: decoder, encoder and shifted features. With `return_shift_map` also int32 [B, H, W]: row *
+        W + column of the known position that filled a hole position, plus H * W if it is one of `mirrored_features`; -1
+        elsewhere.
 
     Raises:
         ValueError: features of unequal or unknown size, or a mask of another size.
@@ -103,8 +103,8 @@ class ShiftConnection(keras.layers.Layer):
         return joined, tf.reshape(shift_map_of(nearest, filled), [-1, height, width])
 
     def _rearrange(self, decoder, sources, missing):
-        """[B, N, C], [B, M, C], [B, M] -> for each position its most similar source [B, N, C] and its index [B, N]."""
-        # The cosine but for the decoder vector's length, which changes no choice.
+        """Return for each position its most similar source [B, N, C] and that source's index [B, N]."""
+        # The cosine except for the length of the decoder vector, which does not affect the choice.
         unit_sources = tf.math.l2_normalize(tf.cast(sources, tf.float32), axis=-1)
         nearest = most_similar(tf.cast(decoder, tf.float32), unit_sources, -NEVER * missing)
         return tf.gather(sources, nearest, batch_dims=1), nearest
@@ -114,11 +114,11 @@ class ShiftConnection(keras.layers.Layer):
 class RandomShiftConnection(ShiftConnection):
     """The paper's ablation: each hole position is filled from a known one that does not depend on the features.
 
-    A constant score for each pair of positions takes the place of the similarity: exports and repeated runs choose
-    the same positions.
+    A constant score for each pair of positions replaces the similarity, so that exports and repeated runs choose the
+    same positions.
 
     Args:
-        seed: of the scores. Defaults to 0.
+        seed: the seed of the scores. Defaults to 0.
 
     Call arguments and returns: see `ShiftConnection`. The scores take 4 (H * W)^2 bytes of an exported file, 4 MB at
     32x32.
@@ -139,7 +139,7 @@ class RandomShiftConnection(ShiftConnection):
 
 
 def shift_map_of(nearest, filled):
-    """The source of each position that was filled, -1 elsewhere.
+    """Return the source of each filled position, -1 elsewhere.
 
     Args:
         nearest: int32 [B, N].
@@ -153,7 +153,7 @@ def shift_map_of(nearest, filled):
 
 
 def static_shape(decoder_features, encoder_features, feature_mask):
-    """Checks what a shift connection is called with.
+    """Check the arguments of a shift connection and return their static shape.
 
     Args:
         decoder_features, encoder_features: [B, H, W, C].

@@ -1,4 +1,4 @@
-"""The patch-wise soft shift of the authors' PyTorch release: weighted 3x3 patches in place of one nearest position.
+"""The patch-wise soft shift of the authors' PyTorch release: weighted 3x3 patches instead of one nearest position.
 
 In: decoder and encoder features [B, H, W, C] and their mask [B, H, W, 1], 1 = hole. Out: decoder, encoder and shifted
 features, [B, H, W, 3C]. With N = H * W positions, p_x the 3x3 patch of the encoder features around x and q_y that of
@@ -8,14 +8,16 @@ the decoder features around y (zeros beyond the border), a patch is known if at 
     w_xy = softmax over x of 10 s_xy, then 0 where p_x is not known
     shifted = (sum over y of the patch  sum over x of w_xy p_x,  laid around y) / 9
 
-for all positions, not the hole alone. With score fusion (as in Yu et al., 2018, arXiv 1801.07892) each score s_xy is
-first summed with those of the pairs that lie one position before and after x and y along the rows, then along the
+for all positions, not only those in the hole. With score fusion (as in Yu et al., 2018, arXiv 1801.07892) each score
+s_xy is first summed with those of the pairs one position before and after x and y along the rows, then along the
 columns, so that neighbours come from neighbours.
 
 The release cuts the encoder features into patches by reading [C, H, W, 3, 3] numbers as [H * W, C, 3, 3], which mixes
-channels and places; these are real patches (the tests hold the layer to the release with that slip put in).
+channels and positions; here they are true patches (the tests compare the layer with the release after adding that
+slip).
 
-Differs from the paper's shift: everything has a gradient, and the decoder vectors keep their length, as released.
+Differs from the paper's shift: everything has a gradient, and the decoder vectors are not normalised, as in the
+release.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -30,7 +32,7 @@ from shiftnet_tf.ops.most_similar import NEVER
 _OFFSETS = [(row, column) for row in range(3) for column in range(3)]
 _MOST_MISSING = 4  # positions of a patch that counts as known
 _SCALE = 10.0
-_SHORTEST = 1e-4  # below it a patch is similar to nothing
+_SHORTEST = 1e-4  # a shorter patch is similar to nothing
 
 
 @keras.saving.register_keras_serializable(package="shiftnet_tf")
@@ -38,7 +40,7 @@ class SoftShiftConnection(keras.layers.Layer):
     """Fills each position with a weighted sum of known 3x3 patches.
 
     Args:
-        score_fusion: whether neighbours are to come from neighbours. Defaults to False.
+        score_fusion: whether neighbours should come from neighbours. Defaults to False.
 
     Call arguments:
         decoder_features, encoder_features: float [B, H, W, C]; H and W are static.
@@ -47,7 +49,7 @@ class SoftShiftConnection(keras.layers.Layer):
 
     Returns:
         float [B, H, W, 3C]. With `return_shift_map` also int32 [B, H, W]: for each hole position row * W + column of
-        the middle of the known patch with the highest weight, of those whose middle is known; -1 elsewhere.
+        the centre of the known patch with the highest weight, among those whose centre is known; -1 elsewhere.
 
     Raises:
         ValueError: features of unequal or unknown size, or a mask of another size.
@@ -107,7 +109,7 @@ class SoftShiftConnection(keras.layers.Layer):
         return joined, tf.reshape(shift_map, [-1, height, width])
 
     def _sources(self, features):
-        """The patches that are moved: [B, H, W, C] -> [B, N, 9C]."""
+        """Return the patches that are moved: [B, H, W, C] -> [B, N, 9C]."""
         return _patches(features)
 
     def get_config(self):
@@ -115,7 +117,7 @@ class SoftShiftConnection(keras.layers.Layer):
 
 
 def _patches(features):
-    """[B, H, W, C] -> [B, N, 9C], the 3x3 patch around each position, row by row."""
+    """Return the 3x3 patch around each position, row by row: [B, H, W, C] -> [B, N, 9C]."""
     height, width, channels = features.shape[1:]
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]])
     parts = [padded[:, row : row + height, column : column + width] for row, column in _OFFSETS]
@@ -123,7 +125,7 @@ def _patches(features):
 
 
 def _laid_out(patches, height, width, channels):
-    """[B, N, 9C] -> [B, H, W, C]: each patch laid around its position, what overlaps is summed."""
+    """Lay each patch around its position and sum the overlaps: [B, N, 9C] -> [B, H, W, C]."""
     patches = tf.reshape(patches, [-1, height, width, 9 * channels])
     parts = []
     for i, (row, column) in enumerate(_OFFSETS):
@@ -134,7 +136,7 @@ def _laid_out(patches, height, width, channels):
 
 
 def _fuse(scores, height, width):
-    """Sums the scores [B, N, N] of neighbouring pairs along the rows, then along the columns."""
+    """Sum the scores [B, N, N] of neighbouring pairs along the rows, then along the columns."""
     by_columns = np.arange(height * width).reshape(height, width).T.ravel()  # the positions, column by column
     by_rows = np.argsort(by_columns)
     for order in (by_columns, by_rows):

@@ -6,11 +6,11 @@
     output[2m]     = k_3 x[m - 1] + k_1 x[m]
     output[2m + 1] = k_2 x[m]     + k_0 x[m + 1]
 
-so both are a two-tap convolution of x padded by 1, at position p = m for the even and p = m + 1 for the odd outputs. In
-two dimensions ONE 2x2 convolution with 4 * filters channels computes all four phases (Shi et al., 2016, arXiv
-1609.05158). Where the odd phase comes first, depth_to_space puts output[2p - 1] and output[2p] side by side: the
-upsampled picture, with a border of 1 to cut off. It runs on the convolution kernels that every runtime has tuned, where
-transposed convolutions are slow.
+so both are two-tap convolutions of x padded by 1, at position p = m for the even and p = m + 1 for the odd outputs. In
+two dimensions, one 2x2 convolution with 4 * filters channels computes all four phases (Shi et al., 2016, arXiv
+1609.05158). With the odd phase first, depth_to_space puts output[2p - 1] and output[2p] side by side, which is the
+upsampled image with a border of 1 to cut off. Every runtime has tuned kernels for this convolution, while transposed
+convolutions are slow.
 """
 
 from typing import Any
@@ -30,13 +30,13 @@ class SubpixelUpsampling(keras.layers.Layer):
 
     Args:
         filters: output channels.
-        smooth: whether the result is blurred by (1, 2, 1) / 4 along rows and columns, so that even features give
-            an even result: no pattern of two pixels, and behind several such layers none of 4 or 8, is left to a
-            network that wants texture. Defaults to False.
+        smooth: whether to blur the result by (1, 2, 1) / 4 along rows and columns, so that uniform features give
+            a uniform result: the network then cannot use patterns of 2 pixels (or, after several such layers, of 4 or
+            8) as texture. Defaults to False.
         kernel_initializer: Keras initializer. Defaults to normal(0, 0.02), as in the authors' code.
 
     Input: float [B, H, W, C]. Output: float [B, 2H, 2W, filters].
-    The kernel is kept as [2, 2, C, 4 * filters]; `subpixel_kernel` makes it from a transposed one.
+    The kernel is stored as [2, 2, C, 4 * filters]; `subpixel_kernel` converts a transposed one.
 
     Examples:
 
@@ -59,7 +59,7 @@ class SubpixelUpsampling(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, inputs):
-        # Not the convolution's own explicit padding: TensorFlow has no fast gradient of that.
+        # Not the convolution's explicit padding, for which TensorFlow has no fast gradient.
         padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
         phases = convolve(padded, tf.convert_to_tensor(self.kernel))  # [B, H + 1, W + 1, 4 * filters]
         phases = tf.nn.bias_add(phases, tf.tile(self.bias, [4]))
@@ -78,10 +78,10 @@ class SubpixelUpsampling(keras.layers.Layer):
 
 
 def subpixel_kernel(transposed_kernel):
-    """Rearranges the kernel of a 4x4 transposed convolution for `SubpixelUpsampling`.
+    """Rearrange the kernel of a 4x4 transposed convolution for `SubpixelUpsampling`.
 
     Args:
-        transposed_kernel: array [4, 4, filters, C], as `keras.layers.Conv2DTranspose` keeps it.
+        transposed_kernel: array [4, 4, filters, C], as in `keras.layers.Conv2DTranspose`.
 
     Returns:
         numpy array [2, 2, C, 4 * filters].

@@ -1,4 +1,4 @@
-"""Which pixels of a mask are hole: one rule for mask files, arrays and requests; and how a hole grows."""
+"""Which pixels of a mask are hole: one rule for mask files, arrays and requests; and growing a hole."""
 
 import math
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from shiftnet_tf.errors import InputError
 
-_SHARE = 0.01  # of the pixels may lie between black and white without a note
-_MOST = 0.5  # of the pixels that may be grey anywhere
-_RIM = 16  # pixels to each side of an edge that may: two blocks of a JPEG, or a soft brush
+_SHARE = 0.01  # share of pixels that may be grey without a note
+_MOST = 0.5  # share of pixels that may be grey anywhere
+_RIM = 16  # pixels on each side of an edge that may be grey: two JPEG blocks, or a soft brush
 
 
 def find_hole(levels: np.ndarray, threshold: int | None = None) -> np.ndarray:
     """Return which pixels of a mask are hole: those that are lighter than the middle of its range.
 
-    The range is the smallest of 0 to 1, 0 to 255 and 0 to 65535 that holds all levels. Hence hole is what is True,
-    above 0.5 where no level is above 1, above 127 of 255, above 32767 of 65535. All masks are read so: lossless and
-    lossy files, arrays, forms and JSON. Of colours the lightest channel counts.
+    The range is the smallest of 0 to 1, 0 to 255 and 0 to 65535 that holds all levels. A pixel is hole if it is True,
+    above 0.5 when no level is above 1, above 127 of 255, or above 32767 of 65535. All masks are read this way: lossless
+    and lossy files, arrays, forms and JSON. For colours, the lightest channel counts.
 
     Args:
         levels: bool or numbers [H, W].
-        threshold: 0 to 255, takes the place of the middle: hole is what is above so many 255ths of white. White is 255,
-            65535 where a level is above 255, 1 of floats where none is above 1.
+        threshold: 0 to 255, replaces the middle: a pixel is hole if it is above this many 255ths of white. White is
+            255, or 65535 if a level is above 255, or 1 for floats if none is above 1.
 
     Returns:
         bool [H, W].
@@ -38,16 +38,16 @@ def find_hole(levels: np.ndarray, threshold: int | None = None) -> np.ndarray:
 
 
 def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
-    """Return a sentence where a mask may mean another hole than the middle of its range gives; "" where not.
+    """Return a sentence if a mask may mean another hole than the middle of its range gives, else "".
 
-    It may if nothing is above the middle but something above black; or if more than 1 % of the pixels lie strictly
-    between the darkest and the lightest level and further than a soft or lossy edge reaches (16 pixels, or 1 % of the
-    longer side) from the edge of the hole, such as paint of several greys; or more than half of them anywhere, such as
-    noise, or a photo that was taken for a mask.
+    That is so if nothing is above the middle but something is above black; if more than 1 % of the pixels are strictly
+    between the darkest and the lightest level and further from the edge of the hole than a soft or lossy edge reaches
+    (16 pixels, or 1 % of the longer side), as with paint in several greys; or if more than half of the pixels are in
+    between, as with noise or a photo passed as a mask.
 
     Args:
         levels: see `find_hole`.
-        hole: what it returned.
+        hole: the hole that it returned.
     """
     if levels.dtype == bool:
         return ""
@@ -57,7 +57,7 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
             return ""
         return (
             f"nothing in the mask is lighter than the middle of its range, 0 to {white}; its lightest level is "
-            f"{lightest:.4g}: fill what is lighter than N of 255 with --threshold N, such as 0"
+            f"{lightest:.4g}: pass --threshold N, such as 0, to fill what is lighter than N of 255"
         )
     step = white / 510  # half a level of 8 bits
     between = _above(levels, darkest + step) & ~_above(levels, lightest - step)
@@ -69,7 +69,7 @@ def doubt(levels: np.ndarray, hole: np.ndarray) -> str:
         return ""
     return (
         f"{percent(share)} of the mask is grey, neither its darkest nor its lightest level; what is lighter than the "
-        "middle is filled: name another level with --threshold N, 0 to 255"
+        "middle is filled: pass --threshold N, 0 to 255, for another level"
     )
 
 
@@ -79,7 +79,7 @@ def percent(share: float) -> str:
 
 
 def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
-    """Grow a hole by a number of pixels to each side: by a square, as most programs do.
+    """Grow a hole by a number of pixels on each side, with a square, as most programs do.
 
     Args:
         hole: bool [H, W].
@@ -91,7 +91,7 @@ def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
     for axis in (0, 1):
         left = pixels
         reach = 1
-        while left:  # growing by 1, 2, 4, ... takes as many steps as the number has digits
+        while left:  # growing by 1, 2, 4, ... takes one step per binary digit
             step = min(reach, left)
             grown = hole.copy()
             low, high = [slice(None)] * 2, [slice(None)] * 2
@@ -105,7 +105,7 @@ def dilate(hole: np.ndarray, pixels: int) -> np.ndarray:
 def _white(levels: np.ndarray) -> int:
     darkest, lightest = float(levels.min()), float(levels.max())  # NaN if any level is
     if not (math.isfinite(darkest) and math.isfinite(lightest)):
-        raise InputError(f"the levels of a mask must be finite numbers. Received: {darkest} to {lightest}")
+        raise InputError(f"the levels of the mask must be finite numbers. Received: {darkest} to {lightest}")
     return next((white for white in (1, 255) if lightest <= white), 65535)
 
 

@@ -1,8 +1,8 @@
-"""Mask files: pictures, and JSON of shapes; and the settings by which they are read.
+"""Mask files: images, or JSON files of shapes; and the settings for reading them.
 
-In a picture, what is lighter than the middle of its range is hole, see `masks.holes.find_hole`. In a layer on a
+In an image, pixels lighter than the middle of its range are hole, see `masks.holes.find_hole`. In a layer on a
 transparent background, as drawing programs save it (all visible pixels have one colour), the visible pixels are hole.
-For JSON of shapes see `masks.shapes`. The content of a file tells what it is, never its name.
+For JSON files see `masks.shapes`. The type of a file is detected from its content, never from its name.
 """
 
 import dataclasses
@@ -19,24 +19,24 @@ from shiftnet_tf.masks import holes, shapes
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.photos.sources import FileSource, decoding, name_of, read_bytes
 
-_SAME = 32  # grey levels by which the colour of one layer of paint may differ
-MOST_SHAPE_BYTES = 4_000_000  # of a mask in JSON, which take up to 100 MB once they are parsed
-_HEAD = 1024  # bytes that tell a JSON file from a picture
+_SAME = 32  # grey levels by which the colour within one layer of paint may vary
+MOST_SHAPE_BYTES = 4_000_000  # of a JSON mask, which take up to 100 MB once parsed
+_HEAD = 1024  # bytes that tell a JSON file from an image
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskSettings:
-    """How mask files are read.
+    """How to read mask files.
 
     Attributes:
-        invert: whether what is marked stays and all else is filled.
+        invert: whether to keep what is marked and fill everything else.
         dilate: pixels by which the hole grows on each side, at most 1000.
-        threshold: from 0 to 255: what is lighter is hole; None: the middle, see `masks.holes.find_hole`.
-        mask_from: `"color"`; `"alpha"`, what is not transparent is hole; or `"auto"`, see above.
+        threshold: 0 to 255: lighter pixels are hole; None: the middle of the range, see `masks.holes.find_hole`.
+        mask_from: `"color"`; `"alpha"`: pixels that are not transparent are hole; or `"auto"`, see above.
 
     Raises:
-        InputError: a value that is none.
+        InputError: an invalid value.
     """
 
     invert: bool = dataclasses.field(
@@ -47,10 +47,11 @@ class MaskSettings:
     )
     threshold: int | None = dataclasses.field(
         default=None,
-        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: the middle)"},
+        metadata={"most": 255, "help": "fill where the mask is lighter than N, 0 to 255 (default: mid-grey)"},
     )
     mask_from: Literal["auto", "color", "alpha"] = dataclasses.field(
-        default="auto", metadata={"help": "read the mask from its colours or from its alpha (default: what is painted)"}
+        default="auto",
+        metadata={"help": "read the mask from its colours or its alpha channel (default: auto, whichever holds it)"},
     )
 
     def __post_init__(self) -> None:
@@ -69,12 +70,12 @@ def read_hole(
     settings: MaskSettings | None = None,
     max_pixels: int | None = None,
 ) -> np.ndarray:
-    """Read the hole of a photo from mask files, which are joined.
+    """Read the hole of a photo from mask files, which are combined.
 
-    A mask that may mean another hole than the middle of its range gives is logged, see `masks.holes.doubt`.
+    Logs a warning for an ambiguous mask, see `masks.holes.doubt`.
 
     Args:
-        sources: paths or contents, of pictures or of JSON.
+        sources: paths or contents of images or JSON files.
         shape: H and W of the upright photo.
         settings: None for the defaults.
         max_pixels: see `image_files.open_picture`.
@@ -87,7 +88,7 @@ def read_hole(
     """
     settings = settings or MaskSettings()
     if not sources:
-        raise InputError("there is no mask")
+        raise InputError("no mask given")
     hole = np.zeros(shape, bool)
     for source in sources:
         if _is_json(source):
@@ -95,7 +96,7 @@ def read_hole(
             continue
         levels = _read_levels(source, settings.threshold, settings.mask_from, max_pixels)
         if levels.shape != tuple(shape):
-            turned = ": it lies on its side, was it drawn on the photo before it was turned upright?"
+            turned = "; width and height are swapped: was it drawn before EXIF rotation?"
             raise InputError(
                 f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {levels.shape[1]}x"
                 f"{levels.shape[0]}{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
@@ -105,12 +106,12 @@ def read_hole(
 
 
 def apply_threshold(levels: np.ndarray, settings: MaskSettings, name: str) -> np.ndarray:
-    """Return which pixels of a mask are hole, and log what makes that doubtful where no threshold is given.
+    """Return which pixels of a mask are hole; without a threshold, log a warning if that is ambiguous.
 
     Args:
         levels: see `masks.holes.find_hole`.
-        settings: of which `threshold` counts.
-        name: what the log calls the mask.
+        settings: of which `threshold` is used.
+        name: the mask's name in the log.
 
     Returns:
         bool [H, W].
@@ -126,7 +127,7 @@ def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
 
     Args:
         hole: bool [H, W], what the masks mark.
-        settings: of which `invert` and `dilate` count.
+        settings: of which `invert` and `dilate` are used.
 
     Returns:
         bool [H, W].
@@ -140,14 +141,14 @@ def complete_hole(hole: np.ndarray, settings: MaskSettings) -> np.ndarray:
     if not grown.all():
         return grown
     if not hole.all():
-        cure = f"{holes.percent(float(hole.mean()))} of it before --dilate {settings.dilate}, take less; or "
+        cure = f"use less --dilate than {settings.dilate} (it covers {holes.percent(float(hole.mean()))} without), or "
     else:
-        cure = "mark more of what stays, or " if settings.invert else "mark less, or "
+        cure = "mark more of what to keep, or " if settings.invert else "mark less, or "
     if settings.invert:
-        cure += "leave out --invert if the mask marks what is to be filled"
+        cure += "leave out --invert if the mask marks what to fill"
     else:
-        cure += "--invert the mask if it marks what stays"
-    raise InputError(f"the mask covers the whole photo, nothing is known to fill it from: {cure}")
+        cure += "pass --invert if the mask marks what to keep"
+    raise InputError(f"the mask covers the whole photo and leaves nothing to fill it from: {cure}")
 
 
 def read_mask(
@@ -156,7 +157,7 @@ def read_mask(
     mask_from: str = "auto",
     max_pixels: int | None = None,
 ) -> np.ndarray:
-    """Read a mask picture.
+    """Read a mask image.
 
     Args:
         source: path of a file that Pillow can read, or its content.
@@ -173,7 +174,7 @@ def read_mask(
 
 
 def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_pixels: int | None) -> np.ndarray:
-    """Return the levels of a mask picture, numbers [H, W]; bool, the hole, where its alpha says what is hole."""
+    """Return the levels of a mask image, numbers [H, W]; or the hole, bool, if it is in the alpha channel."""
     picture, raw, _ = image_files.open_picture(source, "mask", max_pixels)
     if picture.mode.startswith(("I", "F")):
         return np.asarray(picture)
@@ -185,25 +186,24 @@ def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_
         return np.asarray(picture.convert("RGBA").getchannel("A")) > above
     if picture.mode == "RGBA" and mask_from == "auto":
         alpha = picture.getchannel("A")
-        least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel, not of several
+        least, _ = cast(tuple[int, int], alpha.getextrema())  # of one channel
         if least < 255:
             if not _one_colour(picture, alpha):
                 raise InputError(
-                    f"the mask has transparent pixels and several colours, so that it does not say what is hole: take "
-                    f"its alpha as the mask (mask from alpha, inverted where the hole is what is transparent): "
-                    f"{name_of(source)}"
+                    "the mask is ambiguous, with transparent pixels and several colours: read it from its alpha "
+                    f"(--mask-from alpha), inverted if the transparent part is the hole: {name_of(source)}"
                 )
             return np.asarray(alpha) > max(threshold or 0, 127)
     if picture.mode == "L":
         return np.asarray(picture)
     lightest = picture.getchannel("R")
-    for name in "GB":  # one at a time: a mask of 100 megapixels has 100 MB a channel
+    for name in "GB":  # one at a time: a mask of 100 megapixels takes 100 MB per channel
         lightest = ImageChops.lighter(lightest, picture.getchannel(name))
     return np.asarray(lightest)
 
 
 def _one_colour(picture: Image.Image, alpha: Image.Image) -> bool:
-    """Tell whether all visible pixels have about one colour, as in a layer of paint."""
+    """Tell whether all visible pixels have nearly the same colour, as in a layer of paint."""
     shown = alpha.point(lambda level: 255 * (level > 127)).convert("1")
     if shown.getbbox() is None:
         return True
@@ -226,13 +226,13 @@ def _read_json(source: FileSource) -> dict[str, Any]:
     content = read_bytes(source, "mask", MOST_SHAPE_BYTES + 1)
     if len(content) > MOST_SHAPE_BYTES:
         raise TooLargeError(
-            f"a mask in JSON may have {MOST_SHAPE_BYTES / 1e6:g} MB at most: take fewer points, or a picture: {name}"
+            f"the JSON mask is larger than {MOST_SHAPE_BYTES / 1e6:g} MB: use fewer points, or a mask image: {name}"
         )
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the mask is no JSON ({first_line(error)}): {name}") from error
+        raise InputError(f"the mask is not valid JSON ({first_line(error)}): {name}") from error
     wanted = ("boxes", "polygons", "strokes")
     if not isinstance(found, dict) or not set(found) <= set(wanted):
-        raise InputError(f"a mask in JSON is an object with {', '.join(wanted)}, each a list: {name}")
+        raise InputError(f"a JSON mask must be an object with the lists {', '.join(wanted)}: {name}")
     return found

@@ -1,10 +1,10 @@
 """Masks: uint8 [H, W], 1 = hole (missing), 0 = known.
 
 The shapes that a network is trained on: the paper's centre hole, a random rectangle, free-form strokes (a few thick
-random poly-lines: DeepFill v2, arXiv 1806.03589; half of the masks with the wide strokes of LaMa: Suvorov et al.,
-WACV 2022, arXiv 2109.07161), outlines of real things, and the user's own mask files. `MaskSampler` draws from a
-weighted mix of them. Each random function takes `size`, height and width in pixels, and a `numpy.random.Generator`, and
-returns uint8 [size, size]: a mask is a pure function of its seed.
+random poly-lines: DeepFill v2, arXiv 1806.03589; half of the masks with the wide strokes of LaMa: Suvorov et al., WACV
+2022, arXiv 2109.07161), outlines of real objects, and the user's own mask files. `MaskSampler` draws from a weighted
+mix of them. Each random function takes `size`, height and width in pixels, and a `numpy.random.Generator`, and returns
+uint8 [size, size]: a mask is a pure function of its seed.
 """
 
 import functools
@@ -21,10 +21,10 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
 from shiftnet_tf.photos import finding, pixels
 
-# A free-form hole smaller or larger than this share of the image teaches nothing.
+# Free-form holes smaller or larger than these shares of the image are no use for training.
 _FREEFORM_SHARE = (0.02, 0.6)
 
-# The least and the greatest width of a stroke, as divisors of the image's size.
+# The smallest and the largest width of a stroke, as divisors of the image size.
 _STROKE, _WIDE_STROKE = (20, 7), (10, 4)
 
 
@@ -33,7 +33,7 @@ def center(size: int, overlap: int = 4) -> np.ndarray:
 
     Args:
         size: height and width of the mask in pixels.
-        overlap: known pixels that the half-wide square keeps at each of its sides.
+        overlap: known pixels kept along each side of the half-wide square.
 
     Returns:
         uint8 [size, size]; 120 x 120 ones at rows and columns 68 to 187 for size 256.
@@ -96,7 +96,7 @@ def freeform_of_share(size: int, rng: np.random.Generator, least: float, most: f
     Args:
         size: height and width of the mask in pixels.
         rng: source of the random numbers.
-        least, most: shares of the image; `most` at least 0.1 above `least`, or it may take long.
+        least, most: shares of the image; `most` should be at least 0.1 above `least`, or drawing may take long.
 
     Returns:
         uint8 [size, size].
@@ -114,7 +114,7 @@ def freeform_of_share(size: int, rng: np.random.Generator, least: float, most: f
 
 @functools.cache
 def _outlines() -> tuple[np.ndarray, ...]:
-    """Read the outline of each thing: float64 [N, 2], x and y; the longer side of the bounding box is 1."""
+    """Read the outline of each object: float64 [N, 2], x and y; the longer side of the bounding box is 1."""
     things = json.loads(Path(__file__).with_name("object_outlines.json").read_text("utf-8"))
     return tuple(np.array(thing["points"]) for thing in things)
 
@@ -122,8 +122,8 @@ def _outlines() -> tuple[np.ndarray, ...]:
 def _fill_outline(points: np.ndarray, margin: int) -> Image.Image:
     """Fill the polygon of `points`, float [N, 2] in pixels, and paint along its edge with a round brush.
 
-    The brush paints `margin` pixels to each side. The image of ones, mode L, is as large as the shape and one pixel
-    more on each side, wherever the points lie.
+    The brush paints `margin` pixels on each side. The result, an image of mode L with ones in the shape, fits the shape
+    with one pixel to spare on each side, wherever the points are.
     """
     points = np.round(points - points.min(axis=0)) + margin + 1
     width, height = (int(side) + margin + 2 for side in points.max(axis=0))
@@ -145,7 +145,7 @@ def _object(size: int, rng: np.random.Generator) -> np.ndarray:
     points = points @ [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
     points *= rng.uniform(size / 4, size * 5 / 8) / np.ptp(points, axis=0).max()
     shape = _fill_outline(points, max(1, round(rng.uniform(1, 6) * size / 256)))
-    while True:  # the border may cut off a quarter of the width or height, and a quarter of the area
+    while True:  # the image border may cut off a quarter of the width or height, and a quarter of the area
         left, top = (rng.integers(-(side // 4), size - side + side // 4, endpoint=True) for side in shape.size)
         canvas = Image.new("L", (size, size))
         canvas.paste(shape, (int(left), int(top)))
@@ -155,18 +155,18 @@ def _object(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def objects(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the outline of a real thing, such as an animal, a plant or a tower; one mask in four holds two of them.
+    """Draw the outline of a real object, such as an animal, a plant or a tower; one mask in four has two of them.
 
     Each outline is mirrored half the time, stretched by up to 15 %, turned by up to 20 degrees, scaled to a longer side
     of 1/4 to 5/8 of the image, and enlarged by 1 to 6 pixels at size 256, since users brush generously. At least three
-    quarters of it lie inside the image. `object_outlines.json` holds the outlines: polygons drawn over photos.
+    quarters of it is inside the image. The outlines, polygons drawn over photos, are in `object_outlines.json`.
     """
     mask = _object(size, rng)
     return mask | _object(size, rng) if rng.random() < 0.25 else mask
 
 
 def from_file(path: str | os.PathLike[str], height: int, width: int) -> np.ndarray:
-    """Read a mask file and scale it so that each pixel to which a hole pixel contributes is hole.
+    """Read a mask file and scale it; each pixel to which a hole pixel contributes is hole.
 
     Args:
         path: the mask file.
@@ -181,8 +181,7 @@ def from_file(path: str | os.PathLike[str], height: int, width: int) -> np.ndarr
     mask = pixels.resize_mask(mask_files.read_mask(path), height, width)
     if not mask.any() or mask.all():
         raise InputError(
-            "a mask must cover a part of the image, neither nothing nor all, where it is lighter than the middle: "
-            f"{path}"
+            f"the mask must cover part of the image; pixels lighter than mid-grey cover none of it or all of it: {path}"
         )
     return mask
 
@@ -202,11 +201,11 @@ class MaskSampler:
         weights: weight, at least 0, of each kind (`center`, `rectangle`, `freeform`, `objects`, `folder`). The first
             four are the functions of that name in this module.
         overlap: see `center`.
-        folder: a folder of mask files (lighter than the middle = hole, see `masks.holes`), for the kind `folder`; a
-            file of another size is scaled, see `from_file`.
+        folder: a folder of mask files (lighter than the middle = hole, see `masks.holes`) for the kind `folder`; files
+            of another size are scaled, see `from_file`.
 
     Raises:
-        InputError: the folder holds no mask, or a mask without hole.
+        InputError: the folder contains no mask, or a mask without a hole.
     """
 
     def __init__(
@@ -233,5 +232,5 @@ def _mask_files(folder: str | os.PathLike[str]) -> list[Path]:
         raise InputError(f"`masks.folder_path` must be a folder of mask files. Received: {str(folder)!r}")
     files = finding.find_photos(folder)
     if not files:
-        raise InputError(f"no mask file (PNG, JPEG, WebP) below {folder}")
+        raise InputError(f"no mask files (PNG, JPEG, WebP) in {folder}")
     return files

@@ -7,8 +7,8 @@ In pixels of the upright photo, x to the right and y down:
      "strokes": [{"points": [[x, y], ...], "width": 40, "erase": false},
                  {"points": [[x, y], ...], "fill": true, "erase": false}, ...]}
 
-Boxes include their left and upper edge and not the other two. Strokes are drawn after boxes and polygons, in their
-order: lines with round ends, or filled areas such as a lasso encloses.
+Boxes include their left and top edges but not their right and bottom edges. Strokes are drawn after boxes and polygons,
+in order: lines with round ends, or filled areas such as a lasso encloses.
 """
 
 import itertools
@@ -20,16 +20,16 @@ from PIL import Image, ImageDraw
 
 from shiftnet_tf.errors import InputError, first_line
 
-# Pixels to be drawn, beside twenty times those of the photo: some two seconds, in which no other thread runs.
+# Pixels that may be drawn, besides twenty times those of the photo: about two seconds, in which no other thread runs.
 _MOST_WORK = 5e8
-_CROSSING = 50  # an edge of a polygon costs as much as so many pixels, in each row of the photo
+_CROSSING = 50  # an edge of a polygon costs as much as this many pixels in each row of the photo
 
 
 def draw_shapes(shapes: Mapping[str, object], shape: tuple[int, int]) -> np.ndarray:
     """Draw shapes and return the hole that they cover.
 
     Args:
-        shapes: see the head of this file.
+        shapes: see the top of this file.
         shape: H and W of the upright photo.
 
     Returns:
@@ -52,7 +52,7 @@ def draw_shapes(shapes: Mapping[str, object], shape: tuple[int, int]) -> np.ndar
 
 
 class _Painter:
-    """Draws shapes; each method takes one as parsed from JSON and raises the errors of Python if it is invalid."""
+    """Draws shapes; each method takes one as parsed from JSON and raises Python's errors if it is invalid."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.side, self.rows = max(shape), shape[0]
@@ -63,10 +63,10 @@ class _Painter:
     def box(self, item: object) -> None:
         """Draw `[left, top, right, bottom]`."""
         if not isinstance(item, list) or len(item) != 4:
-            raise ValueError("it must be [left, top, right, bottom]")
+            raise ValueError("must be [left, top, right, bottom]")
         (left, top), (right, bottom) = self._points([item[:2], item[2:]], 2)
         if right <= left or bottom <= top:
-            raise ValueError("its right and bottom must be beyond its left and top")
+            raise ValueError("right must be greater than left, and bottom greater than top")
         self._work((right - left) * (bottom - top))
         self.draw.rectangle([round(left), round(top), round(right) - 1, round(bottom) - 1], fill=255)
 
@@ -80,15 +80,15 @@ class _Painter:
     def stroke(self, item: object) -> None:
         """Draw or erase a line `{"points": [[x, y], ...], "width": number}` or an area, with `"fill": true`."""
         if not isinstance(item, dict) or "points" not in item or ("width" in item) == (item.get("fill") is True):
-            raise ValueError('it must be {"points": [[x, y], ...], "width": number}, or "fill": true for the width')
+            raise ValueError('must be {"points": [[x, y], ...], "width": number}, or "fill": true instead of the width')
         fill = 0 if item.get("erase", False) else 255
         if "width" not in item:
             return self.polygon(item["points"], fill)
         points, width = self._points(item["points"], 1), float(item["width"])
         if not 0 < width <= 2 * self.side:
-            raise ValueError(f"its width must be above 0 and at most twice the photo's longer side. Received: {width}")
+            raise ValueError(f"the width must be above 0 and at most twice the photo's longer side. Received: {width}")
         last = None
-        for x, y in points:  # a round joint; those that hardly differ from the last one are left out
+        for x, y in points:  # a round joint; points very close to the last one are skipped
             if last is None or math.dist(last, (x, y)) > width / 8 or (x, y) == points[-1]:
                 self._work(width**2)
                 self.draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=fill)
@@ -99,14 +99,14 @@ class _Painter:
 
     def _points(self, points: object, least: int) -> list[tuple[float, float]]:
         if not isinstance(points, list) or len(points) < least:
-            raise ValueError(f"it must have {least} points [x, y] at least")
+            raise ValueError(f"must have at least {least} points [x, y]")
         numbers = [(float(x), float(y)) for x, y in points]
         if not all(math.isfinite(number) for point in numbers for number in point):
-            raise ValueError("its points must be finite numbers")
-        far = 4 * self.side  # points further off change nothing inside the photo
+            raise ValueError("points must be finite numbers")
+        far = 4 * self.side  # points further away change nothing inside the photo
         return [(min(max(x, -far), far), min(max(y, -far), far)) for x, y in numbers]
 
     def _work(self, pixels: float) -> None:
         self.work_left -= 1000 + pixels
         if self.work_left < 0:
-            raise InputError("the shapes of the mask would take too long to draw: take fewer, or a picture")
+            raise InputError("the shapes of the mask would take too long to draw: use fewer, or a mask image")

@@ -1,4 +1,4 @@
-"""The two networks of Shift-Net, and pretrained networks for losses and measures."""
+"""The two networks of Shift-Net, and pretrained networks for losses and metrics."""
 
 from shiftnet_tf.networks.discriminator import Discriminator
 from shiftnet_tf.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite

@@ -1,8 +1,8 @@
-"""How far a filled photo is from the true one for a network that was trained to name what photos show.
+"""The distance of a filled photo from the true one in the features of an image classifier.
 
-PSNR prefers a blur and a texture distance knows no structure; the distance of deep features follows what people see
-more closely (Zhang et al., 2018, arXiv 1801.03924). The features are those of EfficientNet-Lite2, with no weights on
-top: the values are neither LPIPS nor FID and must not be compared with either.
+PSNR prefers a blur and a texture distance ignores structure; the distance of deep features is closer to what people see
+(Zhang et al., 2018, arXiv 1801.03924). The features are those of EfficientNet-Lite2, without weights on top: the values
+are neither LPIPS nor FID and must not be compared with either.
 """
 
 import functools
@@ -22,23 +22,23 @@ def _network():
 
 
 def _features(photo, network):
-    """Features after each block, [1, h, w, C], of a uint8 photo [H, W, 3]."""
+    """Return the features after each block, [1, h, w, C], of a uint8 photo [H, W, 3]."""
     return network(tf.constant(photo, tf.float32)[tf.newaxis] / 127.5 - 1.0)
 
 
 def deep_distance(
     image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray, network: EfficientNetLite | None = None
 ) -> float:
-    """The distance of the deep features of the hole and a few pixels around it.
+    """Return the distance between the deep features of the hole and a few pixels around it.
 
-    The features after the blocks 0, 3, 6, 10 and 14 of EfficientNet-Lite2, each position scaled to unit length; squared
-    differences, summed over channels, mean over positions and over blocks.
+    It uses the features after blocks 0, 3, 6, 10 and 14 of EfficientNet-Lite2, with each position scaled to unit
+    length: squared differences, summed over channels, averaged over positions and blocks.
 
     Args:
         image: uint8 [H, W, 3], the truth.
         inpainted: uint8 [H, W, 3].
-        mask: [H, W], nonzero = hole; with a hole. What is compared is `hole_box` of it.
-        network: of number 2; None: with its ImageNet weights.
+        mask: [H, W], nonzero = hole; must have a hole. Its `hole_box` is compared.
+        network: EfficientNetLite number 2; None: the one with ImageNet weights.
 
     Returns:
         From 0 (equal) to 4.
@@ -60,12 +60,12 @@ def _unit(features):
 
 
 def pooled_features(photo: np.ndarray, mask: np.ndarray, network: EfficientNetLite | None = None) -> np.ndarray:
-    """The last block's features of `hole_box`, mean over positions: what `frechet_distance` takes.
+    """Return the last block's features of `hole_box`, averaged over positions, for `frechet_distance`.
 
     Args:
         photo: uint8 [H, W, 3].
-        mask: [H, W], nonzero = hole; with a hole.
-        network: of number 2; None: with its ImageNet weights.
+        mask: [H, W], nonzero = hole; must have a hole.
+        network: EfficientNetLite number 2; None: the one with ImageNet weights.
 
     Returns:
         float64 [C].
@@ -75,10 +75,10 @@ def pooled_features(photo: np.ndarray, mask: np.ndarray, network: EfficientNetLi
 
 
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """The Frechet distance of two sets of features, each taken for normally distributed.
+    """Return the Frechet distance between two sets of features, each assumed to be normally distributed.
 
     ||m_1 - m_2||^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)), with means m and covariances C (Heusel et al., 2017, equation
-    6, arXiv 1706.08500). FID is this formula on other features, of many more pictures.
+    6, arXiv 1706.08500). FID is this formula with other features of many more images.
 
     Args:
         features, others: float [N, C], N at least 2.
@@ -91,19 +91,20 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     # A covariance is X^T X with the centred X / sqrt(N - 1), and the roots of the eigenvalues of the product of two are
     # the singular values of X_1 X_2^T, so that no root of a singular matrix is needed. X = Q R has the same X^T X as
     # its R, which has the smaller of N and C rows.
-    factors = [np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r") for x, mean in zip((features, others), means)]
+    centred = [(x - mean) / np.sqrt(len(x) - 1) for x, mean in zip((features, others), means)]
+    factors = [np.asarray(np.linalg.qr(x, mode="r")) for x in centred]
     traces = sum(float((factor**2).sum()) for factor in factors)
     root = float(np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum())
     return max(0.0, float(((means[0] - means[1]) ** 2).sum()) + traces - 2.0 * root)
 
 
 def hole_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """What is compared of a photo: one box around all holes with 8 pixels around it, inside the photo.
+    """Return the part of a photo to compare: one box around all holes plus 8 pixels, inside the photo.
 
-    A box below 128 pixels is enlarged to 128 about its middle, as far as the photo goes.
+    A box below 128 pixels is enlarged to 128 around its centre, limited by the photo.
 
     Args:
-        mask: [H, W], nonzero = hole; with a hole.
+        mask: [H, W], nonzero = hole; must have a hole.
 
     Returns:
         Slice of rows, slice of columns.

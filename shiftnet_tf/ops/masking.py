@@ -1,17 +1,19 @@
-"""What is done with a mask inside the networks. Images are float [B, H, W, 3] in [-1, 1], masks float
-[B, H, W, 1], 1 = hole. All by selection, so that nothing under a mask, not even a NaN, reaches a result.
+"""Operations on masks inside the networks.
+
+Images are float [B, H, W, 3] in [-1, 1], masks float [B, H, W, 1], 1 = hole. All operations select, so that nothing
+under a mask, not even a NaN, reaches a result.
 """
 
 import tensorflow as tf
 
 from shiftnet_tf.ops import replicas
 
-# Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; missing from 5/16 on.
+# Section 3.2 of the paper: three 4x4, stride 2 convolutions with all weights 1/16; hole from 5/16 on.
 _THRESHOLD = 5 / 16
 
 
 def mask_image(image, mask):
-    """The image with its hole set to 0.
+    """Return the image with its hole set to 0.
 
     Args:
         image: float [B, H, W, 3].
@@ -24,7 +26,7 @@ def mask_image(image, mask):
 
 
 def composite(predicted_image, image, mask):
-    """The prediction in the hole, the image elsewhere.
+    """Return the prediction in the hole and the image elsewhere.
 
     Args:
         predicted_image, image: [B, H, W, 3] of one dtype.
@@ -33,17 +35,17 @@ def composite(predicted_image, image, mask):
     Returns:
         [B, H, W, 3].
     """
-    mask = tf.concat([mask] * image.shape[-1], axis=-1)  # the GPUs of phones select by conditions of this shape alone
+    mask = tf.concat([mask] * image.shape[-1], axis=-1)  # phone GPU delegates select only by this shape
     return tf.where(mask > 0.5, predicted_image, image)
 
 
 def hole_window(images, mask, seed=None):
-    """A square of half the size on the hole, moved inside the picture.
+    """Cut a square of half the size around the hole, moved inside the image.
 
     Args:
         images: list of [B, S, S, C].
-        mask: float [B, S, S, 1], 1 = hole; without a hole the window is somewhere in the picture.
-        seed: int tensor [2]: the middle is a random pixel of the hole; None: the middle of its bounding box.
+        mask: float [B, S, S, 1], 1 = hole; without a hole, the window is anywhere in the image.
+        seed: int tensor [2]: centre the square on a random pixel of the hole; None: on the centre of its bounding box.
 
     Returns:
         list of [B, S / 2, S / 2, C].
@@ -60,9 +62,9 @@ def hole_window(images, mask, seed=None):
 
 
 def _middles_of_box(mask):
-    """Row and column of the middle of each hole's bounding box: int32 [B] each."""
+    """Return row and column of the centre of each hole's bounding box: int32 [B] each."""
     size, middles = mask.shape[1], []
-    for axis in (2, 1):  # what is left are the rows, then the columns
+    for axis in (2, 1):  # leaves the rows, then the columns
         touched = tf.reduce_max(tf.cast(mask > 0.5, tf.int32), axis=axis)[..., 0]  # [B, S]
         places = tf.range(size)
         first = tf.reduce_min(tf.where(touched > 0, places, size), axis=1)
@@ -72,7 +74,7 @@ def _middles_of_box(mask):
 
 
 def random_hole_pixels(mask, count, seed):
-    """Pixels of each hole, drawn with replacement, each alike.
+    """Draw pixels of each hole, uniformly and with replacement.
 
     Args:
         mask: float [B, H, W, 1], 1 = hole.
@@ -80,7 +82,7 @@ def random_hole_pixels(mask, count, seed):
         seed: int tensor [2].
 
     Returns:
-        int32 [B, N, 2], row and column; the last pixel where there is no hole.
+        int32 [B, N, 2], row and column; the last pixel if there is no hole.
     """
     height, width = mask.shape[1:3]
     ends = tf.cumsum(tf.reshape(mask, [-1, height * width]), axis=1)  # [B, H * W]
@@ -91,13 +93,13 @@ def random_hole_pixels(mask, count, seed):
 
 
 def downsample_mask(mask, layers, method="convolution"):
-    """The mask at the size of an encoder layer.
+    """Return the mask at the size of an encoder layer.
 
     Args:
         mask: float [B, H, W, 1], 1 = hole; H and W are multiples of 2 ** `layers`.
-        layers: int, how often the size is halved.
-        method: `"convolution"` (the paper and the authors' Lua code: `layers` averaging convolutions, hole where
-            at least 5/16 is left) or `"nearest"` (the authors' PyTorch code: every 2 ** `layers`-th pixel).
+        layers: int, how many times the size is halved.
+        method: `"convolution"` (the paper and the authors' Lua code: `layers` averaging convolutions, hole where at
+            least 5/16 remains) or `"nearest"` (the authors' PyTorch code: every 2 ** `layers`-th pixel).
 
     Returns:
         float [B, H / 2**layers, W / 2**layers, 1] of 0 and 1.

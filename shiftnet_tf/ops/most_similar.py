@@ -1,12 +1,13 @@
-"""The most similar source of each position.
+"""Find the most similar source for each position.
 
 In: queries float32 [B, N, C], sources float32 [B, M, C], penalty float32 [B, M]. For each query the source with the
 highest score
 
     score(n, m) = <queries_n, sources_m> - penalty_m
 
-and of equal ones the first. All N x M scores at once take 1 GB for 1024x1024 pixels with a shift at 128x128, so they
-are computed in blocks of queries, one block after the other: the same result in memory in proportion to M.
+and the first of equal ones. All N x M scores at once take 1 GB for 1024x1024 pixels with a shift at 128x128, so they
+are computed in blocks of queries, one block after the other: the result is the same, and the memory is proportional to
+M.
 """
 
 import tensorflow as tf
@@ -18,12 +19,12 @@ LARGEST_BLOCK = 2**22  # scores: 16 MB
 
 
 def most_similar(queries, sources, penalty):
-    """Index of the source with the highest score.
+    """Return the index of the source with the highest score.
 
     Args:
         queries: float32 [B, N, C]; N is static.
         sources: float32 [B, M, C]; M is static.
-        penalty: float32 [B, M], what is taken off a source's scores.
+        penalty: float32 [B, M], subtracted from a source's scores.
 
     Returns:
         int32 [B, N].

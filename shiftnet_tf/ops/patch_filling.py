@@ -1,17 +1,17 @@
-"""Fills a hole with patches of the known part, coherent with each other and with what surrounds them.
+"""Fill a hole with patches of the known part, coherent with each other and with their surroundings.
 
 In: image float32 [B, S, S, C] and mask float32 [B, S, S, 1], 1 = hole. Out: float32 [B, S, S, C], equal to the image at
-known pixels. No weights, and nothing is random.
+known pixels. It has no weights, and nothing is random.
 
-At 1/8 of the size and then at 1/4 two steps alternate, as in Wexler et al., Space-Time Completion of Video (2007): each
-patch that touches the hole looks for the most similar known patch, and each pixel of the hole becomes the average of
-what the patches around it found there, those nearer to the hole's edge counting more. The coarse level compares with
-every known patch, in one matrix product; the fine one tries only the offsets of neighbours, as in Barnes et al.,
-PatchMatch (2009), which also makes large pieces come from one place. At last pixels are copied from where the fine
-level found them.
+At 1/8 of the size and then at 1/4, two steps alternate, as in Wexler et al., Space-Time Completion of Video (2007):
+each patch that touches the hole searches the most similar known patch, and each pixel of the hole becomes the average
+of what the patches around it found, weighted toward those near the hole's edge. The coarse level compares with every
+known patch, in one matrix product; the fine one tries only the offsets of neighbours, as in Barnes et al., PatchMatch
+(2009), which also makes large pieces come from one place. Finally, pixels are copied from the positions that the fine
+level found.
 
-Convolutions with constant kernels cut patches and put them together, so that all of it converts to ONNX and TFLite
-builtins. Where no patch is known whole, the membrane (see membrane.py) is what remains.
+Convolutions with constant kernels cut and assemble the patches, so that everything converts to ONNX and TFLite
+builtins. If no patch is entirely known, the membrane (see membrane.py) remains.
 """
 
 import numpy as np
@@ -20,20 +20,20 @@ import tensorflow as tf
 from shiftnet_tf.ops.membrane import membrane
 from shiftnet_tf.ops.most_similar import NEVER, most_similar
 
-SCOPE = "fill_from_patches"  # of the names of its operations in a graph
+SCOPE = "fill_from_patches"  # name scope of its operations in a graph
 _COARSE, _COARSE_PATCH = 8, 7  # scale and patch size, in cells, of the level that compares with every known patch
 _ROUNDS = 2  # of it
-_FINE, _FINE_PATCH = 4, 5  # those of the level that tries the offsets of neighbours
-_CORE = 3  # cells: the middle of a patch, which must be known to be taken, and votes
-_STEPS = (2, 1)  # how far off the neighbours are whose offsets it tries, round by round
-_DECAY = 1.3  # by which a patch counts less, a pixel of its level deeper in the hole
+_FINE, _FINE_PATCH = 4, 5  # the same for the level that tries the offsets of neighbours
+_CORE = 3  # cells: the core of a patch, which must be known for the patch to be used, and which votes
+_STEPS = (2, 1)  # distance of the neighbours whose offsets it tries, round by round
+_DECAY = 1.3  # factor by which a patch counts less for each cell deeper in the hole
 
 
 def fill_from_patches(image, mask):
-    """Fills the hole with patches of the known part.
+    """Fill the hole with patches of the known part.
 
     Args:
-        image: float32 [B, S, S, C]; what lies under the mask has no effect. S is static, a multiple of 16, at least 64.
+        image: float32 [B, S, S, C]; content under the mask has no effect. S is static, a multiple of 16, at least 64.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
@@ -56,9 +56,9 @@ def fill_from_patches(image, mask):
 
 
 class _Level:
-    """The picture at one scale: `values` [B, n, n, C], of which those of cells that are all known never change.
+    """The image at one scale: `values` [B, n, n, C], which never change in cells that are entirely known.
 
-    An offset, float32 [B, n, n, 2] in rows and columns, leads from a patch to the one that it takes its pixels from.
+    An offset, float32 [B, n, n, 2] in rows and columns, leads from a patch to the one that supplies its pixels.
     """
 
     def __init__(self, smooth, known, scale, size, coarser=None):
@@ -76,13 +76,13 @@ class _Level:
         self.rows = tf.constant(np.indices((self.n, self.n)).transpose(1, 2, 0)[np.newaxis], tf.float32)
 
     def _patches(self, size):
-        """The patch around each cell, reflected at the picture's edge: [B, n * n, size * size * C]."""
+        """Return the patch around each cell, reflected at the image's edge: [B, n * n, size * size * C]."""
         padded = _frame(self.values, size // 2, "REFLECT")
         kernel = _unit(size, self.channels)
         return tf.reshape(tf.nn.conv2d(padded, kernel, 1, "VALID"), [-1, self.n**2, kernel.shape[-1]])
 
     def search(self):
-        """Offsets to the most similar of all patches that are known."""
+        """Return the offsets to the most similar of all known patches."""
         patches = self._patches(self.size)
         length = tf.reduce_sum(tf.square(patches), axis=-1)  # [B, N]
         missing = 1.0 - tf.reshape(self.whole, [-1, self.n**2])
@@ -92,7 +92,7 @@ class _Level:
         return offsets * (1.0 - self.whole) * tf.reduce_max(self.whole, axis=[1, 2], keepdims=True)
 
     def propagate(self, offsets, step):
-        """Of its own offset and those of the eight neighbours `step` away, for each patch the best."""
+        """Return for each patch the best of its own offset and those of the eight neighbours `step` away."""
         patches = self._patches(self.size)
         padded = _frame(offsets, step, "REFLECT")
         n, shifts = self.n, (0, step, 2 * step)
@@ -106,7 +106,7 @@ class _Level:
         return tf.reshape(chosen, [-1, n, n, 2]) * (1.0 - self.whole)
 
     def _sources(self, offsets):
-        """Where offsets [B, n, n, ..., 2] lead: index [B, M], and whether a known patch is there, [B, M, 1]."""
+        """Return where offsets [B, n, n, ..., 2] lead: index [B, M], and whether that patch is known, [B, M, 1]."""
         rows = tf.reshape(self.rows, [1, self.n, self.n, *[1] * (len(offsets.shape) - 4), 2])
         place = rows + offsets
         inside = tf.clip_by_value(place, 0.0, self.n - 1.0)
@@ -117,7 +117,7 @@ class _Level:
         return index, tf.where(strayed > 0.0, tf.zeros_like(whole), whole)
 
     def vote(self, offsets):
-        """Each cell that is not known becomes the average of what the patches around it take for it."""
+        """Set each unknown cell to the average of the values that the patches around it supply."""
         index, whole = self._sources(offsets)
         weight = tf.reshape(self.confidence, [-1, self.n**2, 1]) * whole
         votes = tf.gather(self._patches(_CORE), index, batch_dims=1)
@@ -130,14 +130,14 @@ class _Level:
         return self.values
 
     def copy(self, offsets, smooth):
-        """The picture at full size, in windows twice as wide as a cell that are blended into each other."""
+        """Return the image at full size, copied in overlapping windows of two cells, which are blended."""
         index, whole = self._sources(offsets)
         windows = self._windows(smooth)
         taken = tf.gather(windows, index, batch_dims=1)
         return self._blend(tf.where(whole > 0.5, taken, windows))
 
     def _windows(self, image):
-        """The window around each cell, in four quarters: [B, n * n, 4 * scale * scale * C]."""
+        """Return the window around each cell, in four quarters: [B, n * n, 4 * scale * scale * C]."""
         cells = tf.nn.space_to_depth(
             _frame(image, self.scale // 2, "SYMMETRIC"), self.scale
         )  # [B, n + 1, n + 1, scale * scale * C]
@@ -145,7 +145,7 @@ class _Level:
         return tf.reshape(tf.concat(quarters, axis=-1), [-1, self.n**2, 4 * cells.shape[-1]])
 
     def _blend(self, windows):
-        """The inverse of `_windows`: where they overlap, their weights add up to 1."""
+        """Invert `_windows`: overlapping windows are blended with weights that add up to 1."""
         bell = np.sin(np.pi * (np.arange(2 * self.scale) + 0.5) / (2 * self.scale)) ** 2
         weights = np.outer(bell, bell).reshape(2, self.scale, 2, self.scale, 1).transpose(0, 2, 1, 3, 4)
         weights = np.repeat(weights, self.channels, axis=-1).reshape(-1).astype(np.float32)
@@ -157,7 +157,7 @@ class _Level:
         half, end = self.scale // 2, self.scale // 2 + self.n * self.scale
         blended = tf.nn.depth_to_space(cells, self.scale)[:, half:end, half:end]
         total = np.ones(self.n * self.scale, np.float32)
-        total[:half] = bell[half : self.scale]  # at the picture's edge there is one window alone
+        total[:half] = bell[half : self.scale]  # at the image's edge there is only one window
         total[-half:] = bell[self.scale : -half]
         return blended / total[:, np.newaxis, np.newaxis] / total[:, np.newaxis]
 
@@ -167,12 +167,12 @@ def _frame(image, reach, mode):
 
 
 def _unit(size, channels):
-    """The kernel of a convolution that cuts patches: [size, size, C, size * size * C]."""
+    """Return the kernel of a convolution that cuts patches: [size, size, C, size * size * C]."""
     return np.eye(size * size * channels, dtype=np.float32).reshape(size, size, channels, -1)
 
 
 def _voting(channels):
-    """The kernel of one that adds up cores and their weights: [3, 3, 9 * C + 1, C + 1]."""
+    """Return the kernel of a convolution that adds up cores and their weights: [3, 3, 9 * C + 1, C + 1]."""
     kernel = np.zeros((_CORE, _CORE, _CORE * _CORE * channels + 1, channels + 1), np.float32)
     kernel[:, :, :-1, :-1] = _unit(_CORE, channels).transpose(0, 1, 3, 2)[::-1, ::-1]
     kernel[:, :, -1, -1] = 1.0
@@ -180,7 +180,7 @@ def _voting(channels):
 
 
 def _confidence(known, n):
-    """1 where it is known, else less by `_DECAY` for each cell to the nearest known one (in rows or columns)."""
+    """Return 1 at known cells, reduced by `_DECAY` per cell of distance to the nearest known one."""
     reach = 1
     while reach < n:
         width = 2 * reach + 1

@@ -1,26 +1,26 @@
-"""What the replicas of a training step share, each of which sees its part of the batch; see `training.distribution`.
+"""Values shared by the replicas of a training step, each of which sees part of the batch.
 
-A loss that divides by a sum over the batch, or draws random numbers for each image, must do it for the whole batch, so
-that the mean over the replicas is the loss of one device with the whole batch. Outside of a strategy of `tf.distribute`
-there is one replica.
+A loss that divides by a sum over the batch, or draws random numbers for each image, must do so for the whole batch, so
+that the mean over the replicas is the loss of one device with the whole batch. Outside a `tf.distribute` strategy there
+is one replica. See `training.distribution`.
 """
 
 import tensorflow as tf
 
 
 def count():
-    """Number of replicas: int."""
+    """Return the number of replicas: int."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def mean(value):
-    """The mean of a value over all replicas; no gradient passes.
+    """Return the mean of a value over all replicas; no gradient passes through it.
 
     Args:
-        value: float tensor, of this replica.
+        value: float tensor, the value of this replica.
 
     Returns:
-        float tensor of the same shape, the same for each replica.
+        float tensor of the same shape, equal on all replicas.
     """
     if count() == 1:
         return value
@@ -29,11 +29,11 @@ def mean(value):
 
 
 def rows(draw, number):
-    """Rows of what is drawn for the whole batch.
+    """Return this replica's rows of values drawn for the whole batch.
 
     Args:
         draw: function of the number of images in the whole batch to a tensor [B of all replicas, ...].
-        number: int or int tensor, images of this replica, as many as of each other.
+        number: int or int tensor, number of images of this replica, the same on all.
 
     Returns:
         The tensor [B, ...] of this replica's images.

@@ -1,6 +1,7 @@
-"""Whether a graph is built for a model file. Layers compute the same values by other operations, as it suits who runs
-them: in training, Keras and SavedModels the weights are variables, in model files constants that the runtime lays out
-once.
+"""Tell layers whether a graph is built for a model file.
+
+Layers compute the same values by different operations, depending on what runs them: in training, Keras and SavedModels
+the weights are variables; in model files they are constants, which the runtime rearranges once.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ _FOR_FILE = contextvars.ContextVar("for_file", default=False)
 
 @contextlib.contextmanager
 def graph_for_file() -> Iterator[None]:
-    """Build the graphs of this context for a model file."""
+    """Build graphs for a model file inside this context."""
     token = _FOR_FILE.set(True)
     try:
         yield
@@ -21,5 +22,5 @@ def graph_for_file() -> Iterator[None]:
 
 
 def for_file() -> bool:
-    """Tell whether the graph at hand is for a model file."""
+    """Tell whether the current graph is for a model file."""
     return _FOR_FILE.get()

@@ -1,7 +1,7 @@
-"""What lies in a picture file beside the picture.
+"""Find the parts of an image file other than the coded image.
 
 JPEG (ITU-T T.81, B), PNG (https://www.w3.org/TR/png-3/), WebP (RFC 9649), TIFF 6.0, HEIF and AVIF (ISO 14496-12 and
-23008-12). Content is bytes, or a file that is mapped into memory: what belongs to the coded picture is not read.
+23008-12). Content is bytes, or a file mapped into memory: the coded image itself is not read.
 """
 
 import mmap
@@ -21,7 +21,7 @@ _LONGEST_TEXT = 2**24
 
 
 def jpeg_segments(content: Content) -> Iterator[tuple[int, bytes]]:
-    """Give (marker, content) of each segment before the first scan, then (0xD9, all that follows the picture)."""
+    """Yield (marker, content) of each segment before the first scan, then (0xD9, everything after the image)."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker, size = content[at + 1], struct.unpack_from(">H", content, at + 2)[0]
@@ -39,7 +39,7 @@ def jpeg_segments(content: Content) -> Iterator[tuple[int, bytes]]:
 
 
 def png_chunks(content: Content) -> Iterator[tuple[bytes, bytes]]:
-    """Give (name, content) of each chunk, b"" for those of the picture itself, then (b"", what follows the last)."""
+    """Yield (name, content) of each chunk, with b"" for image data, then (b"", everything after the last chunk)."""
     at = 8
     while at + 12 <= len(content):
         size, name = struct.unpack_from(">I4s", content, at)
@@ -51,7 +51,7 @@ def png_chunks(content: Content) -> Iterator[tuple[bytes, bytes]]:
 
 
 def riff_chunks(content: Content) -> Iterator[tuple[bytes, bytes]]:
-    """Give (name, content) of each chunk of a WebP file, b"" for those of the picture itself."""
+    """Yield (name, content) of each chunk of a WebP file, with b"" for image data."""
     at = 12
     while at + 8 <= len(content):
         name, size = struct.unpack_from("<4sI", content, at)
@@ -60,11 +60,11 @@ def riff_chunks(content: Content) -> Iterator[tuple[bytes, bytes]]:
 
 
 def beside_picture(content: Content, file_format: str) -> Iterator[bytes]:
-    """Give all bytes of a file beside its coded picture and its ICC profile, compressed texts unpacked.
+    """Yield all bytes of a file other than its coded image and its ICC profile, with compressed texts unpacked.
 
     Args:
         content: a file that Pillow wrote.
-        file_format: Pillow's name; formats that hold no metadata have no such bytes.
+        file_format: Pillow's name; formats without metadata have no such bytes.
     """
     if file_format == "JPEG":
         segments = ((marker, data) for marker, data in jpeg_segments(content) if marker not in _JPEG_PICTURE)
@@ -84,7 +84,7 @@ def beside_picture(content: Content, file_format: str) -> Iterator[bytes]:
 
 
 def _zlib_starts(data: bytes) -> Iterator[int]:
-    """Give the places where compressed text may begin: after the name, or after language and translated name."""
+    """Yield the places where compressed text may begin: after the name, or after language and translated name."""
     places = [found.end() for found in re.finditer(rb"\0", data)]
     yield from {place + more for place in places[:5] for more in (0, 1)}
 
@@ -92,12 +92,12 @@ def _zlib_starts(data: bytes) -> Iterator[int]:
 def _unpacked(data: bytes) -> bytes:
     try:
         return zlib.decompressobj().decompress(data, _LONGEST_TEXT)
-    except zlib.error:  # no compressed text begins here
+    except zlib.error:  # no compressed text starts here
         return b""
 
 
 def _between(content: Content, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
-    """Give what lies between ranges of (begin, end)."""
+    """Yield the bytes between ranges of (begin, end)."""
     at = 0
     for begin, end in [*sorted(ranges), (len(content), len(content))]:
         if begin > at:
@@ -127,7 +127,7 @@ def _heif_pictures(content: Content) -> list[tuple[int, int]]:
 
 
 def av1_pictures(content: Content, most: int) -> list[bytes]:
-    """Return the first bytes, at most `most`, of each picture in an AVIF file that is coded as AV1."""
+    """Return the first bytes, at most `most`, of each AV1-coded image in an AVIF file."""
     found: dict[int, bytes] = {}
     for item, start, size in _items(content, _meta(content), (b"av01",)):
         begun = found.get(item, b"")
@@ -137,12 +137,12 @@ def av1_pictures(content: Content, most: int) -> list[bytes]:
 
 
 def names_of_boxes(content: Content) -> set[bytes]:
-    """Return the names of the outermost boxes of a file that is made of boxes."""
+    """Return the names of the outermost boxes of a file made of boxes."""
     return {name for name, _, _ in _boxes(content, 0, len(content))}
 
 
 def _boxes(content: Content, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Give (name, begin, end) of the contents of the boxes in a range."""
+    """Yield (name, begin, end) of the contents of the boxes in a range."""
     while begin + 8 <= end:
         size, name = struct.unpack_from(">I4s", content, begin)
         head = 8
@@ -156,7 +156,7 @@ def _boxes(content: Content, begin: int, end: int) -> Iterator[tuple[bytes, int,
 
 
 def _meta(content: Content) -> dict[bytes, tuple[int, int]]:
-    """Return begin and end of each box that describes the pictures of a HEIF or AVIF file."""
+    """Return the begin and end of each box that describes the images of a HEIF or AVIF file."""
     for name, begin, end in _boxes(content, 0, len(content)):
         if name == b"meta":
             return {name: (start, stop) for name, start, stop in _boxes(content, begin + 4, end)}
@@ -166,7 +166,7 @@ def _meta(content: Content) -> dict[bytes, tuple[int, int]]:
 def _items(
     content: Content, meta: dict[bytes, tuple[int, int]], wanted: tuple[bytes, ...]
 ) -> Iterator[tuple[int, int, int]]:
-    """Give (number, position, size) of each part of the items of the wanted kinds."""
+    """Yield (number, position, size) of each part of the items of the wanted kinds."""
     kinds = dict(_item_kinds(content, *meta.get(b"iinf", (0, 0))))
     for item, method, start, size in _item_places(content, *meta.get(b"iloc", (0, 0))):
         if kinds.get(item) in wanted and method < 2:
@@ -174,7 +174,7 @@ def _items(
 
 
 def _item_kinds(content: Content, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Give (number, kind) of each item that a box `iinf` names."""
+    """Yield (number, kind) of each item listed in an `iinf` box."""
     if end - begin < 8:
         return
     first = begin + (6 if content[begin] == 0 else 8)
@@ -187,7 +187,7 @@ def _item_kinds(content: Content, begin: int, end: int) -> Iterator[tuple[int, b
 
 
 def _item_places(content: Content, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Give (number, method, position, size) of each part of the items that a box `iloc` places.
+    """Yield (number, method, position, size) of each part of the items located by an `iloc` box.
 
     The position counts from the beginning of the file (method 0) or of the box `idat` (1).
     """
@@ -209,7 +209,7 @@ def _item_places(content: Content, begin: int, end: int) -> Iterator[tuple[int, 
         number(2)
         base = number(base_size)
         parts = number(2)
-        if at > end:  # the number of items is not true
+        if at > end:  # the stated number of items is wrong
             return
         for _ in range(min(parts, end - at)):
             if version:

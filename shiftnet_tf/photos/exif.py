@@ -1,9 +1,9 @@
-"""EXIF: what is taken over of it, and in which form.
+"""EXIF: which entries are kept, and in which form.
 
-EXIF 2.32 (https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf), 4.5 and 4.6. Cameras put values into it
-that nobody documents (MakerNote), which hold positions of their own. So that these stay true, a block is edited in
-place and nothing in it is moved; what is not known to be free of pictures is overwritten with zeros: the directory of
-the thumbnail, entries that are not listed here, and every byte that no entry owns.
+EXIF 2.32 (https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf), 4.5 and 4.6. Cameras add undocumented
+values (MakerNote) that contain offsets of their own. To keep those valid, a block is edited in place and nothing in it
+moves. Everything that may contain a picture is overwritten with zeros: the thumbnail's directory, entries that are not
+listed here, and every byte that belongs to no entry.
 """
 
 import struct
@@ -21,43 +21,43 @@ MAKER_NOTE = 37500
 XMP, IPTC, PHOTOSHOP = 700, 33723, 34377  # in a TIFF, beside its EXIF
 _WIDTH, _HEIGHT, _SUBJECT_AREA, _SUBJECT_LOCATION = 40962, 40963, 37396, 41492
 _RESOLUTIONS = {282: 283, 283: 282, 41486: 41487, 41487: 41486}  # across and down
-# What says something about the photo, and not how it is stored or what it looks like.
+# Entries about the photo, as opposed to how it is stored or what it looks like.
 _ABOUT = {11, 269, 270, 271, 272, 282, 283, 285, 296, 301, 305, 306, 315, 316, 318, 319, 532, 18246, 18249, 50341}
 _ABOUT |= {int(tag) for tag in ExifTags.Base if 33432 <= tag <= 42240} | {_SUBJECT_AREA, *range(40091, 40096)}
 _ABOUT -= {IPTC, PHOTOSHOP, 34675, EXIF, GPS, INTEROP}
-_GEO = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113}  # where a GeoTIFF lies on the map
+_GEO = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113}  # the place of a GeoTIFF on the map
 _KNOWN = {0: _ABOUT | _GEO, EXIF: _ABOUT, GPS: set(range(32)), INTEROP: {1, 2}}
 _HANGING = {0: (EXIF, GPS), EXIF: (INTEROP,)}
 _STORED = {254, 255, *range(256, 267), 273, 274, 277, 278, 279, *range(280, 300), 317, *range(320, 348), 513, 514}
-_STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675, 37724}  # left out without a word
-_STORED |= {59932, 59933}  # what Windows fills up with
+_STORED |= {512, *range(515, 533), 4096, 4097, 4098, XMP, IPTC, PHOTOSHOP, 34675, 37724}  # left out without a note
+_STORED |= {59932, 59933}  # padding by Windows
 
-_TEXTS = {37510, 27, 28}  # UserComment and what GPS has like it: eight bytes name the letters, words follow
-_WIDE = range(40091, 40096)  # Windows' own words, in UTF-16
-_FEW = 64  # bytes that may lie anywhere, since the position of a thumbnail may be wrong
-_LONGEST_NOTE = 2**16  # bytes of a MakerNote; in a JPEG it cannot be longer
+_TEXTS = {37510, 27, 28}  # UserComment and similar GPS entries: eight bytes name the encoding, text follows
+_WIDE = range(40091, 40096)  # Windows' own texts, in UTF-16
+_FEW = 64  # smaller values may be anywhere, because the position of a thumbnail may be wrong
+_LONGEST_NOTE = 2**16  # bytes of a MakerNote; it cannot be longer in a JPEG
 
 Groups = dict[int, list[Entry]]  # 0, EXIF, GPS, INTEROP -> the entries of that directory
 
 
 class Taken:
-    """What is taken over of the EXIF of one file.
+    """The EXIF of one file that is kept.
 
     Attributes:
         order: `"<"` or `">"`, the byte order of the entries.
         groups: the entries by directory.
         stored: XMP, IPTC and Photoshop's resources of a TIFF, by tag.
-        left_out: what is not taken over although it said something, for a note.
+        left_out: what is not kept although it has a meaning, for a note.
     """
 
     def __init__(self, read: tiff.Read, orientation: int, size: tuple[int, int], *, moved: bool) -> None:
         """Read a block or a TIFF file.
 
         Args:
-            read: gives the bytes at a position.
-            orientation: 1 to 8, by which the picture was turned upright.
-            size: its width and height then, in pixels.
-            moved: whether the values will be moved, which a MakerNote does not stand.
+            read: returns the bytes at a position.
+            orientation: 1 to 8, by which the image was turned upright.
+            size: width and height of the upright image, in pixels.
+            moved: whether the values will be moved, which breaks a MakerNote.
         """
         self.groups: Groups = {}
         self.stored: dict[int, bytes] = {}
@@ -77,7 +77,7 @@ class Taken:
             self.left_out.append("EXIF, which is damaged")
 
     def _find_pictures(self, at: int) -> None:
-        """Find where the pictures lie of a directory and those that follow it, such as the thumbnail's."""
+        """Find the pictures of a directory and of those that follow it, such as the thumbnail's."""
         seen = set[int]()
         while at and at not in seen and len(seen) < 8:
             seen.add(at)
@@ -86,7 +86,7 @@ class Taken:
             at = directory.following
 
     def _take(self, group: int, at: int) -> None:
-        """Take over the directory at a position, and those that hang on it."""
+        """Keep the directory at a position, and its subdirectories."""
         wanted = {*_KNOWN[group], *_HANGING.get(group, ()), XMP, IPTC, PHOTOSHOP}
         directory = tiff.read_directory(self._read, at, self.order, wanted)
         self._directories[group] = directory
@@ -111,13 +111,13 @@ class Taken:
             self.groups[group] = list(self._upright(kept))
 
     def _objection(self, entry: Entry) -> str:
-        """Return why an entry is not taken over, "" if it is."""
+        """Return why an entry is not kept, "" if it is."""
         end = entry.at + len(entry.value)
         if len(entry.value) > _FEW and any(entry.at < stop and start < end for start, stop in self._pictures):
-            return "which reaches into a picture"
+            return "which overlaps a picture"
         if entry.tag == MAKER_NOTE:
             if self._moved:
-                return "whose positions would no longer be true"
+                return "whose offsets would no longer be valid"
             if len(entry.value) > _LONGEST_NOTE:
                 return "which may hold a picture"
         elif len(entry.value) > LONGEST and entry.tag not in _GEO:
@@ -128,7 +128,7 @@ class Taken:
         return "which holds a picture" if holds_picture(entry.value) else ""
 
     def _upright(self, entries: list[Entry]) -> Iterable[Entry]:
-        """Give the entries as they are true of the upright picture."""
+        """Yield the entries with the values that are true of the upright image."""
         lying = self._orientation >= 5
         tags = {entry.tag for entry in entries}
         for entry in entries:
@@ -147,7 +147,7 @@ class Taken:
             yield entry
 
     def _turn(self, area: tuple[int, ...]) -> tuple[int, ...]:
-        """Turn a point, a circle or a rectangle (middle, then its sizes) with the picture."""
+        """Rotate a point, a circle or a rectangle (centre, then its sizes) with the image."""
         x, y, *sizes = area
         width, height = self._size[::-1] if self._orientation >= 5 else self._size
         right, below = width - 1 - x, height - 1 - y
@@ -160,7 +160,7 @@ class Taken:
         return {group: [e if same else e.swapped() for e in entries] for group, entries in self.groups.items()}
 
     def edited(self, block: bytes) -> bytes:
-        """Return the block itself with all gone that is not taken over and nothing moved; b"" if nothing is left."""
+        """Return the block without all that is not kept and with nothing moved; b"" if nothing is left."""
         if not self.groups.get(0):
             return b""
         result, end = bytearray(len(block)), 8
@@ -176,7 +176,7 @@ class Taken:
                 table += struct.pack(f"{self.order}I", entry.at)
                 result[entry.at : entry.at + len(entry.value)] = entry.value
                 end = max(end, entry.at + len(entry.value))
-            table += bytes(4)  # no next directory: that of the thumbnail
+            table += bytes(4)  # no next directory, which would be the thumbnail's
             result[at : at + len(table)] = table
             end = max(end, at + len(table))
         return bytes(result[:end])

@@ -1,4 +1,4 @@
-"""Finding the photos below a folder."""
+"""Find the photos in a folder."""
 
 import contextlib
 import heapq
@@ -19,11 +19,11 @@ def find_photos(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = PHOT
 
 
 def find_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield all files below a folder, nested ones too, in no order.
+    """Yield all files in a folder and its subfolders, in no particular order.
 
-    Names that begin with a dot are skipped, files and folders: macOS keeps an attribute file `._photo.jpg` beside each
+    Files and folders whose names begin with a dot are skipped: macOS keeps an attribute file `._photo.jpg` next to each
     photo, and unfinished files have such names. Symbolic links to folders are followed, and each folder is entered
-    once, under its own name rather than that of a link: links can neither loop nor double a photo.
+    once, by its own name rather than a link's, so that links can neither loop nor list a photo twice.
     """
     folders, links, seen = [str(folder)], list[str](), set[tuple[int, int]]()
     while folders or links:
@@ -33,7 +33,7 @@ def find_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
             entries = [] if (status.st_dev, status.st_ino) in seen else list(os.scandir(place))
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
-                logger.warning("%s: left out: %s", place, error.strerror)
+                logger.warning("%s: skipped: %s", place, error.strerror)
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:

@@ -1,4 +1,4 @@
-"""Picture files: read and write them, and say in one sentence what is wrong with one."""
+"""Image files: read and write them, and say in one sentence what is wrong with one."""
 
 import contextlib
 import functools
@@ -19,9 +19,9 @@ from shiftnet_tf.system.atomic import existing_parent, link_target, make_folder,
 
 OUTPUT_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "HEIF")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF")
-MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, where Pillow refuses too, if it has a limit
-_READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows more, which start other programs or are old
-_NO_HEIC = 'HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif, or the extra ".[heic]"'
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # 179 million, at which Pillow refuses too, if it has a limit
+_READABLE = (*OUTPUT_FORMATS, "MPO", "GIF")  # Pillow knows others, which run external programs or are obsolete
+_NO_HEIC = "HEIC needs the package pillow-heif, which is not installed: pip install pillow-heif"
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _END = b"\xff\xd9"  # of a JPEG
@@ -40,24 +40,24 @@ _UPRIGHT = {  # by EXIF orientation
 def open_picture(
     source: FileSource, what: str, max_pixels: int | None = None
 ) -> tuple[Image.Image, ImageFile.ImageFile, int]:
-    """Open and decode a picture file.
+    """Open and decode an image file.
 
-    A JPEG that lacks nothing but its end marker is read; one that lacks pixels is not. Of a HEIC with several pictures
+    A JPEG that lacks only its end marker is read; one that lacks pixels is refused. From a HEIC with several images,
     the primary one is read.
 
     Args:
         source: path of the file, or its content.
-        what: what the messages call it, such as `"photo"`.
-        max_pixels: width times height that is accepted, of a JPEG 2000 half as much, checked before anything is
-            decoded; None: MAX_PIXELS.
+        what: its name in messages, such as `"photo"`.
+        max_pixels: maximum width times height, half as much for a JPEG 2000, checked before anything is decoded; None:
+            MAX_PIXELS.
 
     Returns:
-        The picture rotated upright by its EXIF orientation, with the colours of a palette and the alpha of a
-        transparent colour as channels; as it is in the file, with its header; and that orientation, 1 to 8.
+        The image, rotated upright by its EXIF orientation, with a palette or a transparent colour converted to
+        channels; the image as it is in the file, with its header; and that orientation, 1 to 8.
 
     Raises:
-        InputError: absent, damaged, too large, refused by `structure.check_structure`, animated or of several pages, or
-            more than 8 bits a channel in colour.
+        InputError: the file is absent, damaged, too large, refused by `structure.check_structure`, animated or of
+            several pages, or has more than 8 bits per channel in colour.
     """
     with _opened(source, what, max_pixels) as opened:
         raw = opened
@@ -84,17 +84,17 @@ def open_picture(
 
 
 def upright_shape(source: FileSource, what: str, max_pixels: int | None = None) -> tuple[int, int]:
-    """Return height and width of a picture file, rotated upright, from its header alone.
+    """Return the height and width of an upright image, from the header of its file alone.
 
-    Arguments and errors are those of `open_picture`, the errors as far as the header shows them.
+    Arguments and errors are those of `open_picture`, as far as the header shows the errors.
     """
     with _opened(source, what, max_pixels) as picture:
-        return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 lie on their side
+        return picture.size if _orientation(picture) >= 5 else picture.size[::-1]  # 5 to 8 are rotated by 90 degrees
 
 
 @contextlib.contextmanager
 def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture without decoding it, and check what its header says."""
+    """Open an image without decoding it, and check its header."""
     check_file(source, what)
     _check_heic(source, what)
     max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
@@ -110,11 +110,11 @@ def _opened(source: FileSource, what: str, max_pixels: int | None) -> Iterator[I
 def _without_end(source: FileSource) -> ImageFile.ImageFile | None:
     """Decode a JPEG without its end marker; return None if it lacks pixels too.
 
-    libjpeg takes what is missing as zeros. Other bits in their place, with all restart markers, change the picture,
-    unless nothing is missing. (A progressive JPEG that was cut between two scans has all pixels, but coarser ones.)
+    libjpeg reads missing data as zeros. Other bits in their place, with all restart markers, change the image unless
+    nothing is missing. (A progressive JPEG that was cut between two scans has all pixels, but coarser ones.)
     """
     content = (source if isinstance(source, bytes) else Path(source).read_bytes()).rstrip(b"\xff")
-    if content.endswith((_END, b"\0\0")):  # the data are damaged elsewhere; the rest of the file was never written
+    if content.endswith((_END, b"\0\0")):  # damaged elsewhere, or the rest of the file was never written
         return None
     first: ImageFile.ImageFile | None = None
     try:
@@ -130,7 +130,7 @@ def _without_end(source: FileSource) -> ImageFile.ImageFile | None:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if there is none that can be read."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is missing or unreadable."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # of Pillow, on a damaged block
@@ -142,29 +142,29 @@ def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, m
     """Check what can be checked before anything is decoded."""
     width, height = picture.size
     name = name_of(source)
-    deep = picture.format == "JPEG2000"  # which takes 19 bytes a pixel to decode and 39 to encode
+    deep = picture.format == "JPEG2000"  # which takes 19 bytes per pixel to decode and 39 to encode
     most = max_pixels // 2 if deep else max_pixels
     if width * height > most:
-        of = " of a JPEG 2000" if deep else ""
+        of = " for a JPEG 2000" if deep else ""
         raise TooLargeError(
-            f"the {what} is too large: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit{of} is "
+            f"the {what} is too large: {width}x{height} is {width * height / 1e6:.0f} megapixels, the limit{of} is "
             f"{most / 1e6:g}: {name}"
         )
     with decoding(source, what):
         animated = getattr(picture, "is_animated", False)  # n_frames would read all directories of a TIFF
         bits = picture.tag_v2.get(258) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
-    if animated and picture.format not in ("MPO", "HEIF"):  # which have a main picture, and additions to it
-        raise InputError(f"the {what} is animated or has several pages, save the one that is meant: {name}")
+    if animated and picture.format not in ("MPO", "HEIF"):  # which have a main image, and additions to it
+        raise InputError(f"the {what} is animated or has several pages; save the one to use as a file: {name}")
     depth = max(bits, default=1) if isinstance(bits, tuple) else _bits(picture)
-    if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut the low ones off
-        raise InputError(f"the {what} must have 8 bits a channel. Received {depth}: {name}")
+    if not picture.mode.startswith(("I", "F")) and depth > 8:  # Pillow would cut off the low bits
+        raise InputError(f"the {what} must have 8 bits per channel, not {depth}: {name}")
 
 
 def _check_heic(source: FileSource, what: str) -> None:
-    """Refuse a HEIC file, known by the brands at its beginning, where the package that reads it is absent.
+    """Refuse a HEIC file, recognised by its brands, if the package that reads it is not installed.
 
     Raises:
-        MissingPackageError: it is one; the text holds the `pip install` line.
+        MissingPackageError: it is a HEIC file; the message contains the `pip install` line.
     """
     if "HEIF" in _readable():
         return
@@ -175,15 +175,17 @@ def _check_heic(source: FileSource, what: str) -> None:
 
 
 def readable_suffixes() -> tuple[str, ...]:
-    """Return the suffixes of the files that are photos, in lower case: HEIC too where its package is absent, so that
-    the missing package is reported rather than the photo left out."""
+    """Return the suffixes of photo files, in lower case.
+
+    HEIC is included even without its package, so that the missing package is reported instead of the photo skipped.
+    """
     formats = (*_readable(), "MPO")  # which Pillow opens as JPEG
     known = (suffix for suffix, name in Image.registered_extensions().items() if name in formats)
     return tuple(dict.fromkeys([*known, *_HEIC_SUFFIXES]))
 
 
 def _bits(picture: ImageFile.ImageFile) -> int:
-    """Return the bits a channel of a file that is no TIFF, as far as Pillow reads them from its header."""
+    """Return the bits per channel of a file other than TIFF, as far as Pillow reads them from the header."""
     if picture.format == "PPM":
         return 16 if any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in picture.tile) else 8
     if picture.format == "PNG":
@@ -200,7 +202,7 @@ def _readable() -> tuple[str, ...]:
 
         pillow_heif.register_heif_opener()
     Image.init()
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # the limit of pixels is our own, and odd EXIF is no harm
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # we limit the pixels ourselves, and odd EXIF does no harm
     return tuple(name for name in _READABLE if name in Image.OPEN)
 
 
@@ -208,30 +210,32 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a photo.
 
     Args:
-        path: a file that Pillow can read; EXIF orientation is applied.
+        path: an image file; EXIF orientation is applied.
 
     Returns:
         uint8 [H, W, 3], RGB.
 
     Raises:
-        InputError: absent, damaged, more than 8 bits a channel, or with transparent pixels.
+        InputError: the file is absent or damaged, or has more than 8 bits per channel or transparent pixels.
     """
     picture, *_ = open_picture(path, "photo")
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"a photo must have 8 bits a channel. Received mode {picture.mode}: {path}")
+        raise InputError(f"the photo must have 8 bits per channel, not mode {picture.mode}: {path}")
     with decoding(path, "photo"):
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
         lowest = picture.getchannel("A").getextrema()[0] if picture.mode == "RGBA" else 255
         picture = picture.convert("RGB")
     if lowest != 255:
-        raise InputError(f"a photo with transparent pixels is not supported here, save it without alpha: {path}")
+        raise InputError(
+            f"the photo has transparent pixels, which are not supported here; save it without alpha: {path}"
+        )
     return np.array(picture)
 
 
 def format_of(suffix: str) -> str | None:
-    """Return Pillow's name of the format of a suffix such as `".png"`, or None if it cannot be written here."""
-    _readable()  # has Pillow register all its formats
+    """Return Pillow's name of the format for a suffix such as `".png"`, or None if it cannot be written here."""
+    _readable()  # makes Pillow register all its formats
     name = Image.registered_extensions().get(suffix.lower())
     return name if name in OUTPUT_FORMATS and name in Image.SAVE else None
 
@@ -240,12 +244,12 @@ def check_output(path: Path) -> str:
     """Check an output path before any work is done and return Pillow's name of its format.
 
     Raises:
-        InputError: the suffix is unknown, the path is a folder or a link to nowhere, or its folder cannot be made,
+        InputError: the suffix is unknown, the path is a folder or a dangling link, or its folder cannot be created
             because a file has its name.
     """
     format_name = check_suffix(path.name)
     if not (there := existing_parent(path.parent)).is_dir():
-        raise InputError(f"cannot make the folder {path.parent}: {there} is a file")
+        raise InputError(f"cannot create the folder {path.parent}: {there} is a file")
     if path.is_dir():
         raise InputError(f"the output must be a file, not a folder: {path}")
     link_target(path)
@@ -253,7 +257,7 @@ def check_output(path: Path) -> str:
 
 
 def check_suffix(name: str) -> str:
-    """Return Pillow's name of the format that an output file of this name gets.
+    """Return Pillow's name of the format of an output file of this name.
 
     Raises:
         InputError: the suffix is unknown, or its format cannot be written here.
@@ -265,24 +269,24 @@ def check_suffix(name: str) -> str:
     if suffix in _HEIC_SUFFIXES:
         raise MissingPackageError(f"{_NO_HEIC}: {name}")
     if suffix == ".gif":
-        raise InputError(f"a GIF has 256 colours, too few for the result: name a .png. Received: {name!r}")
-    raise InputError(f"an output picture needs a known suffix such as .png or .jpg. Received: {name!r}")
+        raise InputError(f"the 256 colours of a GIF are too few for the result: write a .png. Received: {name!r}")
+    raise InputError(f"the output needs a known image suffix such as .png or .jpg. Received: {name!r}")
 
 
 def result_name(path: Path) -> Path:
-    """Return a photo's path with the suffix of the format that its result is written in by default.
+    """Return a photo's path with the suffix of the default format of its result.
 
-    It is the photo's own but for GIF (PNG) and a phone's MPO (JPEG), see `photo.Photo.own_format`.
+    That is the photo's own format, except for GIF (PNG) and a phone's MPO (JPEG), see `photo.Photo.own_format`.
     """
     known = format_of(path.suffix) or path.suffix.lower() in _HEIC_SUFFIXES
     return path if known else path.with_suffix(".jpg" if path.suffix.lower() == ".mpo" else ".png")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write a picture atomically (temporary name, then rename), in the format of its suffix.
+    """Write an image atomically (temporary name, then rename), in the format of its suffix.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder is created.
         image: uint8 [H, W, 3], RGB.
 
     Raises:
@@ -298,14 +302,14 @@ def write_picture(
     options: Mapping[str, Any] | None = None,
     finish: Callable[[BinaryIO], None] | None = None,
 ) -> None:
-    """Write a Pillow picture; to a path atomically, in a folder that is made if it is not there.
+    """Write a Pillow image; to a path atomically, in a folder that is created if needed.
 
     Args:
-        target: the file, by its path or opened.
+        target: path of the file, or an open binary file.
         picture: what to write.
         file_format: Pillow's name, such as `"PNG"`.
-        options: those of Pillow's `save`; None: those of a new picture.
-        finish: called with the written file, opened to read and write, before it gets its name.
+        options: options for Pillow's `save`; None: those for a new image.
+        finish: called with the written file, open for reading and writing, before it gets its name.
 
     Raises:
         InputError: it cannot be written.
@@ -317,11 +321,11 @@ def write_picture(
         try:
             picture.save(part, format=file_format, **options)
         except MemoryError as error:
-            raise TooLargeError(f"writing the picture as {file_format} needs more memory than there is") from error
+            raise TooLargeError(f"not enough memory to write the image as {file_format}") from error
         except Exception as error:  # of Pillow
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the system: a full disk, no permission
-            raise UnwritableError(f"the picture cannot be written as {file_format}: {first_line(error)}") from error
+                raise  # a system error: a full disk, no permission
+            raise UnwritableError(f"cannot write the image as {file_format}: {first_line(error)}") from error
         if finish and isinstance(part, Path):
             with open(part, "r+b") as file:
                 finish(file)

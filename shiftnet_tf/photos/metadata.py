@@ -1,7 +1,7 @@
-"""The metadata of a photo file that are kept when the photo is written again.
+"""The metadata of a photo file that are kept when the filled photo is written.
 
-Nothing of what was taken out of the photo may stay in them: only what is known to hold no picture is taken over, and
-`finish` looks through the written file. What says something and is left out is named, so that nothing goes silently;
+They must not show anything that was removed from the photo: only data known to contain no picture are kept, and
+`finish` checks the written file. Meaningful data that are left out are named, so that nothing is lost silently;
 docs/run.md has the table.
 """
 
@@ -28,7 +28,7 @@ _PACKET = "XML:com.adobe.xmp"  # name of XMP among the texts of a PNG
 
 @dataclass
 class Metadata:
-    """What a photo file says beside its pixels, in so far as it may be taken over.
+    """The data of a photo file, other than its pixels, that may be kept.
 
     Attributes:
         format: Pillow's name of the file's format.
@@ -36,16 +36,16 @@ class Metadata:
         orientation: 1 to 8, by which it was turned upright.
         file_size: bytes.
         icc, xmp, iptc, comment: b"" if there is none.
-        dpi: pixels an inch, across and down; None if there is no resolution.
-        block: EXIF as it is in the file, not yet looked through; of a TIFF b"".
-        directories: EXIF of a TIFF, whose values have to move.
+        dpi: pixels per inch, across and down; None if there is no resolution.
+        block: EXIF as it is in the file, not yet filtered; b"" for a TIFF.
+        directories: EXIF of a TIFF, whose values must be moved.
         texts: of a PNG.
-        chunks: of a PNG, that say how its colours are meant.
-        tables: options of Pillow's `save` that quantise as the JPEG did.
+        chunks: of a PNG, which define its colours.
+        tables: options for Pillow's `save` that quantise like the original JPEG.
         compression: of a TIFF.
-        codestream: whether a JPEG 2000 is bare.
-        lossless: whether a WebP is without loss.
-        left_out: what is not taken over, whatever the format.
+        codestream: whether a JPEG 2000 is a bare codestream.
+        lossless: whether a WebP is lossless.
+        left_out: what is not kept, whatever the output format.
     """
 
     format: str
@@ -69,12 +69,12 @@ class Metadata:
 
 
 def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orientation: int) -> Metadata:
-    """Read what may be taken over of a file.
+    """Read the metadata of a file that may be kept.
 
     Args:
-        raw: the picture as it is in the file, decoded.
+        raw: the image as it is in the file, decoded.
         source: path of the file, or its content.
-        orientation: 1 to 8, by which the picture is turned upright.
+        orientation: 1 to 8, by which the image is turned upright.
     """
     lying = orientation >= 5
     kept = Metadata(raw.format or "", raw.size[::-1] if lying else raw.size, orientation)
@@ -90,7 +90,7 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
         kept.file_size = len(content)
         if isinstance(raw, JpegImagePlugin.JpegImageFile):
             segments = [data for name, data in raw.applist if name == "APP13" and data.startswith(iptc.PHOTOSHOP)]
-            photoshop = b"".join(data.removeprefix(iptc.PHOTOSHOP) for data in segments)  # one may go on in the next
+            photoshop = b"".join(data.removeprefix(iptc.PHOTOSHOP) for data in segments)  # one may continue in the next
             kept.comment = b"\n".join(data for name, data in raw.applist if name == "COM")
             if raw.mode in ("RGB", "L") and raw.quantization:
                 kept.tables = _tables(raw, lying)
@@ -133,10 +133,10 @@ def read(raw: ImageFile.ImageFile, source: str | os.PathLike[str] | bytes, orien
 
 
 def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the options of Pillow's `save` that write the metadata, and what the format cannot hold of them.
+    """Return the options for Pillow's `save` that write the metadata, and what the format cannot store.
 
     Args:
-        kept: what was read.
+        kept: the metadata of the input photo.
         file_format: Pillow's name of the format to write.
         mode: Pillow's mode of the picture.
     """
@@ -184,17 +184,17 @@ def options(kept: Metadata, file_format: str, mode: str) -> tuple[dict[str, Any]
 
 
 def without(kept: Metadata) -> Metadata:
-    """Return what is kept where metadata cannot be written: how the pixels are stored."""
+    """Return what is kept if metadata cannot be written: how the pixels are stored."""
     names = ("format", "size", "orientation", "file_size", "tables", "compression", "codestream", "lossless")
     return Metadata(**{name: getattr(kept, name) for name in names})
 
 
 def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
-    """Complete a written file, and refuse it if anything beside its picture holds another one.
+    """Complete a written file, and refuse it if anything other than its image contains a picture.
 
     Args:
-        kept: what was read.
-        file: the file, opened to read and write.
+        kept: the metadata of the input photo.
+        file: the file, open for reading and writing.
         file_format: Pillow's name.
 
     Raises:
@@ -206,7 +206,7 @@ def finish(kept: Metadata, file: BinaryIO, file_format: str) -> None:
     file.seek(0)
     with mapped(file) as content:
         if any(holds_picture(part) for part in containers.beside_picture(content, file_format)):
-            raise UnwritableError("the metadata still hold a picture, which may show what was taken out")
+            raise UnwritableError("the metadata still contain a picture, which may show what was removed")
 
 
 def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
@@ -229,7 +229,7 @@ def _exif(kept: Metadata, file_format: str) -> tuple[bytes, list[str]]:
 
 
 def _add_to_tiff(kept: Metadata, file: BinaryIO) -> None:
-    """Add EXIF, XMP and IPTC to a TIFF file that Pillow wrote: a directory at its end takes the place of the first."""
+    """Add EXIF, XMP and IPTC to a TIFF file from Pillow, in a directory at its end that replaces the first one."""
     file.seek(0)
     head = file.read(8)
     order = tiff.ORDERS[head[:4]]
@@ -285,7 +285,7 @@ def _read_png(kept: Metadata, raw: ImageFile.ImageFile, content: containers.Cont
 
 
 def _read_icc(kept: Metadata, icc: bytes) -> None:
-    """Read a colour profile, which says at its beginning how long it is."""
+    """Read a colour profile, which begins with its length."""
     icc = icc[: int.from_bytes(icc[:4], "big")]
     if icc[36:40] == b"acsp" and not holds_picture(icc, tables=True):
         kept.icc = icc
@@ -300,7 +300,7 @@ def _block(raw: ImageFile.ImageFile) -> bytes:
 
 
 def _raw_profile(raw: ImageFile.ImageFile, name: str) -> bytes:
-    """Return metadata that ImageMagick or exiftool wrote into a PNG as hexadecimal text, b"" if there are none."""
+    """Return metadata that ImageMagick or exiftool wrote into a PNG as hexadecimal text, or b""."""
     lines = str(raw.info.get(f"Raw profile type {name}", "")).split("\n")[3:]
     try:
         return bytes.fromhex("".join(lines))
@@ -309,7 +309,7 @@ def _raw_profile(raw: ImageFile.ImageFile, name: str) -> bytes:
 
 
 def _resolution(dpi: tuple[Any, ...], lying: bool) -> tuple[float, float] | None:
-    """Return pixels an inch, across and down in the upright picture; None if no format can hold them."""
+    """Return pixels per inch, across and down in the upright image; None if no format can store them."""
     try:
         across, down = map(float, dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -320,12 +320,12 @@ def _resolution(dpi: tuple[Any, ...], lying: bool) -> tuple[float, float] | None
 
 
 def _tables(raw: JpegImagePlugin.JpegImageFile, lying: bool) -> dict[str, Any]:
-    """Return the options of `save` that quantise as the JPEG did; its tables are transposed if it is rotated by 90°."""
+    """Return the options for `save` that quantise like the JPEG, with transposed tables if it is rotated by 90°."""
     tables = raw.quantization
     sampling = JpegImagePlugin.get_sampling(raw)
     if lying:
         tables = {name: [table[8 * (i % 8) + i // 8] for i in range(64)] for name, table in tables.items()}
-        sampling = {1: 0}.get(sampling, sampling)  # half the colours in one direction: Pillow has it in that one alone
+        sampling = {1: 0}.get(sampling, sampling)  # colours halved in one direction, for which Pillow has only that one
     found: dict[str, Any] = {"qtables": tables, "progressive": bool(raw.info.get("progressive"))}
     return found | ({"subsampling": sampling} if sampling in (0, 1, 2) else {})
 

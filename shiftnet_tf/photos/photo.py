@@ -1,8 +1,8 @@
-"""Photo files to fill and write again: pixels in their own mode and depth, and metadata.
+"""Photo files that are filled and written again, with pixels in their own mode and depth, and metadata.
 
 `Photo` is a canvas (`runtime.filling`): the model sees 8-bit RGB, while known pixels, alpha, grey and 16 bits stay as
-they are in the file. EXIF orientation is applied; EXIF, XMP, ICC profile, resolution and texts are kept, and a JPEG's
-quantisation tables too, so that writing it again loses as little as can be.
+they are in the file. EXIF orientation is applied. EXIF, XMP, ICC profile, resolution, texts and a JPEG's quantisation
+tables are kept, so that writing the photo again loses as little as possible.
 """
 
 import io
@@ -24,7 +24,7 @@ _ALPHA_FORMATS = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "HEIF")
 _DEEP_FORMATS = ("PNG", "TIFF")
 QUALITY_FORMATS = ("JPEG", "WEBP", "AVIF", "HEIF")
 _LOSSY_QUALITY = 95
-_MOST_NAMED = 20  # of what is left out
+_MOST_NAMED = 20  # of the data left out
 logger = logging.getLogger(__name__)
 
 
@@ -33,16 +33,15 @@ class Photo:
 
     Args:
         source: path of the file, or its content.
-        max_pixels: width times height that is accepted, checked before anything is decoded; None: see
-            `image_files.MAX_PIXELS`.
+        max_pixels: maximum width times height, checked before anything is decoded; None: see `image_files.MAX_PIXELS`.
 
     Attributes:
         shape: height and width, upright.
         format: Pillow's name of the file's format, such as `"JPEG"`.
 
     Raises:
-        InputError: absent, damaged, too large, animated or of several pages, or of a mode that cannot be written again
-            without loss: CMYK, 16 bits in colour, 32 bits.
+        InputError: the file is absent, damaged, too large, animated or of several pages, or in a mode that cannot be
+            written again without loss: CMYK, 16 bits in colour, 32 bits.
 
     Examples:
 
@@ -66,11 +65,11 @@ class Photo:
             levels = np.asarray(part)
             return np.repeat(((levels + np.uint32(128)) // 257).astype(np.uint8)[..., np.newaxis], 3, axis=-1)
         if part.mode in ("LA", "RGBA"):
-            part = part.convert(part.mode[:-1])  # drops alpha, changes no colour
+            part = part.convert(part.mode[:-1])  # drops alpha, keeps the colours
         return np.asarray(part.convert("RGB"))
 
     def write(self, window: Window, pixels: np.ndarray, hole: np.ndarray) -> None:
-        """Change the colours where `hole` is True, and nowhere else; alpha stays.
+        """Change the colours where `hole` is True, and nowhere else; alpha does not change.
 
         Args:
             window: the part of the photo to change.
@@ -90,7 +89,7 @@ class Photo:
         self._picture.paste(Image.fromarray(levels), (window.left, window.top))
 
     def reduce(self, side: int) -> np.ndarray:
-        """Return the photo scaled so that no side is longer than `side`: uint8 [h, w, 3]."""
+        """Return the photo, scaled down so that no side is longer than `side`: uint8 [h, w, 3]."""
         factor = min(1, side / max(self.shape))
         size = [max(1, round(length * factor)) for length in self._picture.size]
         picture = self._picture
@@ -99,23 +98,23 @@ class Photo:
         return np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB"))
 
     def check_format(self, file_format: str) -> None:
-        """Refuse a format, given by Pillow's name, that cannot hold this photo without loss.
+        """Refuse a format, given by Pillow's name, that cannot store this photo without loss.
 
         Raises:
-            InputError: the photo has alpha or 16 bits, and the format has not.
+            InputError: the photo has alpha or 16 bits, which the format does not support.
         """
         if self._picture.mode in ("LA", "RGBA") and file_format not in _ALPHA_FORMATS:
-            raise InputError(f"the photo has transparency, which {file_format} cannot hold: write a .png or .webp")
+            raise InputError(f"the photo has transparency, which {file_format} cannot store: write a .png or .webp")
         if self._picture.mode == "I;16" and file_format not in _DEEP_FORMATS:
-            raise InputError(f"the photo has 16 bits a pixel, which {file_format} cannot hold: write a .png or .tif")
+            raise InputError(f"the photo has 16 bits per pixel, which {file_format} cannot store: write a .png or .tif")
 
     def save(self, target: str | Path | BinaryIO, file_format: str | None = None, quality: int | None = None) -> None:
         """Write the photo; to a path atomically.
 
         Args:
-            target: a path, whose suffix names the format, or an opened file, which needs `file_format`.
+            target: a path, whose suffix selects the format, or an open binary file, which needs `file_format`.
             file_format: Pillow's name of the format, such as `"PNG"`.
-            quality: of a lossy format, 1 to 100; None: that of the photo's file, or 95.
+            quality: 1 to 100, for lossy formats; None: that of the photo's file, or 95.
 
         Raises:
             InputError: see `check_format`, `image_files.check_output`, `check_quality`; or the file cannot be written.
@@ -123,7 +122,7 @@ class Photo:
         if isinstance(target, str | Path):
             file_format = image_files.check_output(Path(target))
         elif file_format is None:
-            raise InputError('`file_format` must be given to write to an opened file, such as "PNG"')
+            raise InputError('writing to an open file needs a `file_format`, such as "PNG"')
         self.check_format(file_format)
         check_quality(quality, file_format)
         try:
@@ -149,19 +148,18 @@ class Photo:
 
     @property
     def own_format(self) -> str:
-        """The format to write by default: the photo's own; JPEG for a phone's JPEG with several pictures, and PNG for a
-        format that Pillow does not write."""
+        """The default output format: the photo's own if Pillow writes it, else PNG; JPEG for a phone's MPO."""
         own = "JPEG" if self.format == "MPO" else self.format
         return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
 
     def is_a(self, file_format: str) -> bool:
-        """Tell whether the file itself has that format (a phone's JPEG with several pictures is a JPEG too)."""
+        """Tell whether the file itself has that format (a phone's JPEG with several images is a JPEG too)."""
         return file_format in (self.format, "JPEG" if self.format == "MPO" else None)
 
     def _write(
         self, target: str | Path | BinaryIO, file_format: str, kept: metadata.Metadata, quality: int | None
     ) -> list[str]:
-        """Write the photo with these metadata; return what the format cannot hold of them."""
+        """Write the photo with these metadata; return those that the format cannot store."""
         options, lost = metadata.options(kept, file_format, self._picture.mode)
         if quality is not None:
             options |= {
@@ -182,9 +180,9 @@ class Photo:
         return lost
 
     def _quality(self, file_format: str, kept: metadata.Metadata) -> int:
-        """Return the quality with which the photo is about as large as its file, if that has the same format.
+        """Return the quality at which the photo is about as large as its own file, if that has the same format.
 
-        A file does not say with which quality it was written. From 95 to 50 the size falls to a third, evenly enough.
+        A file does not record its quality. From 95 to 50 the size falls to a third, evenly enough.
         """
         if file_format != kept.format or not kept.file_size:
             return _LOSSY_QUALITY
@@ -195,37 +193,37 @@ class Photo:
 
 
 def check_quality(quality: int | None, file_format: str) -> None:
-    """Refuse a quality, given by a caller, that is none or that the format does not have.
+    """Refuse an invalid quality, or one for a format that has none.
 
     Raises:
-        InputError: it is no whole number from 1 to 100, or the format is written without loss.
+        InputError: it is not a whole number from 1 to 100, or the format is written without loss.
     """
     if quality is None:
         return
     check("quality", quality, type(quality) is int and 1 <= quality <= 100, "a whole number from 1 to 100")
     if file_format not in QUALITY_FORMATS:
         raise InputError(
-            f"`quality` is for {', '.join(QUALITY_FORMATS)}. Received: {quality} for {file_format}, which is written "
-            "without loss"
+            f"`quality` is only for {', '.join(QUALITY_FORMATS)}. Received: {quality} for {file_format}, which is "
+            "written without loss"
         )
 
 
 def _in_own_mode(picture: Image.Image, source: FileSource) -> Image.Image:
-    """Return the picture in one of _MODES, to which all others are converted without loss or refused."""
+    """Return the image in one of _MODES; other modes are converted without loss or refused."""
     if picture.mode.startswith("I;16") or picture.mode == "I":
         if "transparency" in picture.info:
-            raise InputError(f"a photo of 16 bits with a transparent grey is not supported: {name_of(source)}")
+            raise InputError(f"a 16-bit photo with a transparent grey level is not supported: {name_of(source)}")
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 65535:
-            raise InputError(f"a photo must have 8 or 16 bits a channel, not 32: {name_of(source)}")
+            raise InputError(f"the photo must have 8 or 16 bits per channel, not 32: {name_of(source)}")
         if picture.mode != "I;16":
             picture = Image.fromarray(levels.astype(np.uint16))
     if picture.mode not in _MODES:
         raise InputError(
-            f"a photo must be RGB or grey. Received mode {picture.mode}, which would lose by it (convert it first): "
+            f"the photo must be RGB or grey, not {picture.mode}: the conversion loses data; convert it yourself first: "
             f"{name_of(source)}"
         )
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        picture = picture.copy()  # without the entries of its file, all of which Pillow would write again
-    picture.info = {}  # what is kept is named when it is written
+        picture = picture.copy()  # without the entries of its file, which Pillow would all write again
+    picture.info = {}  # the metadata to keep are passed when it is written
     return picture

@@ -1,4 +1,4 @@
-"""Pictures that lie inside other bytes: previews and thumbnails in metadata, raw, in base64 or in hexadecimal."""
+"""Detect pictures inside other data: previews and thumbnails in metadata, raw, in base64 or in hexadecimal."""
 
 import contextlib
 import re
@@ -6,9 +6,9 @@ import struct
 import unicodedata
 from collections.abc import Iterable
 
-LONGEST = 1024  # bytes of a value that may be anything; a longer one must be words, see `is_text`
-# First bytes: JPEG, and a JPEG's table of quantisation, by which a preview without its own first bytes is known; PNG;
-# WebP; GIF; BMP; JPEG 2000 with its boxes and without; JPEG XL; HEIC, AVIF and videos.
+LONGEST = 1024  # bytes: a value up to this size may be anything, a longer one must be text, see `is_text`
+# First bytes: JPEG, and a JPEG's quantisation table, which identifies a preview without its own first bytes; PNG; WebP;
+# GIF; BMP; JPEG 2000 with and without boxes; JPEG XL; HEIC, AVIF and videos.
 _JPEG = re.compile(rb"\xff\xd8\xff")
 _RAW = re.compile(
     rb"\xff\xdb\0[\x43\x84\xc5]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|GIF8[79]a.[\0-\x1f].[\0-\x1f]"
@@ -17,27 +17,27 @@ _RAW = re.compile(
     re.DOTALL,
 )
 _TIFF = re.compile(rb"II\*\0|MM\0\*")
-_TIFF_PICTURE = {273, 324, 513}  # entries that say where the picture lies; a MakerNote may be a TIFF without
-# The same in base64, of either alphabet, or hexadecimal; line breaks and zeros are taken out before.
+_TIFF_PICTURE = {273, 324, 513}  # entries that locate a picture; a MakerNote may be a TIFF without them
+# The same in base64, of either alphabet, or hexadecimal; line breaks and zeros are removed first.
 _CODED = re.compile(
     rb"(?:[/_]9j[/_]|iVBORw0KGgo|UklG.{8}RUJQ|R0lGOD[dl]h|AAAADGpQICAN|AAAADEpYTCAN|AAAA..Z0eX|_0__UQA|/0//UQA|SUkqA"
     rb"|TU0AK|Qk.{6}AAAAA..AAAA|[Ff]{2}[Dd]8[Ff]{2}|89504[Ee]47|52494646.{8}57454250)[A-Za-z0-9+/_=-]{64}"
 )
 _BREAKS = re.compile(rb"\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);")
-# Lines of such letters, each longer than a UUID: words have spaces or punctuation in between.
+# Lines of such letters, each longer than a UUID: text has spaces or punctuation in between.
 _LINES = re.compile(rb"(?:[A-Za-z0-9+/_=-]{40,}(?:\s|\\n|&#(?:x[0-9A-Fa-f]+|[0-9]+);)*)+")
 
 
 def holds_picture(data: bytes, tables: bool = False) -> bool:
-    """Tell whether bytes hold the beginning of a picture file, or more than 1024 letters of base64 or hexadecimal.
+    """Tell whether data contain the start of an image file, or more than 1024 letters of base64 or hexadecimal.
 
-    A picture is known by its first bytes alone (three of a JPEG): other bytes may hold these by chance, one in sixteen
-    million for each position. Of a picture without such a beginning nothing is known, unless it is coded in letters.
+    A picture is detected by its first bytes alone (three for a JPEG), which other data contain by chance at one in
+    sixteen million positions. A picture without such a start is not detected unless it is coded in letters.
 
     Args:
         data: the bytes.
-        tables: whether they are tables of numbers, such as curves up to 65535, that hold a JPEG's first three bytes by
-            more than chance; then it is known by its table of quantisation alone.
+        tables: whether they are tables of numbers, such as curves up to 65535, that contain a JPEG's first three bytes
+            more often than by chance; a JPEG is then detected by its quantisation table alone.
     """
     if not tables and _JPEG.search(data):
         return True
@@ -50,14 +50,14 @@ def holds_picture(data: bytes, tables: bool = False) -> bool:
 
 
 def objection_to(words: bytes) -> str:
-    """Return why a value that should be words is not taken over, "" if it is."""
+    """Return why a value that should be text is not kept, "" if it is."""
     if len(words) > LONGEST and not is_text(words):
         return "which may hold a picture"
     return "which holds a picture" if holds_picture(words) else ""
 
 
 def is_text(data: bytes, encodings: Iterable[str] = ("utf-8", "cp1252")) -> bool:
-    """Tell whether bytes are words: characters that exist, and no control characters but line breaks and tabs."""
+    """Tell whether data are text: existing characters, and no control characters other than line breaks and tabs."""
     for encoding in encodings:
         with contextlib.suppress(UnicodeDecodeError):
             kinds = {unicodedata.category(letter) for letter in set(data.decode(encoding)) - set("\0\t\n\r")}
@@ -67,7 +67,7 @@ def is_text(data: bytes, encodings: Iterable[str] = ("utf-8", "cp1252")) -> bool
 
 
 def _is_tiff_picture(data: bytes, at: int) -> bool:
-    """Tell whether the TIFF header at a position has a first directory that says where a picture lies."""
+    """Tell whether the first directory of the TIFF header at a position locates a picture."""
     order = "<" if data[at : at + 1] == b"I" else ">"
     if at + 8 > len(data):
         return False

@@ -1,8 +1,8 @@
-"""Pictures as arrays: ranges, scaling, compositing.
+"""Images as arrays: ranges, scaling, compositing.
 
-Here an image is uint8 [H, W, 3] RGB and a mask uint8 [H, W], 1 = hole. Inside the networks an image is
-float32 in [-1, 1]; the exported graphs take and give uint8, so that no caller needs to know that.
-Scaling never mixes hole and known pixels: what lies under the mask cannot reach the answer.
+Here an image is uint8 [H, W, 3] RGB and a mask uint8 [H, W], 1 = hole. Inside the networks an image is float32 in [-1,
+1]; the exported graphs take and return uint8, so that no caller needs to know. Scaling never mixes hole and known
+pixels: content under the mask cannot reach the result.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ def resize_image(
     resample: Image.Resampling = Image.Resampling.BICUBIC,
     box: Box | None = None,
 ) -> np.ndarray:
-    """Scale a picture, with antialiasing where it shrinks.
+    """Scale an image, with antialiasing if it shrinks.
 
     Args:
         image: uint8 [H, W, 3].
         height, width: pixels.
         resample: the filter.
-        box: the part that is scaled, in pixels; None for all.
+        box: the part to scale, in pixels; None for all.
 
     Returns:
         uint8 [height, width, 3].
@@ -37,12 +37,12 @@ def resize_image(
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int, box: Box | None = None) -> np.ndarray:
-    """Scale a mask so that each pixel to which a hole pixel contributes is hole.
+    """Scale a mask; each pixel to which a hole pixel contributes is hole.
 
     Args:
         mask: [H, W], nonzero = hole.
         height, width: pixels.
-        box: the part that is scaled, in pixels; None for all.
+        box: the part to scale, in pixels; None for all.
 
     Returns:
         uint8 [height, width] of 0 and 1.
@@ -59,15 +59,15 @@ def resize_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale a photo and its mask without mixing hole and known pixels.
 
-    The hole is set to 0 first, which removes its content; a scaled pixel to which a hole pixel contributes is
-    hole, and every other is the plain weighted mean of known pixels only (their weights sum to one, so that
-    the normalised form, image times known over known, is the same number).
+    The hole is set to 0 first, which removes its content. A scaled pixel to which a hole pixel contributes is hole;
+    every other is a weighted mean of known pixels only (their weights sum to one, so that normalising by the known
+    share would change nothing).
 
     Args:
         image: uint8 [H, W, 3].
         mask: [H, W], nonzero = hole.
         height, width: pixels.
-        box: the part that is scaled, in pixels; None for all.
+        box: the part to scale, in pixels; None for all.
 
     Returns:
         (image uint8 [height, width, 3] with 0 in its hole, mask uint8 [height, width] of 0 and 1).
@@ -83,7 +83,7 @@ def to_unit(levels: Any) -> Any:
     """Scale grey levels, 0 .. 255, to the range of the networks, -1 .. 1.
 
     Args:
-        levels: float array or tensor, which this module cannot name: it runs without TensorFlow.
+        levels: float array or tensor (not annotated: this module runs without TensorFlow).
 
     Returns:
         The same kind.
@@ -104,7 +104,7 @@ def to_levels(image: Any) -> Any:
 
 
 def from_float(image: np.ndarray) -> np.ndarray:
-    """Convert an image in the range of the networks to a picture.
+    """Convert an image from the range of the networks to uint8.
 
     Args:
         image: float array [H, W, 3] in [-1, 1].
@@ -117,7 +117,7 @@ def from_float(image: np.ndarray) -> np.ndarray:
 
 
 def composite(filled: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Take the hole from the filled picture and the rest from the photo, by selection: known pixels do not change.
+    """Take the hole from the filled image and the rest from the photo, by selection: known pixels do not change.
 
     Args:
         filled, image: uint8 [H, W, 3].
@@ -145,7 +145,7 @@ def reduce_image(image: np.ndarray, factor: int) -> np.ndarray:
 def feather(filled: np.ndarray, image: np.ndarray, mask: np.ndarray, radius: tuple[int, int]) -> np.ndarray:
     """Blend the rim of a filled hole into the surrounding pixels, so that no seam shows.
 
-    The difference between photo and filled picture at the known pixels nearby, a mean of two boxes, is added in the
+    The difference between the photo and the filled image at nearby known pixels, averaged by two boxes, is added in the
     hole; it falls to 0 at a depth of twice the radius.
 
     Args:
@@ -167,7 +167,7 @@ def feather(filled: np.ndarray, image: np.ndarray, mask: np.ndarray, radius: tup
 
 
 def smooth(values: np.ndarray, mask: np.ndarray, radius: tuple[int, int]) -> np.ndarray:
-    """Blur the values in the hole, without those outside it: a mean of boxes, applied twice.
+    """Blur the values in the hole, ignoring those outside it, by a box mean applied twice.
 
     Args:
         values: float [H, W, C].
@@ -184,7 +184,7 @@ def smooth(values: np.ndarray, mask: np.ndarray, radius: tuple[int, int]) -> np.
 
 
 def _box_mean(x: np.ndarray, radius: tuple[int, int]) -> np.ndarray:
-    """Return the mean of the box of `radius` (rows, columns) to each side of each pixel, zeros outside: [H, W, C]."""
+    """Return the mean of a box of `radius` (rows, columns) on each side of each pixel, zeros outside: [H, W, C]."""
     for axis, reach in zip((0, 1), radius):
         n = x.shape[axis]
         sums = np.insert(np.cumsum(x, axis=axis, dtype=np.float64), 0, 0, axis=axis)

@@ -1,4 +1,4 @@
-"""Sheets of several pictures, and a picture of where each hole position was filled from."""
+"""Sheets of several images, and an image that shows where each hole position was copied from."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from shiftnet_tf.photos.windows import Window
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
-    """Arrange pictures of one size in rows, on white.
+    """Arrange images of one size in rows, on white.
 
     Args:
         rows: uint8 [H, W, 3] each.
-        gap: pixels between pictures.
+        gap: pixels between images.
 
     Returns:
         uint8 [height, width, 3].
@@ -30,7 +30,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
 
 
 def add_caption(name: str, picture: np.ndarray) -> np.ndarray:
-    """Put a line of text above a picture.
+    """Put a line of text above an image.
 
     Args:
         name: the text.
@@ -48,18 +48,18 @@ def add_caption(name: str, picture: np.ndarray) -> np.ndarray:
 def shift_map_sheet(
     image: np.ndarray, mask: np.ndarray, shift_maps: Sequence[tuple[Window, np.ndarray]], arrows: int = 12
 ) -> np.ndarray:
-    """Draw where each hole position was filled from: places have colours, the hole has those of its sources.
+    """Draw where each hole position was copied from: each place has a colour, and the hole has those of its sources.
 
-    The known part of the photo is tinted by place (red grows to the right, green downward, blue toward the upper
-    left); each filled position carries the full colour of the place that filled it. What was not filled is grey.
-    Arrows lead from the source to some of the positions: white from the photo, black from its mirror image.
+    The known part of the photo is tinted by place (red increases to the right, green downward, blue toward the upper
+    left); each filled position has the full colour of its source. Hole positions without a source are grey. Arrows lead
+    from sources to some of the positions: white from the photo, black from its mirror image.
 
     Args:
-        image: uint8 [h, w, 3], the photo, scaled down where that is enough.
+        image: uint8 [h, w, 3], the photo, which may be scaled down.
         mask: [H, W] of the photo itself, nonzero = hole.
         shift_maps: windows of the photo and their maps, int [r, c]: row * c + column of the source, plus r * c if it is
             mirrored, -1 elsewhere; as `Inpainter.fill` returns them.
-        arrows: most arrows, evenly spread over the filled positions.
+        arrows: maximum number of arrows, evenly spread over the filled positions.
 
     Returns:
         uint8 [h, w, 3].
@@ -103,14 +103,14 @@ def _size(window: Window, scale: np.ndarray) -> tuple[int, int]:
 
 
 def _colour_of(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Return the colour of places, given as shares of the picture's height and width: uint8 [..., 3]."""
+    """Return the colour of places, given as shares of the image's height and width: uint8 [..., 3]."""
     colour = np.stack([column, row, 1 - (row + column) / 2], axis=-1)
     levels: np.ndarray = np.clip(colour, 0, 1) * 255
     return levels.astype(np.uint8)
 
 
 def _arrow(draw: ImageDraw.ImageDraw, start: np.ndarray, end: np.ndarray, width: int, colours: tuple[str, str]) -> None:
-    """Draw a line with a dot at its start and a head at its end; the second colour is its edge."""
+    """Draw a line with a dot at its start and a head at its end; the second colour outlines it."""
     along = end - start
     along = along / max(float(np.linalg.norm(along)), 1e-9)
     across = np.array([-along[1], along[0]])

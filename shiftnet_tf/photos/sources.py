@@ -1,4 +1,4 @@
-"""Sources of pictures and masks, a path or the content of a file; and what Pillow raises on them, in one sentence."""
+"""Sources of images and masks, paths or contents of files; and Pillow's errors on them, in one sentence."""
 
 import contextlib
 import io
@@ -16,10 +16,10 @@ FileSource = str | os.PathLike[str] | bytes  # the path of a file, or its conten
 
 
 class Content(bytes):
-    """The content of a file that lies elsewhere.
+    """The content of a file that is stored elsewhere.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
     """
 
     name: str
@@ -32,18 +32,18 @@ class Content(bytes):
 
 
 def name_of(source: FileSource) -> str:
-    """Return what a message calls a source: its path, or "(sent)" for bytes without a name."""
+    """Return the name of a source for messages: its path, or "(sent)" for bytes without a name."""
     if isinstance(source, Content):
         return source.name
     return "(sent)" if isinstance(source, bytes) else str(source)
 
 
 def check_file(source: FileSource, what: str) -> None:
-    """Refuse a path that is no file.
+    """Refuse a path that is not a file.
 
     Args:
         source: path of a file, or its content.
-        what: what the messages call it, such as `"photo"`.
+        what: its name in messages, such as `"photo"`.
 
     Raises:
         InputError: it does not exist, or it is a folder or a device.
@@ -52,7 +52,7 @@ def check_file(source: FileSource, what: str) -> None:
         if not Path(source).exists():
             raise InputError(f"the {what} does not exist: {source}")
         if not Path(source).is_file():
-            raise InputError(f"the {what} must be a picture file, not a folder or a device: {source}")
+            raise InputError(f"the {what} must be an image file, not a folder or a device: {source}")
 
 
 def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
@@ -60,11 +60,11 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
 
     Args:
         source: path of the file, or its content.
-        what: what the messages call it, such as `"mask"`.
-        number: of bytes; -1 for all.
+        what: its name in messages, such as `"mask"`.
+        number: how many bytes; -1 for all.
 
     Raises:
-        InputError: it does not exist, is no file or may not be read.
+        InputError: it does not exist, is not a file or cannot be read.
     """
     if isinstance(source, bytes):
         return source if number < 0 else source[:number]
@@ -73,12 +73,12 @@ def read_bytes(source: FileSource, what: str, number: int = -1) -> bytes:
         with open(source, "rb") as file:
             return file.read(number)
     except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {source}") from error
+        raise InputError(f"cannot read the {what} (permission denied): {source}") from error
 
 
 @contextlib.contextmanager
 def mapped(source: FileSource | BinaryIO) -> Iterator[bytes | mmap.mmap]:
-    """Give the content of a file without reading it whole."""
+    """Yield the content of a file without reading it whole."""
     if isinstance(source, bytes):
         yield source
     elif isinstance(source, io.BytesIO):
@@ -95,18 +95,18 @@ def mapped(source: FileSource | BinaryIO) -> Iterator[bytes | mmap.mmap]:
 
 @contextlib.contextmanager
 def decoding(source: FileSource, what: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a picture file into an InputError that says in one sentence what is wrong with it.
+    """Convert any error of Pillow on an image file to an InputError that says in one sentence what is wrong.
 
-    The block must hold calls of Pillow alone: an error of our own code is a bug, and must not look like a bad file.
+    The block must contain only calls to Pillow: an error in our own code is a bug, and must not look like a bad file.
     """
     name = name_of(source)
     try:
         yield
     except UnidentifiedImageError as error:
-        raise InputError(f"the {what} is no picture that Pillow can read: {name}") from error
+        raise InputError(f"the {what} is not an image file that Pillow can identify: {name}") from error
     except PermissionError as error:
-        raise InputError(f"the {what} may not be read (permission denied): {name}") from error
+        raise InputError(f"cannot read the {what} (permission denied): {name}") from error
     except MemoryError as error:
-        raise TooLargeError(f"the {what} needs more memory than there is: {name}") from error
+        raise TooLargeError(f"not enough memory for the {what}: {name}") from error
     except Exception as error:
         raise InputError(f"the {what} is damaged or too large ({first_line(error)}): {name}") from error

@@ -1,8 +1,8 @@
-"""Limits on the structure of picture files, checked before anything is decoded.
+"""Limits on the structure of image files, checked before anything is decoded.
 
-A few kilobytes can make a decoder work for minutes or take gigabytes: a JPEG of thousands of scans, a PNG of millions
-of chunks, an AVIF whose coded picture is larger than its header says. No camera or program writes such files, and a
-walk through their parts finds them.
+A few kilobytes can keep a decoder busy for minutes or make it use gigabytes: a JPEG with thousands of scans, a PNG with
+millions of chunks, an AVIF whose coded picture is larger than its header says. No camera or program writes such files,
+and a walk through their parts finds them.
 """
 
 import contextlib
@@ -24,23 +24,23 @@ _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6  # types of an AV1 OBU
 
 
 def check_structure(source: FileSource, what: str, max_pixels: int) -> None:
-    """Refuse a file of more parts, or of larger coded pictures, than any camera or program writes.
+    """Refuse a file with more parts, or larger coded pictures, than any camera or program writes.
 
     Args:
         source: path of the file, or its content.
-        what: what the messages call it, such as `"photo"`.
-        max_pixels: width times height of each AV1 picture that is accepted.
+        what: its name in messages, such as `"photo"`.
+        max_pixels: maximum width times height of each AV1 picture.
 
     Raises:
-        InputError: it is one.
+        InputError: the file exceeds a limit.
     """
     objection = ""
-    with contextlib.suppress(PermissionError), mapped(source) as content:  # which opening the picture reports
+    with contextlib.suppress(PermissionError), mapped(source) as content:  # which is reported when the image is opened
         if content[:2] == b"\xff\xd8":
             objection = _objection_to_jpeg(content)
         elif content[:8] == b"\x89PNG\r\n\x1a\n":
             if _more_than(_MOST_CHUNKS, containers.png_chunks(content)):
-                objection = f"a PNG of more than {_MOST_CHUNKS:,} chunks"
+                objection = f"a PNG with more than {_MOST_CHUNKS:,} chunks"
         elif content[4:8] == b"ftyp":
             for begun in containers.av1_pictures(content, _MOST_OBU_BYTES):
                 _check_av1(begun, what, name_of(source), max_pixels)
@@ -54,49 +54,49 @@ def _more_than(most: int, parts: Iterator[object]) -> bool:
 
 def _objection_to_jpeg(content: containers.Content) -> str:
     if _more_than(_MOST_SEGMENTS, takewhile(_START_OF_SCAN.__ne__, _jpeg_markers(content))):
-        return f"a JPEG of more than {_MOST_SEGMENTS:,} segments"
-    # A quick count, which takes in thumbnails and chance, spares nearly all files the walk.
+        return f"a JPEG with more than {_MOST_SEGMENTS:,} segments"
+    # A quick count, which includes thumbnails and chance matches, spares nearly all files the walk.
     if _more_than(_MOST_SCANS, re.finditer(_START_OF_SCAN, content)):
         scans = filter(_START_OF_SCAN.__eq__, _jpeg_markers(content))
         if _more_than(_MOST_SCANS, scans):
-            return f"a JPEG of more than {_MOST_SCANS} scans"
+            return f"a JPEG with more than {_MOST_SCANS} scans"
     return ""
 
 
 def _jpeg_markers(content: containers.Content) -> Iterator[bytes]:
-    """Give each marker of a JPEG before its end (ITU-T T.81, B.1)."""
+    """Yield each marker of a JPEG before its end (ITU-T T.81, B.1)."""
     at = 2
     while (found := _MARKER.search(content, at)) and found[0] != b"\xff\xd9":
         yield found[0]
         at = found.end()
-        if found[0] != b"\xff\x01":  # the one other marker without a length
+        if found[0] != b"\xff\x01":  # the only other marker without a length
             at += int.from_bytes(content[at : at + 2], "big")
 
 
 def _check_av1(begun: bytes, what: str, name: str, max_pixels: int) -> None:
-    """Check the size of a coded picture, which the decoder goes by, not by the header of the file.
+    """Check the size of a coded picture, which is what the decoder uses instead of the file's header.
 
     Args:
         begun: the first bytes of the picture.
         what, name: for the messages.
-        max_pixels: width times height that is accepted.
+        max_pixels: maximum width times height.
     """
     try:
         sizes = list(_av1_sizes(begun))
     except (IndexError, ValueError):
         sizes = []
     if not sizes:
-        raise InputError(f"the {what} is damaged (an AVIF without the size of its coded picture): {name}")
+        raise InputError(f"the {what} is damaged (the AVIF lacks the size of its coded picture): {name}")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > max_pixels:
         raise TooLargeError(
-            f"the {what} is too large: its coded picture has {width}x{height}, {width * height / 1e6:.0f} megapixels, "
+            f"the {what} is too large: its coded picture is {width}x{height}, {width * height / 1e6:.0f} megapixels, "
             f"the limit is {max_pixels / 1e6:g}: {name}"
         )
 
 
 def _av1_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Give width and height of each sequence header before the first frame (AV1 specification, 5.3 to 5.5)."""
+    """Yield width and height of each sequence header before the first frame (AV1 specification, 5.3 to 5.5)."""
     at = 0
     while at < len(data):
         kind = data[at] >> 3 & 15
@@ -124,7 +124,7 @@ def _sequence_size(header: bytes) -> tuple[int, int]:
         nonlocal left
         left -= count
         if left < 0:
-            raise ValueError("the header is cut off")
+            raise ValueError("the header is truncated")
         return number >> left & (1 << count) - 1
 
     bits(4)  # profile, still picture

@@ -1,8 +1,8 @@
 """Directories of TIFF files and of EXIF blocks, entry by entry, with the bytes of each value as they are.
 
-TIFF 6.0, section 2 (https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf): a directory is a number of entries,
-12 bytes each (tag, type, count, and the value or where it lies), and the position of the next directory. Pillow's
-reader and writer guess types and lose what they do not know; here a value is carried over byte for byte.
+TIFF 6.0, section 2 (https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf): a directory has a number of
+entries, 12 bytes each (tag, type, count, and the value or its position), and the position of the next directory.
+Pillow's reader and writer guess types and lose unknown entries; here values are copied byte for byte.
 """
 
 import mmap
@@ -17,7 +17,7 @@ _MOST_BYTES = 2**25  # of all values of a directory
 _PLACES = ((273, 279), (324, 325), (513, 514))  # positions and sizes of pictures
 PLACES = frozenset(tag for pair in _PLACES for tag in pair)
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# type -> bytes of a value, bytes that are swapped together
+# type -> bytes per value, bytes that are swapped together
 _TYPES = {BYTE: (1, 1), ASCII: (1, 1), SHORT: (2, 2), LONG: (4, 4), 5: (8, 4), 6: (1, 1), UNDEFINED: (1, 1), 8: (2, 2)}
 _TYPES |= {9: (4, 4), 10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 129: (1, 1)}
 
@@ -29,7 +29,7 @@ class Entry:
     Attributes:
         tag, kind, count: as in the file; `kind` is TIFF's type.
         value: the bytes of the value, in the order of the file.
-        at: where the value lies in the file; 0 for a new one.
+        at: position of the value in the file; 0 for a new one.
     """
 
     tag: int
@@ -57,7 +57,7 @@ class Directory:
     Attributes:
         at: its position in the file.
         entries: those that can be read.
-        damaged: tags of the others: their type is unknown, or their value lies outside of the file.
+        damaged: tags of the others: their type is unknown, or their value is outside the file.
         following: position of the next directory, 0 if there is none.
     """
 
@@ -67,31 +67,31 @@ class Directory:
     following: int = 0
 
     def pictures(self, order: str) -> list[tuple[int, int]]:
-        """Return (begin, end) of the strips, tiles and the thumbnail that the directory places in the file."""
+        """Return (begin, end) of the strips, tiles and thumbnail that the directory locates in the file."""
         numbers = {entry.tag: entry.numbers(order) for entry in self.entries if entry.value}
         pairs = (pair for first, second in _PLACES for pair in zip(numbers.get(first, ()), numbers.get(second, ())))
         return [(start, start + size) for start, size in pairs]
 
 
 def reader(content: bytes | mmap.mmap) -> Read:
-    """Return the function that gives the bytes of a content at a position."""
+    """Return a function that reads bytes of the content at a position."""
     return lambda at, size: content[at : at + size]
 
 
 def read_directory(read: Read, at: int, order: str, wanted: Container[int] | None = None) -> Directory:
-    """Read the directory at a position; of a tag that occurs twice the first entry counts.
+    """Read the directory at a position; if a tag occurs twice, the first entry counts.
 
     Args:
-        read: gives the bytes of the file.
+        read: returns bytes of the file.
         at: position of the directory.
         order: `"<"` or `">"`.
-        wanted: tags whose values are read, those of others are b""; None: all.
+        wanted: tags whose values are read; others get b"". None: all.
     """
     head = read(at, 2)
     stated = struct.unpack(f"{order}H", head)[0] if len(head) == 2 else 0
     table = read(at + 2, 12 * stated)
     entries, damaged = dict[int, Entry](), list[int]()
-    left = _MOST_BYTES  # values of a damaged file may all be the same bytes
+    left = _MOST_BYTES  # the values of a damaged file may all be the same bytes
     for i in range(len(table) // 12):
         tag, kind, count = struct.unpack_from(f"{order}HHI", table, 12 * i)
         if tag in entries:
@@ -113,13 +113,13 @@ def read_directory(read: Read, at: int, order: str, wanted: Container[int] | Non
 
 
 def write_directory(entries: Iterable[Entry], order: str, at: int, next_directory: int = 0) -> bytes:
-    """Return a directory and its values, to be put at an even position of a file.
+    """Return a directory and its values, for an even position in a file.
 
     Args:
-        entries: in the byte order of the file; of a tag that occurs twice the last one counts.
+        entries: in the byte order of the file; if a tag occurs twice, the last one counts.
         order: `"<"` or `">"`.
         at: the position.
-        next_directory: position of the directory after it; 0: there is none.
+        next_directory: position of the next directory; 0 if there is none.
     """
     by_tag = {entry.tag: entry for entry in entries}
     table = struct.pack(f"{order}H", len(by_tag))
@@ -139,10 +139,10 @@ def write_directory(entries: Iterable[Entry], order: str, at: int, next_director
 def write_tree(
     groups: Mapping[int, Iterable[Entry]], order: str, at: int, next_directory: int = 0
 ) -> tuple[bytes, int]:
-    """Return a directory and those that hang on it, to be put at an even position of a file, and its own position.
+    """Return a directory with its subdirectories, for an even position in a file, and its own position.
 
     Args:
-        groups: 0 -> entries of the directory itself, EXIF, GPS, INTEROP (which hangs on EXIF) -> those of the others.
+        groups: 0 -> entries of the directory itself; EXIF, GPS, INTEROP (below EXIF) -> those of the others.
         order, at, next_directory: as for `write_directory`.
     """
     own = {tag: list(entries) for tag, entries in groups.items() if entries}

@@ -1,7 +1,7 @@
-"""XMP: what is taken over of it.
+"""XMP: which properties are kept.
 
-XMP is RDF in XML (ISO 16684-1): properties are children or attributes of `rdf:Description`. What the picture no longer
-is goes, and so do pictures; all else stays as it is.
+XMP is RDF in XML (ISO 16684-1): properties are children or attributes of `rdf:Description`. Properties that no longer
+apply to the image, and pictures, are removed; everything else stays as it is.
 """
 
 import json
@@ -12,11 +12,11 @@ from xml.parsers import expat
 from shiftnet_tf.photos.pictures import holds_picture
 
 MAX_BYTES = 2**20  # of a packet; it is parsed whole
-_MOST_LEVELS = 64  # of elements inside each other, through which minidom goes by recursion
+_MOST_LEVELS = 64  # nested elements, which minidom traverses by recursion
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
-# Namespaces and properties that describe what a file has beside its picture; (namespace, property), None: all.
+# Namespaces and properties that describe other parts of a file than its image; (namespace, property), None: all.
 _GAIN_MAP, _MOTION = "the gain map (HDR) and its description", "the motion photo and its description"
 _BESIDE: dict[tuple[str | None, str | None], str] = {
     ("http://ns.adobe.com/hdr-gain-map/1.0/", None): _GAIN_MAP,
@@ -28,7 +28,7 @@ _BESIDE: dict[tuple[str | None, str | None], str] = {
     **{(_CAMERA, name): _MOTION for name in ("MotionPhoto", "MotionPhotoVersion", "MicroVideo", "MicroVideoVersion")},
     **{(_CAMERA, name): _MOTION for name in ("MotionPhotoPresentationTimestampUs", "MicroVideoOffset")},
     (_CAMERA, "MicroVideoPresentationTimestampUs"): _MOTION,
-    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"): "",  # as the thumbnail in EXIF, without a word
+    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"): "",  # without a note, like the thumbnail in EXIF
     ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"): "the second part of XMP",
 }
 _SIZES = {(_EXIF, "PixelXDimension"): 0, (_EXIF, "PixelYDimension"): 1}
@@ -36,15 +36,15 @@ _SIZES |= {(_TIFF, "ImageWidth"): 0, (_TIFF, "ImageLength"): 1}
 
 
 def take_over(packet: bytes, size: tuple[int, int] | None) -> tuple[bytes, list[str]]:
-    """Take over a packet of XMP.
+    """Filter a packet of XMP.
 
     Args:
         packet: UTF-8 or UTF-16, as it is in the file.
-        size: width and height of the upright picture, in pixels, if it was turned by a quarter; else None.
+        size: width and height of the upright image, in pixels, if it was rotated by 90 degrees; else None.
 
     Returns:
-        The packet, b"" if nothing is left; and what is not taken over, for a note. A packet in UTF-8 in which nothing
-        has to change is returned as it is.
+        The packet, b"" if nothing is left; and what is not kept, for a note. A packet in UTF-8 that needs no change is
+        returned as it is.
     """
     if len(packet) > MAX_BYTES:
         return b"", [f"XMP of {len(packet) / 1e6:.1f} MB"]
@@ -55,14 +55,14 @@ def take_over(packet: bytes, size: tuple[int, int] | None) -> tuple[bytes, list[
         document = minidom.parseString(text)
     except _RefusedError as error:
         return b"", [f"XMP {error}"]
-    except (expat.ExpatError, ValueError):  # no XML, or no UTF
+    except (expat.ExpatError, ValueError):  # not XML, or not UTF
         return b"", ["XMP, which is damaged"]
     left_out: list[str] = []
     if _edit_below(document, size, left_out, checked=False):
         packet = "".join(node.toxml() for node in document.childNodes).encode()
     elif encoding not in ("utf-8", "utf-8-sig"):
         packet = text.encode()
-    found = holds_picture(packet) or holds_picture(_all_text(document))  # outside of any property
+    found = holds_picture(packet) or holds_picture(_all_text(document))  # outside any property
     document.unlink()
     return (b"", ["XMP, which holds a picture"]) if found else (packet, left_out)
 
@@ -72,14 +72,14 @@ class _RefusedError(Exception):
 
 
 def _check(text: str) -> None:
-    """Refuse, before anything is built of them, a document type (its entities may expand without end) and depth."""
+    """Refuse a document type (its entities may expand without end) or deep nesting, before anything is built."""
     levels = 0
 
     def start(*_: Any) -> None:
         nonlocal levels
         levels += 1
         if levels > _MOST_LEVELS:
-            raise _RefusedError(f"of more than {_MOST_LEVELS} levels")
+            raise _RefusedError(f"with more than {_MOST_LEVELS} nested levels")
 
     def end(_: str) -> None:
         nonlocal levels
@@ -94,13 +94,13 @@ def _check(text: str) -> None:
 
 
 def _edit_below(parent: Any, size: tuple[int, int] | None, left_out: list[str], checked: bool) -> bool:
-    """Change the properties of all descriptions below a node; tell whether there was anything to change.
+    """Change the properties of all descriptions below a node; return whether anything changed.
 
     Args:
         parent: the node.
         size: see `take_over`.
-        left_out: gets the notes.
-        checked: whether the node is known to hold no picture.
+        left_out: receives the notes.
+        checked: whether the node is known to contain no picture.
     """
     changed = False
     for node in list(parent.childNodes):
@@ -114,7 +114,7 @@ def _edit_below(parent: Any, size: tuple[int, int] | None, left_out: list[str], 
 
 
 def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[str], checked: bool) -> bool:
-    """Change the properties of one description; tell whether there was anything to change."""
+    """Change the properties of one description; return whether anything changed."""
     nodes: list[Any] = [*about.attributes.values(), *about.childNodes]
     changed = False
     for node in nodes:
@@ -139,7 +139,7 @@ def _edit(about: minidom.Element, size: tuple[int, int] | None, left_out: list[s
 
 
 def _all_text(node: Any) -> bytes:
-    """Return all words below a node, as they are meant: without markup and references."""
+    """Return all text below a node, without markup and with references resolved."""
     if node.nodeType in (node.ATTRIBUTE_NODE, node.TEXT_NODE, node.CDATA_SECTION_NODE, node.COMMENT_NODE):
         return str(node.nodeValue).encode()
     own = node.attributes.values() if node.nodeType == node.ELEMENT_NODE else ()

@@ -1,4 +1,4 @@
-"""Running an exported model, without TensorFlow: on arrays, on files, on folders."""
+"""Run an exported model, without TensorFlow, on arrays, files and folders."""
 
 from shiftnet_tf.runtime.files import inpaint_file, inpaint_photo
 from shiftnet_tf.runtime.folders import inpaint_folder

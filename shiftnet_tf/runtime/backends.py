@@ -18,7 +18,7 @@ class Backend(Protocol):
 
     Attributes:
         name: that of the runtime, such as `"onnxruntime"`.
-        provider: what it really runs on, such as `"CPUExecutionProvider"`.
+        provider: what it actually runs on, such as `"CPUExecutionProvider"`.
         outputs: names of the arrays that it returns.
         batch_sizes: the batch sizes that it is prepared for; () if it runs any size equally well.
     """
@@ -36,7 +36,7 @@ class Backend(Protocol):
             mask: uint8 [B, S, S, 1], nonzero = hole.
 
         Returns:
-            The arrays of the outputs by their names.
+            The output arrays by name.
 
         Raises:
             ShiftNetError: the runtime failed.
@@ -55,7 +55,7 @@ class Runtime:
         module: what Python imports.
         package: what `pip install` takes.
         backend: the class that runs a file.
-        by_name: whether it runs only when the caller names it: its files may read and write any file.
+        by_name: whether it runs only if the caller names it, because its files can read and write any file.
     """
 
     format: str
@@ -99,11 +99,11 @@ def choose_file(
     """Choose the file of a model folder to run, and the runtime.
 
     Args:
-        path: that of the spec, for the messages.
+        path: the path of the spec, for error messages.
         spec: what the folder holds.
-        name: that of the one file to take, or None.
-        runtime, precision: the caller's choices; None: the first runtime that is installed, fits and need not be named,
-            the most precise.
+        name: the file to use; None: any.
+        runtime, precision: the caller's choices; None: the first installed runtime that fits and need not be named, and
+            the most precise file.
 
     Returns:
         The key of the runtime in RUNTIMES, and the name of the file.
@@ -122,13 +122,13 @@ def choose_file(
     if not entries:
         wanted = ", ".join(filter(None, (name, precision, runtime)))
         there = ", ".join(f"{n} ({entry.precision}, {runtimes[entry.format]})" for n, entry in spec.files.items())
-        raise InputError(f"{path} lists no file for {wanted}, only {there}")
+        raise InputError(f"{path} lists no file for {wanted}, only for {there}")
     formats = {entry.format for entry in entries.values()}
     fitting = [key for key, row in RUNTIMES.items() if row.format in formats and not row.by_name]
     if not fitting and runtime is None:
         raise InputError(
             f"{', '.join(entries)} is a SavedModel, a program that can read and write any file: if you trust its "
-            'source, pass --runtime tensorflow (in Python runtime="tensorflow")'
+            'source, pass --runtime tensorflow (in Python, runtime="tensorflow")'
         )
     taken = runtime or next((key for key in fitting if key in list_installed()), None)
     if taken is None:
@@ -137,7 +137,7 @@ def choose_file(
 
     def rank(n: str) -> tuple[bool, bool, int]:
         entry = entries[n]
-        special = entry.profile != "default"  # made for one kind of device: taken where nothing else fits
+        special = entry.profile != "default"  # made for one kind of device: used only if nothing else fits
         return special, entry.image_size != spec.image_size, model_folder.PRECISIONS.index(entry.precision)
 
     return taken, min((n for n, entry in entries.items() if entry.format == RUNTIMES[taken].format), key=rank)

@@ -1,4 +1,4 @@
-"""Batches for a runtime: their size in memory, the sizes that it is prepared for, and grouping the calls of threads."""
+"""Batches for a runtime: their memory, the sizes that it is prepared for, and grouping the calls of several threads."""
 
 import queue
 import threading
@@ -12,11 +12,11 @@ from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.runtime.engines import CLOSED
 from shiftnet_tf.system.machine import available_memory
 
-# What a picture takes while it runs, a pixel of the model's square. Measured with ONNX Runtime: about 540 bytes at base
-# width 32; the rest is room for width 64 and for the similarities of a shift at 1024x1024.
+# Memory that an image takes while it runs, per pixel of the model's square. ONNX Runtime takes about 540 bytes at base
+# width 32; the rest is headroom for width 64 and for the similarities of a shift at 1024x1024.
 BYTES_A_PIXEL = 2048
-SHARE = 0.5  # of the available memory, for a batch whose size is not given
-LARGEST = 8  # more at a time gains nothing on a CPU
+SHARE = 0.5  # of the available memory, if the caller gives no batch size
+LARGEST = 8  # larger batches gain nothing on a CPU
 
 
 def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
@@ -28,10 +28,10 @@ def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.n
         mask: uint8 [B, S, S, 1].
 
     Returns:
-        The arrays of the outputs by their names, of B pictures.
+        The output arrays by name, for B images.
 
     Raises:
-        ShiftNetError: the runtime failed, or the model answered with another shape, dtype or range.
+        ShiftNetError: the runtime failed, or an output has the wrong shape, dtype or range.
     """
     number = len(image)
     surplus = next((size for size in backend.batch_sizes if size >= number), number) - number
@@ -43,7 +43,7 @@ def run(backend: Backend, image: np.ndarray, mask: np.ndarray) -> dict[str, np.n
 
 
 def _check_outputs(outputs: dict[str, np.ndarray], expected: tuple[int, ...]) -> None:
-    """Refuse answers that are not what every model file promises, see `model_folder`."""
+    """Refuse outputs that break the contract of model files, see `model_folder`."""
     inpainted = outputs.get("inpainted_image")
     if inpainted is None or inpainted.dtype != np.uint8 or inpainted.shape != expected:
         found = "none" if inpainted is None else f"{inpainted.dtype} {list(inpainted.shape)}"
@@ -55,16 +55,16 @@ def _check_outputs(outputs: dict[str, np.ndarray], expected: tuple[int, ...]) ->
     positions = found_from[0].size if whole else 0
     if not positions or found_from.min() < -1 or found_from.max() >= 2 * positions:
         raise ShiftNetError(
-            f"the model's shift_map must be int32 [{expected[0]}, h, w] of -1 to 2 * h * w - 1. Received: "
+            f"the model's shift_map must be int32 [{expected[0]}, h, w] from -1 to 2 * h * w - 1. Received: "
             f"{found_from.dtype} {list(found_from.shape)}"
         )
 
 
 def batch_size(wanted: int | None, image_size: int) -> int:
-    """Return how many pictures to run at a time.
+    """Return how many images to run at a time.
 
-    A picture counts as BYTES_A_PIXEL bytes a pixel of the model's square, 134 MB at 256x256. By default it is as many
-    as fit into half of the available memory, at least 1 and at most 8. The memory is the system's, not a GPU's.
+    An image counts as BYTES_A_PIXEL bytes per pixel of the model's square, 134 MB at 256x256. The default is what fits
+    into half of the available memory, from 1 to 8. The memory is the system's, not a GPU's.
 
     Args:
         wanted: the caller's choice, or None.
@@ -77,11 +77,11 @@ def batch_size(wanted: int | None, image_size: int) -> int:
     if wanted is None:
         return LARGEST if there is None else max(1, min(LARGEST, int(SHARE * there / each)))
     if type(wanted) is not int or wanted < 1:
-        raise InputError(f"`batch_size` must be a whole number from 1. Received: {wanted!r}")
+        raise InputError(f"`batch_size` must be a whole number, at least 1. Received: {wanted!r}")
     if there is not None and wanted > 1 and wanted * each > there:
         raise InputError(
-            f"a batch of {wanted} pictures of {image_size}x{image_size} needs about {wanted * each / 1e9:.1f} GB of "
-            f"memory, and {there / 1e9:.1f} are free: take a `batch_size` of {max(1, there // each)} or less"
+            f"a batch of {wanted} images of {image_size}x{image_size} needs about {wanted * each / 1e9:.1f} GB of "
+            f"memory, but only {there / 1e9:.1f} GB are free: use a `batch_size` of {max(1, there // each)} or less"
         )
     return wanted
 
@@ -97,17 +97,17 @@ class _Call:
 
 
 class GroupedBackend:
-    """A `Backend` for many threads at a time: calls that wait while another batch runs are run together.
+    """A `Backend` for many threads: calls that wait while a batch runs are run together next.
 
-    If the runtime is prepared for batches (on a GPU) a group is one batch. On a CPU a group is run picture by picture:
-    that is as fast there, and the answer is byte for byte that of a picture alone. It works after a fork as its backend
-    does: an application may be made before a server forks its workers.
+    If the runtime is prepared for batches (on a GPU), a group is one batch. On a CPU, a group runs image by image,
+    which is as fast there and gives each image, byte for byte, the result that it has alone. It works after a fork if
+    its backend does, so that an application can be created before a server forks its workers.
 
     Args:
-        backend: what runs them; `close` leaves it open.
-        most: pictures in a group, at most.
-        watch: called with the number of pictures of each group, for statistics; None for none. What it raises is raised
-            by the calls of the group.
+        backend: runs the groups; `close` does not close it.
+        most: maximum number of images in a group.
+        watch: called with the number of images in each group, for statistics. What it raises is raised in the callers
+            of the group.
     """
 
     def __init__(self, backend: Backend, most: int, watch: Callable[[int], object] | None = None) -> None:
@@ -122,7 +122,7 @@ class GroupedBackend:
 
     def _start(self) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # of starting the thread
+        self._lock = threading.Lock()  # guards the start of the thread
         self._thread = threading.Thread(target=self._work, name="shiftnet-batches", daemon=True)
 
     def after_fork(self) -> None:
@@ -143,7 +143,7 @@ class GroupedBackend:
         return call.answer
 
     def close(self) -> None:
-        """End the thread after the calls that wait."""
+        """End the thread once the waiting calls are answered."""
         with self._lock:
             self._closed = True
             self._calls.put(None)
@@ -170,7 +170,7 @@ class GroupedBackend:
         for group in self._groups():
             try:
                 self._watch(sum(len(call.image) for call in group))
-            except Exception as error:  # it belongs to those who called
+            except Exception as error:  # raised in the callers
                 _finish(group, error)
                 continue
             for calls in [group] if self.batch_sizes else [[call] for call in group]:
@@ -190,7 +190,7 @@ class GroupedBackend:
 
 
 def _finish(calls: list[_Call], error: Exception | None = None) -> None:
-    """Let the callers go on, with their answers or the error."""
+    """Release the callers, with their answers or with the error."""
     for call in calls:
         call.error = error
         call.done.set()

@@ -1,7 +1,7 @@
 """ONNX Runtime, LiteRT and TensorFlow, each as a `backends.Backend`. Each is imported on use.
 
-In a process that was forked from the one that opened it, a model on the CPU is opened again before its next batch; one
-on a GPU or in TensorFlow, which do not work after a fork, is refused.
+In a forked child, a model on the CPU is reopened before its next batch. A model on a GPU or in TensorFlow, neither of
+which works after a fork, is refused.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ CLOSED = "the model is closed: load it again"
 
 
 class OnnxRuntimeBackend:
-    """ONNX Runtime, on CUDA where onnxruntime-gpu can load it, else on the CPU.
+    """ONNX Runtime, on CUDA if onnxruntime-gpu can load it, else on the CPU.
 
     Args:
         path: an .onnx file.
-        threads: None for one a core that the process may use (`machine.usable_cores`).
+        threads: None: one per core that the process may use (`machine.usable_cores`).
         provider: see `providers.open_session`.
-        require_gpu: whether the CPU is an error.
-        image_size: S in pixels, for the shapes of TensorRT; None leaves them to it.
+        require_gpu: whether to fail instead of running on the CPU.
+        image_size: S in pixels, for TensorRT's shape profile; None: TensorRT sets its own.
     """
 
     name = "onnxruntime"
@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
         self.batch_sizes: tuple[int, ...] = providers.BATCH_SIZES if on_gpu else ()
         self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
         self._forked = False
-        self._lock = threading.Lock()  # of opening it again
+        self._lock = threading.Lock()  # guards reopening
         forking.watch(self)
 
     def _open(self, provider: str, require_gpu: bool = False) -> Any:
@@ -89,7 +89,7 @@ class LiteRTBackend:
 
     Args:
         path: a .tflite file.
-        threads: None for one a core that the process may use, at most 4.
+        threads: None: one per core that the process may use, at most 4.
         provider: `"auto"` or `"cpu"`, which are the same.
         require_gpu: refused if True.
         image_size: not used.
@@ -147,7 +147,7 @@ class LiteRTBackend:
         return {name: np.concatenate([result[name] for result in results]) for name in self.outputs}
 
     def close(self) -> None:
-        """Release the interpreter, after a batch that another thread runs."""
+        """Release the interpreter, once a batch in another thread has finished."""
         with self._lock:
             self._interpreter, self._runner, self._forked = None, None, False
 
@@ -159,7 +159,7 @@ class SavedModelBackend:
         path: a SavedModel folder.
         threads: not used: TensorFlow takes its threads from its own settings.
         provider: `"auto"` (its first GPU if it finds one, else the CPU), `"cpu"` or `"gpu"`.
-        require_gpu: whether the CPU is an error.
+        require_gpu: whether to fail instead of running on the CPU.
         image_size: not used.
     """
 
@@ -203,7 +203,7 @@ class SavedModelBackend:
         try:
             with self._place():
                 results = self._signature(image=constant(image), mask=constant(mask))
-        except (self._tensorflow.errors.OpError, TypeError, ValueError) as error:  # the latter: other inputs
+        except (self._tensorflow.errors.OpError, TypeError, ValueError) as error:  # the latter two: wrong inputs
             raise _failure("TensorFlow", image, error) from error
         return {name: result.numpy() for name, result in results.items()}
 
@@ -213,9 +213,9 @@ class SavedModelBackend:
 
 
 def _fewer_threads() -> int:
-    """Return the threads to name where affinity or a quota leaves fewer cores than the machine has; else 0.
+    """Return the number of usable cores if affinity or a quota limits them, else 0.
 
-    With 0 ONNX Runtime takes one thread a physical core of the machine.
+    0 makes ONNX Runtime use one thread per physical core of the machine.
     """
     cores = usable_cores()
     return cores if cores < (os.cpu_count() or 1) else 0
@@ -223,7 +223,7 @@ def _fewer_threads() -> int:
 
 def _after_fork(runtime: str) -> ShiftNetError:
     return ShiftNetError(
-        f"{runtime} does not work after a fork: load the model in the child process, or start that one with the "
+        f"{runtime} does not work after a fork: load the model in the child process, or start it with the "
         'method "spawn"'
     )
 

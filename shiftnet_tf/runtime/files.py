@@ -1,4 +1,4 @@
-"""From files to a file: the one way that the command line, the server and the page take."""
+"""Fill a photo file: the one path that the command line, the server and the page share."""
 
 import os
 import shutil
@@ -21,18 +21,18 @@ from shiftnet_tf.system.atomic import file_id, make_folder, write_atomically
 from shiftnet_tf.system.progress import Progress, silent
 from shiftnet_tf.system.storage import Place
 
-MAP_SIDE = 2048  # pixels of the longer side of a shift map's picture, at most
+MAP_SIDE = 2048  # pixels: maximum longer side of the image of a shift map
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What was done with a photo.
+    """A filled photo, and how it was filled.
 
     Attributes:
         photo: the photo, filled.
-        plan: what was looked at: no window where the mask has no hole.
-        shift_map: uint8 [h, w, 3], the picture of it, where it was asked for and there is a hole; else None.
-        share: of the photo's pixels that were filled, 0 to 1.
+        plan: the windows that the model saw; none if the mask has no hole.
+        shift_map: uint8 [h, w, 3], the image of the shift map; None unless it was requested and there is a hole.
+        share: share of the photo's pixels that were filled, 0 to 1.
     """
 
     photo: Photo
@@ -42,11 +42,11 @@ class Filled:
 
     @property
     def has_hole(self) -> bool:
-        """Whether there was a hole to fill; the photo is unchanged where not."""
+        """Whether there was a hole to fill; if not, the photo is unchanged."""
         return bool(self.plan.windows)
 
     def encoded(self, file_format: str | None = None, quality: int | None = None) -> bytes:
-        """Return the file, of the photo's own format or another; a photo without a hole keeps its bytes in its own.
+        """Return the bytes of the file; a photo without a hole keeps its own bytes in its own format.
 
         Args:
             file_format, quality: see `Photo.encoded`.
@@ -57,7 +57,7 @@ class Filled:
         return self.photo.encoded(file_format, quality)
 
     def save(self, path: str | Path, quality: int | None = None) -> None:
-        """Write the file, in the format of its suffix, as `encoded` returns it; its folder is made.
+        """Write the bytes that `encoded` returns, in the format of the suffix; the folder is created.
 
         Args:
             path: the file.
@@ -93,16 +93,16 @@ def inpaint_photo(
     Args:
         inpainter: what fills it.
         photo: path of the photo, or the content of the file.
-        masks: path of a mask file or its content, see `masks.mask_files`; the holes of several are joined.
-        options: how, see `FillOptions`.
-        shift_map: whether to draw where each part of the hole was filled from.
-        max_pixels: width times height that is accepted; None: 179 million.
-        file_format: Pillow's name of the format that will be written, which is refused where the photo would lose by
-            it; None for any.
+        masks: path or content of a mask file, see `masks.mask_files`; the holes of several are combined.
+        options: see `FillOptions`.
+        shift_map: whether to draw where each part of the hole was copied from.
+        max_pixels: maximum width times height; None: 179 million.
+        file_format: Pillow's name of the format to be written, which is refused if the photo would lose data in it;
+            None: any.
         progress: called before each step, see `system.progress`.
 
     Raises:
-        InputError: what is wrong with a file.
+        InputError: a file cannot be used; the message says why.
     """
     pair = read_pair(photo, masks, options, max_pixels=max_pixels, file_format=file_format)
     return fill_pair(inpainter, *pair, options, shift_map=shift_map, progress=progress)
@@ -116,14 +116,14 @@ def read_pair(
     max_pixels: int | None = None,
     file_format: str | None = None,
 ) -> tuple[Photo, np.ndarray]:
-    """Read a photo and its masks: the first half of `inpaint_photo`, whose arguments and errors these are.
+    """Read a photo and its masks: the first half of `inpaint_photo`, with the same arguments and errors.
 
     Returns:
         The photo, and its hole: bool [H, W].
     """
     shape = image_files.upright_shape(photo, "photo", max_pixels)
     masks = [masks] if isinstance(masks, str | os.PathLike | bytes) else masks
-    hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: less memory at a time
+    hole = mask_files.read_hole(masks, shape, options, max_pixels)  # before the photo: it keeps the memory peak low
     opened = Photo(photo, max_pixels)
     opened.check_format(file_format or opened.own_format)
     return opened, hole
@@ -138,7 +138,7 @@ def fill_pair(
     shift_map: bool = False,
     progress: Progress = silent,
 ) -> Filled:
-    """Fill the hole of a photo, in place: the second half of `inpaint_photo`, whose arguments these are."""
+    """Fill the hole of a photo in place: the second half of `inpaint_photo`, with the same arguments."""
     before = photo.reduce(MAP_SIDE) if shift_map and hole.any() else None
     plan, shift_maps = inpainter.fill(photo, hole, options, shift_maps=shift_map, progress=progress)
     sheet = sheets.shift_map_sheet(before, hole, shift_maps) if before is not None and shift_maps else None
@@ -167,22 +167,22 @@ def inpaint_file(
     Args:
         inpainter: what fills it.
         photo: path of the photo, or the content of the file.
-        mask: path of the mask file, of the photo's size (what is lighter than the middle of its range is filled), or of
-            a JSON file of shapes, see `masks.mask_files`, or the content of either; a list of several is joined.
-        out: path of the result, whose suffix names the format and whose folder is made; or an opened file. PNG and TIFF
-            keep known pixels bit for bit, lossy formats do not; JPEG to JPEG keeps the quality.
-        options: how, see `FillOptions`.
-        shift_map: path of a second picture, which shows where each part of the hole was filled from (see
-            `sheets.shift_map_sheet`); it is not written where the mask has no hole.
-        file_format: Pillow's name of the format of an opened file; None: the photo's own.
-        quality: of a lossy format, 1 to 100; None: that of the photo's file, or 95.
+        mask: path or content of a mask image of the photo's size (pixels lighter than the middle of its range are
+            filled) or of a JSON file of shapes, see `masks.mask_files`; several in a list are combined.
+        out: path of the result, whose suffix selects the format and whose folder is created; or an open binary file.
+            PNG and TIFF keep known pixels bit for bit, lossy formats do not; JPEG to JPEG keeps the quality.
+        options: see `FillOptions`.
+        shift_map: path of a second image, which shows where each part of the hole was copied from (see
+            `sheets.shift_map_sheet`); not written if the mask has no hole.
+        file_format: Pillow's name of the format to write to an open file; None: the photo's own.
+        quality: 1 to 100, for lossy formats; None: that of the photo's file, or 95.
         overwrite: whether `out` may be the photo itself.
-        max_pixels: width times height that is accepted; None: 179 million.
+        max_pixels: maximum width times height; None: 179 million.
         progress: called before each step, see `system.progress`.
 
     Raises:
-        InputError: what is wrong with a file; nothing is written then, or the result alone where the shift map cannot
-            be.
+        InputError: a file cannot be used; the message says why. Nothing is written then, except the result if only the
+            shift map fails.
     """
     masks = [mask] if isinstance(mask, str | os.PathLike | bytes) else list(mask)
     path = Path(out) if isinstance(out, str | os.PathLike) else None
@@ -195,10 +195,12 @@ def inpaint_file(
         image_files.check_output(Path(shift_map))
         others = [file_id(one) for one in (photo, *masks, path) if isinstance(one, str | os.PathLike)]
         if file_id(shift_map) in others:
-            raise InputError(f"the picture of the shift map must have a name of its own. Received: {shift_map}")
+            raise InputError(
+                f"the shift map needs a file of its own, not an input or the output. Received: {shift_map}"
+            )
     opened, hole = read_pair(photo, masks, options, max_pixels=max_pixels, file_format=file_format)
     if path is not None:
-        make_folder(path.parent)  # before the work, so that none is lost
+        make_folder(path.parent)  # fails before the work, not after it
     filled = fill_pair(inpainter, opened, hole, options, shift_map=shift_map is not None, progress=progress)
     if isinstance(out, str | os.PathLike):
         filled.save(out, quality)
@@ -210,23 +212,23 @@ def inpaint_file(
 
 
 def check_overwriting(outs: Sequence[Place], photos: Iterable[FileSource], masks: Iterable[FileSource]) -> None:
-    """Refuse results that would replace an input, by whatever link or spelling they name it.
+    """Refuse results that would overwrite an input, whatever link or spelling names it.
 
     Args:
         outs: paths of the results.
-        photos, masks: what may not be replaced; contents of files cannot be.
+        photos, masks: inputs not to overwrite; contents of files cannot be overwritten.
 
     Raises:
-        InputError: one of them would be.
+        InputError: a result would overwrite one of them.
     """
     inputs = {file_id(mask): "mask" for mask in masks if not isinstance(mask, bytes)}
     inputs |= {file_id(photo): "photo" for photo in photos if not isinstance(photo, bytes)}
     for out in outs:
         what = inputs.get(file_id(out))
         if what == "mask":
-            raise InputError(f"the result would replace the mask {out}: name another output")
+            raise InputError(f"the output would overwrite the mask {out}: choose another output")
         if what:
             raise InputError(
-                f"the result would replace the photo {out}: name another output, or pass --overwrite (in Python "
+                f"the output would overwrite the photo {out}: choose another output, or pass --overwrite (in Python, "
                 "overwrite=True)"
             )

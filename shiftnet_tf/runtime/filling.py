@@ -1,7 +1,7 @@
-"""From a window of a photo to the model's size, and the model's answer back into the hole.
+"""Scale windows of a photo to the model's size, and write the model's output back into the hole.
 
-Windows of any size are read from a canvas and written to it in parts, so that beside the canvas itself hardly any
-memory is needed.
+Windows of any size are read from a canvas and written to it in parts, so that little memory is needed besides the
+canvas itself.
 """
 
 import math
@@ -16,15 +16,15 @@ from shiftnet_tf.photos.pixels import feather, reduce_image, resize_image, resiz
 from shiftnet_tf.photos.windows import Window, bounds
 from shiftnet_tf.runtime.strategies import Plan
 
-Look = tuple[Window, Window | None]  # what the model sees; of a wider window, the crop that it is for
-Pair = tuple[np.ndarray, np.ndarray]  # a picture and its mask
+Look = tuple[Window, Window | None]  # what the model sees; for a wider window, the crop that it belongs to
+Pair = tuple[np.ndarray, np.ndarray]  # an image and its mask
 
 _STRIP = 2**20  # pixels that are read at a time
 _SIDE = 1024  # of the square that is written at a time
 
 
 class Canvas(Protocol):
-    """What is filled."""
+    """A photo that is filled in place."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,24 +38,25 @@ class Canvas(Protocol):
 
 
 def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -> Pair:
-    """Return a photo and its hole as arrays, or raise what is wrong with them.
+    """Return a photo and its hole as checked arrays.
 
     Args:
-        image, mask: what came from outside.
-        settings: how the mask is read, as if it came from a file.
+        image, mask: the caller's arrays.
+        settings: how to read the mask, as for a mask file.
 
     Returns:
         uint8 [H, W, 3] and bool [H, W].
 
     Raises:
-        InputError: arrays of another kind, a mask of another size or one that covers everything.
+        InputError: an array of the wrong shape or dtype, a mask of another size than the photo, or one that covers all
+            of it.
     """
     image, mask = np.asarray(image), np.asarray(mask)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
         cure = _cure(image)
         raise InputError(f"`image` must be uint8 [H, W, 3]. Received: {image.dtype} {list(image.shape)}{cure}")
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
-        raise InputError(f"`mask` must be numbers [H, W]. Received: {mask.dtype} {list(mask.shape)}")
+        raise InputError(f"`mask` must be a numeric array [H, W]. Received: {mask.dtype} {list(mask.shape)}")
     if mask.shape != image.shape[:2]:
         raise InputError(
             f"the mask must have the photo's size, {image.shape[1]}x{image.shape[0]}. "
@@ -65,7 +66,7 @@ def check_pair(image: object, mask: object, settings: mask_files.MaskSettings) -
 
 
 def _cure(image: np.ndarray) -> str:
-    """Return what to do with an array that is no uint8 [H, W, 3], for the message; "" where it is not clear."""
+    """Return advice for an array that is not uint8 [H, W, 3], to end the message; "" if there is none."""
     if 0 in image.shape:
         return ""
     if image.dtype.kind == "f" and image.ndim == 3:
@@ -73,16 +74,16 @@ def _cure(image: np.ndarray) -> str:
         scale = "multiply by 255" if darkest >= 0 and lightest <= 1 else "scale it to 0 to 255"
         return f" from {darkest:.4g} to {lightest:.4g}: {scale} and convert to uint8"
     if image.ndim == 2:
-        return ": give grey as three channels, np.stack([image] * 3, axis=-1)"
+        return ": pass grey as three channels, np.stack([image] * 3, axis=-1)"
     if image.ndim == 3 and image.shape[-1] == 4:
-        return ": drop alpha, image[..., :3], or fill files, which keep theirs"
+        return ": drop alpha with image[..., :3], or use inpaint_file, which keeps it"
     if image.ndim == 4:
-        return ": give one photo at a time, or all to Inpainter.batch"
+        return ": pass one photo at a time, or use Inpainter.batch"
     return ": convert to uint8, 0 to 255" if image.ndim == 3 and image.shape[-1] == 3 else ""
 
 
 class ArrayCanvas:
-    """A canvas on an array, which it changes.
+    """A canvas over an array, which it modifies.
 
     Args:
         image: uint8 [H, W, 3].
@@ -102,10 +103,10 @@ class ArrayCanvas:
 
 
 def scale_window(canvas: Canvas, mask: np.ndarray, window: Window, size: int) -> Pair:
-    """Return a window as the model takes it.
+    """Return a window and its mask at the model's size.
 
     Args:
-        canvas: what the window is read from.
+        canvas: the photo.
         mask: bool [H, W], of the whole canvas.
         window: the part of the canvas.
         size: S in pixels.
@@ -116,7 +117,7 @@ def scale_window(canvas: Canvas, mask: np.ndarray, window: Window, size: int) ->
     Raises:
         InputError: the mask touches every pixel.
     """
-    factor = min(window.height, window.width) // (2 * size)  # by which the mean of whole cells comes before all else
+    factor = min(window.height, window.width) // (2 * size)  # first reduce by means of whole cells, then resize
     if factor < 2:
         image, hole = resize_pair(canvas.read(window), mask[window.slices], size, size)
     else:
@@ -129,14 +130,14 @@ def scale_window(canvas: Canvas, mask: np.ndarray, window: Window, size: int) ->
         image, hole = resize_pair(image, hole, size, size, box)
     if hole.all():
         raise InputError(
-            f"scaled to the model's {size}x{size}, the mask touches every pixel, nothing is known to fill it from: "
-            "mark less, or --invert the mask if it marks what stays"
+            f"scaled to the model's {size}x{size}, the mask touches every pixel and leaves nothing to fill it from: "
+            "mark less, or pass --invert if the mask marks what to keep"
         )
     return image, hole[..., np.newaxis]
 
 
 def _reduce(canvas: Canvas, mask: np.ndarray, window: Window, factor: int) -> Pair:
-    """Return a strip with means of cells of factor x factor pixels, and a mask of the cells that have a hole pixel."""
+    """Return a strip reduced to means of factor x factor pixels, and the mask of the cells that have a hole pixel."""
     hole = mask[window.slices]
     image = reduce_image(np.where(hole[..., np.newaxis], np.uint8(0), canvas.read(window)), factor)
     rows = np.logical_or.reduceat(hole, np.arange(0, window.height, factor), axis=0)
@@ -144,21 +145,21 @@ def _reduce(canvas: Canvas, mask: np.ndarray, window: Window, factor: int) -> Pa
 
 
 class Filling:
-    """The filling of one canvas: what the model has to look at, and its answers put into the holes.
+    """One canvas being filled: the windows that the model must see, and its outputs written into the holes.
 
-    What several windows fill is their mean, weighted by how deep inside each it lies. Where an answer was scaled up,
-    its rim within the hole is drawn to the known pixels beside it. Of a crop and its wider windows the detail is
-    the crop's and the colours, what is left after a blur, are the mean of all: that is nearer to the truth than any
+    A pixel in several windows becomes their mean, weighted by its depth inside each. An output that was scaled up is
+    blended into the surrounding pixels along the rim of the hole. A crop with wider windows gives the detail, and the
+    mean of all of them the colours (what is left after a blur): that is nearer to the truth than any single one
     (docs/strategies.md).
 
     Args:
-        canvas: what is filled; it is changed.
+        canvas: the photo, which is modified.
         mask: bool [H, W].
         plan: the windows.
         size: S in pixels, of the model.
 
     Attributes:
-        looks: what the model has to see, each once.
+        looks: the windows that the model must see, each once.
     """
 
     def __init__(self, canvas: Canvas, mask: np.ndarray, plan: Plan, size: int) -> None:
@@ -174,10 +175,10 @@ class Filling:
         self._wide: dict[Window, list[tuple[Window, np.ndarray]]] = {}  # of a crop, until its own answer comes
         self._weights: np.ndarray | None = None
         if len(plan.windows) > 1:
-            self._weights = np.zeros(canvas.shape, np.float32)  # takes memory only where it is written
+            self._weights = np.zeros(canvas.shape, np.float32)  # uses memory only where it is written
 
     def read(self, look: Look) -> Pair:
-        """Return a look, see `scale_window`; for a wider one without any known pixel that of its crop."""
+        """Return the pixels of a look, see `scale_window`; those of its crop if a wider window has no known pixel."""
         window, crop = look
         try:
             return scale_window(self.canvas, self.mask, window, self._size)
@@ -188,10 +189,10 @@ class Filling:
             return scale_window(self.canvas, self.mask, crop, self._size)
 
     def put(self, look: Look, answer: np.ndarray) -> None:
-        """Write the model's answer to a look.
+        """Write the model's output for a look.
 
         Args:
-            look: of `looks`, in their order.
+            look: one of `looks`, in their order.
             answer: uint8 [S, S, 3].
         """
         window, crop = look
@@ -218,10 +219,10 @@ class Filling:
         self, window: Window, answer: np.ndarray, wide: Sequence[tuple[Window, np.ndarray]], part: Window, hole: Window
     ) -> np.ndarray:
         radius = max(hole.height, hole.width) // 12
-        around = part.grown(2 * radius, 2 * radius, hole)  # what is blurred is the hole alone
+        around = part.grown(2 * radius, 2 * radius, hole)  # only the hole is blurred
         detail = self._enlarge(window, answer, around).astype(np.float32)
         others = sum(self._enlarge(*each, around).astype(np.float32) for each in wide)
-        lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, less this one
+        lack = (others + detail) / (len(wide) + 1) - detail  # the mean of all looks, minus this one
         colours = smooth(lack, self.mask[around.slices], (radius, radius))
         levels: np.ndarray = np.clip(np.round(detail + colours), 0, 255)
         return levels.astype(np.uint8)[part.within(around).slices]
@@ -232,7 +233,7 @@ class Filling:
             return answer[part.within(window).slices]
         rows, columns = window.height / size, window.width / size
         radius = math.ceil(rows), math.ceil(columns)
-        around = part.grown(3 * radius[0] + 2, 3 * radius[1] + 2, window)  # what filter and feather look at beside it
+        around = part.grown(3 * radius[0] + 2, 3 * radius[1] + 2, window)  # context for the filter and the feather
         inner = around.within(window)
         box = (inner.left / columns, inner.top / rows, inner.right / columns, inner.bottom / rows)
         pixels = resize_image(answer, around.height, around.width, box=box)
@@ -243,7 +244,7 @@ class Filling:
     def _blend(
         self, weights: np.ndarray, window: Window, part: Window, pixels: np.ndarray, where: np.ndarray
     ) -> np.ndarray:
-        """Return the mean of what is there and of `pixels`; add the new weights to `weights`, those of the part."""
+        """Return the weighted mean of the canvas and `pixels`; add the new weights to `weights`, those of the part."""
         new = self._depth(window, part) * where
         if weights.any():
             before = self.canvas.read(part).astype(np.float32)
@@ -254,7 +255,7 @@ class Filling:
         return pixels
 
     def _depth(self, window: Window, part: Window) -> np.ndarray:
-        """Return how deep each pixel of a part lies in the window, in (0, 1]; photo borders are ignored."""
+        """Return the depth of each pixel of a part inside the window, in (0, 1]; photo borders are ignored."""
 
         def along(start: int, length: int, low: int, size: int, limit: int) -> np.ndarray:
             x = np.arange(start, start + length) + 0.5 - low

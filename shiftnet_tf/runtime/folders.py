@@ -1,4 +1,4 @@
-"""Many photos: a bad one does not stop the others."""
+"""Fill many photos; one that fails does not stop the others."""
 
 import functools
 import io
@@ -24,18 +24,18 @@ from shiftnet_tf.system.storage import Place, Url, place
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo.
+    """The outcome of one photo.
 
     Attributes:
         photo, out: the photo and the file that was written.
-        status: `"filled"`, `"no hole"` (the photo is given back unchanged), `"skipped"` (it was there already) or
+        status: `"filled"`, `"no hole"` (the photo is returned unchanged), `"skipped"` (the output already exists) or
             `"failed"`.
-        plan: what the model looked at; empty where it was not run.
+        plan: the windows that the model saw; empty if it did not run.
         seconds: from the start of the photo to its end.
-        share: of the photo's pixels that were filled, 0 to 1.
-        error: what is wrong, in one sentence; empty where nothing is.
-        bug: the traceback of an error that is a bug in shiftnet_tf; empty where there is none.
-        failure: what was raised; None where nothing was, or in another process.
+        share: share of the photo's pixels that were filled, 0 to 1.
+        error: the error in one sentence; empty if there is none.
+        bug: the traceback of an error that is a bug in shiftnet_tf; empty if there is none.
+        failure: the exception; None if there was none, or it was raised in another process.
     """
 
     photo: Place
@@ -58,16 +58,16 @@ class Outcome:
 
 
 def attempt(photo: Place, out: Place, fill: Callable[[], Filled | None]) -> Outcome:
-    """Fill a photo, and return what became of it, whatever is raised.
+    """Fill a photo and return its outcome, whatever is raised.
 
     Args:
         photo, out: see `Outcome`.
-        fill: does the work; returns None where it skips the photo.
+        fill: does the work; returns None if it skips the photo.
     """
     started = time.perf_counter()
     try:
         filled = fill()
-    except Exception as error:  # of one photo among many: it is told, and the others go on
+    except Exception as error:  # one photo among many: report it, and continue with the others
         seconds = time.perf_counter() - started
         return Outcome(photo, out, "failed", seconds=seconds, error=_said(error), bug=_bug(error), failure=error)
     seconds = time.perf_counter() - started
@@ -92,12 +92,12 @@ def _bug(error: Exception) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderTask:
-    """How each photo of a folder is filled; it can be pickled, and knows nothing of what calls it.
+    """How to fill each photo of a folder; it can be pickled, and does not depend on its caller.
 
     Attributes:
-        masks, out: the folder of masks (or a mask), and that of the results.
-        options, overwrite, max_pixels, quality: see `files.inpaint_file`; the quality holds for lossy results.
-        skip_existing: whether to leave alone what is there already.
+        masks, out: the folder of masks (or one mask), and the output folder.
+        options, overwrite, max_pixels, quality: see `files.inpaint_file`; the quality applies to lossy results only.
+        skip_existing: whether to skip photos whose output exists.
     """
 
     masks: Place
@@ -109,14 +109,14 @@ class FolderTask:
     skip_existing: bool = False
 
     def __call__(self, inpainter: Inpainter, job: Job) -> Outcome:
-        """Fill a photo, and return what became of it, whatever is raised."""
+        """Fill a photo and return its outcome, whatever is raised."""
         return attempt(job.photo, job.out, functools.partial(self._fill, inpainter, job))
 
     def _fill(self, inpainter: Inpainter, job: Job) -> Filled | None:
         if self.skip_existing and job.out.exists():
             return None
         if not job.masks:
-            raise InputError(f"there is no mask {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
+            raise InputError(f"no mask named {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
         file_format = image_files.check_suffix(job.out.name) if isinstance(job.out, Url) else None
         content = io.BytesIO()
         filled = inpaint_file(
@@ -156,7 +156,7 @@ def plan_folder(
     overwrite: bool = False,
     max_pixels: int | None = None,
 ) -> tuple[list[Job], FolderTask]:
-    """List the photos of a folder, check what can be checked before the first is filled, and make the output folder.
+    """List the photos of a folder, check what can be checked before the first is filled, and create the output folder.
 
     Arguments and errors are those of `inpaint_folder`.
     """
@@ -191,24 +191,24 @@ def inpaint_folder(
     overwrite: bool = False,
     max_pixels: int | None = None,
 ) -> tuple[int, Generator[Outcome]]:
-    """Fill all photos of a folder, or a list of photos, into a folder; a bad one does not stop the others.
+    """Fill all photos of a folder, or a list of photos, into a folder; one that fails does not stop the others.
 
     Args:
-        inpainter: what fills them; all workers share it.
+        inpainter: the model, which all workers share.
         photos, masks, suffix: see `jobs.plan_jobs`; each may be a URL, such as `"s3://bucket/photos"`.
-        out: the folder to write to; it and those in it are made. A result has its photo's name, below a folder of
-            photos its path; that of a GIF is a PNG, that of an MPO a JPEG.
+        out: the output folder, which is created with its subfolders. A result has its photo's name, or its path
+            relative to the folder of photos; a GIF becomes a PNG, an MPO a JPEG.
         options, max_pixels: see `files.inpaint_file`.
-        workers: photos at a time: while one is computed, others are read and written.
-        skip_existing: whether to leave alone what is there already.
+        workers: photos at a time; while one is computed, others are read and written.
+        skip_existing: whether to skip photos whose output exists.
         quality: of the results in lossy formats, see `files.inpaint_file`.
         overwrite: whether results may replace their photos.
 
     Returns:
-        The number of photos, and a generator of what became of each, in the order in which they are done.
+        The number of photos, and a generator of their outcomes, in the order in which they finish.
 
     Raises:
-        InputError: see `jobs.plan_jobs`; or no result has a quality, or `out` cannot be made.
+        InputError: see `jobs.plan_jobs`; or there is a quality and no lossy result, or `out` cannot be created.
     """
     check("workers", workers, type(workers) is int and 1 <= workers <= 64, "a whole number from 1 to 64")
     jobs, task = plan_folder(
@@ -226,7 +226,7 @@ def inpaint_folder(
 
 
 def _in_parallel(function: Callable[[Job], Outcome], items: Sequence[Job], workers: int) -> Generator[Outcome]:
-    """Yield results as they come; whoever stops listening (Ctrl-C) also stops what has not begun."""
+    """Yield results as they finish; closing the generator (Ctrl-C) also cancels what has not begun."""
     pool = ThreadPoolExecutor(workers)
     try:
         for future in as_completed([pool.submit(function, item) for item in items]):

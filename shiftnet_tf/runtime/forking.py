@@ -1,4 +1,4 @@
-"""Models and threads after a fork: the child has none of the parent's threads, so that waiting for one never ends."""
+"""Models and threads after a fork: the child has none of the parent's threads, and would wait for one forever."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Forked(Protocol):
-    """What has threads of its own."""
+    """An object with threads of its own."""
 
     def after_fork(self) -> None:
         """Forget the threads; called in the child, before anything else runs there."""
@@ -22,7 +22,7 @@ def watch(holder: Forked) -> None:
 
 
 def abandon(thing: object) -> None:
-    """Keep an object of the parent until the process ends: its destructor would wait for its threads."""
+    """Keep an object of the parent until the process ends, because its destructor would wait for its threads."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 

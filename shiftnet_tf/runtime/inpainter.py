@@ -1,4 +1,4 @@
-"""From a photo of any size and its mask to the inpainted photo: the one path that every door takes."""
+"""Fill the holes of photos of any size: the one path for the command, Python, the server and the page."""
 
 import functools
 import itertools
@@ -24,14 +24,14 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Where a backend comes from.
+    """The model that a backend runs.
 
     Attributes:
         path: the model file, or a run folder.
-        image_size: S in pixels, at which the network works.
-        batch: pictures that it takes at a time; None for any number.
-        spec: of its model folder; None without one.
-        entry: of the file in the spec; None without one.
+        image_size: S in pixels, the size at which the network works.
+        batch: images that it takes at a time; None for any number.
+        spec: the spec of its model folder; None without one.
+        entry: the file's entry in the spec; None without one.
     """
 
     path: Path
@@ -53,11 +53,11 @@ class Inpainted:
 
     Attributes:
         image: uint8 [H, W, 3]; known pixels are bit for bit those of the photo.
-        plan: what was looked at, and what was copied.
-        shift_maps: (Window, int32 [h, w]) for each window that the hole was filled from; empty unless asked for. Of the
-            network: the window scaled to the model's size, row * w + column of the known position that filled a hole
-            position, plus h * w where its mirror image did, -1 elsewhere. Of copied pixels: the window at the photo's
-            own size, likewise.
+        plan: the windows that the model saw, and the holes filled with copied pixels.
+        shift_maps: (Window, int32 [h, w]) for each window that the hole was filled from; empty unless requested. A
+            value is row * w + column of the known position that filled a hole position, plus h * w if its mirror image
+            did, and -1 elsewhere. The network's maps cover the window at the model's size, those of copied pixels the
+            window at the photo's own size.
     """
 
     image: np.ndarray
@@ -68,20 +68,20 @@ class Inpainted:
 class Inpainter:
     """Fills the holes of photos with a model. Threads may share one.
 
-    `Inpainter.load` opens an exported model; `inpainter(image, mask)` fills a photo. One that was loaded can be pickled
-    and deep-copied: the copy opens the model's file again, by its absolute path and with the same options, so that it
-    can be sent to a process that was started with "spawn". In a `with` statement it closes itself.
+    `Inpainter.load` opens an exported model; `inpainter(image, mask)` fills a photo. A loaded Inpainter can be pickled
+    and deep-copied, for example to send it to a process that was started with "spawn": the copy reopens the model file
+    by its absolute path, with the same options. A `with` statement closes it.
 
     Args:
-        backend: what runs the model, see `runtime.backends`.
-        model: what it comes from.
-        reopen: opens the model again; None for one that cannot be pickled.
+        backend: runs the model, see `runtime.backends`.
+        model: the model's file and spec.
+        reopen: reopens the model; None for an Inpainter that cannot be pickled.
 
     Attributes:
         backend: what runs the model.
-        model: what it comes from.
-        runtime: the name of what runs it, such as `"onnxruntime"`.
-        provider: what it really runs on, such as `"CPUExecutionProvider"`, as the runtime says.
+        model: the model's file and spec.
+        runtime: name of the runtime, such as `"onnxruntime"`.
+        provider: what it actually runs on, as the runtime reports it, such as `"CPUExecutionProvider"`.
 
     Examples:
 
@@ -115,7 +115,7 @@ class Inpainter:
     def __reduce__(self) -> tuple[Callable[..., "Inpainter"], tuple[object, ...]]:
         if self._reopen is None:
             raise InputError(
-                f"{self!r} cannot be pickled or copied: only one that Inpainter.load returned can, by opening its file"
+                f"{self!r} cannot be pickled or copied: only what Inpainter.load returns can, by reopening its file"
             )
         return _open_pickled, (self._reopen,)
 
@@ -135,18 +135,18 @@ class Inpainter:
         Args:
             path: a model folder (with its spec.json), or one model file in it; None: the bundled model.
             runtime: `"onnxruntime"`, `"litert"` or `"tensorflow"`; None: the first of the first two that is installed
-                and for which the folder has a file. TensorFlow runs only when it is named: a SavedModel is a program.
+                and has a file in the folder. TensorFlow runs only if it is named, because a SavedModel is a program.
             precision: such as `"float32"`; None: that of the most precise file.
-            threads: from 1 to 256; None: one for each core that the process may use, of LiteRT at most 4.
-            provider: what to run on: `"auto"` takes a GPU where the runtime can load it, and says so (by `logging`)
-                where it cannot and runs on the CPU; ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"` and what
-                else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.
+            threads: from 1 to 256; None: one per core that the process may use, with LiteRT at most 4.
+            provider: where to run: `"auto"` uses a GPU if the runtime can load it, else the CPU, with a warning (by
+                `logging`) if the GPU's provider does not load. ONNX Runtime also takes `"cpu"`, `"cuda"`, `"tensorrt"`
+                and whatever else the installed package was built with, LiteRT `"cpu"`, TensorFlow `"cpu"` and `"gpu"`.
             require_gpu: whether to refuse to run on the CPU.
 
         Raises:
-            InputError: no such model, or a file that is not the one exported.
+            InputError: no such model, or a file that is not the exported one.
             MissingPackageError: no runtime that fits is installed.
-            MissingGpuError: a GPU, or the provider of one, was asked for and does not load.
+            MissingGpuError: a GPU, or a provider for one, was requested and does not load.
         """
         if threads is not None and not 1 <= threads <= 256:
             raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
@@ -171,14 +171,14 @@ class Inpainter:
         return self.backend.batch_sizes or (1,)
 
     def grouped(self, most: int | None = None, watch: Callable[[int], object] | None = None) -> "Inpainter":
-        """Return an Inpainter for many threads at a time, whose windows are run in groups; to be closed.
+        """Return an Inpainter for many threads, which runs their windows in groups; close it after use.
 
         Args:
-            most: windows in a group; None: by the available memory, see `batching.batch_size`.
+            most: maximum number of windows in a group; None: by the available memory, see `batching.batch_size`.
             watch: called with the number of windows of each group, see `batching.GroupedBackend`.
 
         Raises:
-            InputError: `most` needs more memory than there is.
+            InputError: `most` needs more memory than is available.
         """
         most = batching.batch_size(most, self.model.image_size)
         return Inpainter(batching.GroupedBackend(self.backend, most, watch), self.model)
@@ -192,29 +192,30 @@ class Inpainter:
 
         Args:
             image: uint8 [H, W, 3], RGB, any H and W.
-            mask: [H, W], bool or numbers; what is lighter than the middle of its range is hole, see
+            mask: [H, W], bool or numbers; pixels lighter than the middle of its range are the hole, see
                 `masks.holes.find_hole`.
-            options: how, see `FillOptions`; `mask_from` has no effect, as there is no alpha.
+            options: see `FillOptions`; `mask_from` has no effect, because there is no alpha.
 
         Returns:
             uint8 [H, W, 3]: known pixels bit for bit those of `image`.
 
         Raises:
-            InputError: arrays of another kind, a mask of another size or one that covers everything.
+            InputError: an array of the wrong shape or dtype, a mask of another size than the photo, or one that covers
+                all of it.
         """
         return self.inpaint(image, mask, options).image
 
     def inpaint(
         self, image: np.ndarray, mask: np.ndarray, options: FillOptions = DEFAULTS, *, shift_maps: bool = False
     ) -> Inpainted:
-        """Fill the holes of a photo, and tell how.
+        """Fill the holes of a photo, and report how.
 
         Args:
-            image, mask, options: as of a call.
-            shift_maps: whether to tell where each part of the hole was filled from.
+            image, mask, options: as for a call.
+            shift_maps: whether to return where each part of the hole was copied from.
 
         Raises:
-            InputError: as of a call; or shift maps of a model file that gives none.
+            InputError: as for a call; or shift maps are requested of a model file without them.
         """
         image, mask = filling.check_pair(image, mask, options)
         canvas = filling.ArrayCanvas(image.copy())
@@ -230,17 +231,17 @@ class Inpainter:
         shift_maps: bool = False,
         progress: Progress = silent,
     ) -> tuple[strategies.Plan, list[tuple[Window, np.ndarray]]]:
-        """Fill the holes of a canvas in place: what every other way comes down to.
+        """Fill the holes of a canvas in place; `inpaint` and the functions for files call it.
 
         Args:
             canvas: see `runtime.filling`, such as a `photo.Photo`.
-            mask: bool [H, W], of the canvas's size; not all of it hole.
+            mask: bool [H, W], of the canvas's size; not all True.
             options: see `FillOptions`.
             shift_maps: whether to return them.
             progress: called before each step, see `system.progress`.
 
         Returns:
-            The plan, and the shift maps as of `Inpainted`.
+            The plan, and the shift maps as in `Inpainted`.
         """
         work = self._work(canvas, mask, options)
         plan, copied = work.plan, work.plan.copied or ()
@@ -248,7 +249,7 @@ class Inpainter:
         of_model = shift_maps and "shift_map" in self.backend.outputs
         if shift_maps and not of_model and copied != plan.holes:
             raise InputError(
-                f"{self.model.path} has no shift map: export the model with --shift-map, or take the detail shift-map"
+                f"{self.model.path} has no shift map: export the model with --shift-map, or pass --detail shift-map"
             )
         of_network = len(plan.holes) / max(1, len(plan.holes) + len(copied))  # share of the time, roughly
 
@@ -272,25 +273,25 @@ class Inpainter:
         *,
         batch_size: int | None = None,
     ) -> Iterator[np.ndarray]:
-        """Fill many photos, of any size each, a few at a time through the one session.
+        """Fill a stream of photos, each of any size, in batches.
 
-        A photo comes back once its batch is full, in the order in which it came, so that a stream of any length works.
-        A photo without a hole comes back unchanged and is not run. A file that takes one picture at a time (TFLite)
-        is given one at a time; on a GPU an incomplete batch is filled up to 1, 2, 4 or 8 windows.
+        Photos are returned in order, each once its batch is full, so that a stream of any length works. A photo without
+        a hole is returned unchanged, without a run. A file of batch size 1 (TFLite) runs one window at a time; on a
+        GPU, an incomplete batch is padded to 1, 2, 4 or 8 windows.
 
         Args:
             images: uint8 [H, W, 3] each.
-            masks: as many [H, W], as of a call.
+            masks: as many masks [H, W], as for a call.
             options: see `FillOptions`.
-            batch_size: windows at a time; None takes one on a CPU, where more gain nothing and may change a rounding,
-                and on a GPU as many as the available memory is for, see `batching.batch_size`.
+            batch_size: windows at a time; None: one on a CPU, where larger batches gain nothing and may round
+                differently, and on a GPU as many as the available memory allows, see `batching.batch_size`.
 
         Returns:
-            A generator of uint8 [H, W, 3]. Where a pair is bad, or one of the two ends before the other, it raises
+            A generator of uint8 [H, W, 3]. If a pair is invalid, or one of the two iterables is shorter, it raises
             InputError with the index of the pair (from 0), after the photos before it.
 
         Raises:
-            InputError: a batch size that is none, or that needs more memory than there is.
+            InputError: an invalid batch size, or one that needs more memory than is available.
 
         Examples:
 
@@ -341,7 +342,7 @@ class Inpainter:
     def _answer(
         self, looks: Iterable[_Task], size: int
     ) -> Iterator[tuple[filling.Filling, filling.Look, dict[str, np.ndarray]]]:
-        """Run the model on looks, `size` at a time; yield each with the arrays of the outputs by their names."""
+        """Run the model on looks, `size` at a time; yield each with its output arrays by name."""
         looks = iter(looks)
         while some := list(itertools.islice(looks, size)):
             images, masks = zip(*(pair for *_, pair in some))
@@ -354,11 +355,11 @@ def _open_pickled(reopen: functools.partial[Inpainter]) -> Inpainter:
     """Open the model of a pickled Inpainter.
 
     Raises:
-        InputError: it is not there any more; or see `Inpainter.load`.
+        InputError: the file no longer exists; or see `Inpainter.load`.
     """
     path: Path = reopen.args[0]
     if not path.exists():
         raise InputError(
-            f"the model of this pickled Inpainter does not exist: {path}; put it back, or load and pickle another"
+            f"the model of this pickled Inpainter does not exist: {path}; restore it, or pickle another Inpainter"
         )
     return reopen()

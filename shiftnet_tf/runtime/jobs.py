@@ -1,4 +1,4 @@
-"""Which photo is filled with which masks into which file: a folder of photos, or a list of them."""
+"""Match photos with masks and output files, for a folder or a list of photos."""
 
 import os
 import unicodedata
@@ -22,7 +22,7 @@ class Job:
 
     Attributes:
         photo: the file.
-        masks: its mask files, which are joined; empty where there is none of its name.
+        masks: its mask files, which are combined; empty if none has its name.
         out: the file to write.
     """
 
@@ -32,19 +32,19 @@ class Job:
 
 
 def plan_jobs(photos: Paths, masks: Paths, out: Place, suffix: str | None = None, overwrite: bool = False) -> list[Job]:
-    """List what is to be done.
+    """List the photos to fill, with their masks and outputs.
 
     Args:
-        photos: a folder, see `pair`, or a list of files; these, masks and results may also lie in an object store.
-        masks: a folder, in which the mask has the photo's name but for its suffix, or one file for all photos, or a
-            list of files, which are joined.
-        out: the folder of the results, which have the names of their photos, below the folder of photos their paths.
+        photos: a folder, see `pair`, or a list of files; photos, masks and results may also be in an object store.
+        masks: a folder of masks named like the photos (suffixes may differ), one file for all photos, or a list of
+            files, which are combined.
+        out: the output folder; results have the names of their photos, or their paths relative to the folder of photos.
         suffix: such as `".png"` or `"png"`, of the results; None keeps each photo's own, see `image_files.result_name`.
         overwrite: whether results may replace photos.
 
     Raises:
-        InputError: there is no photo or no mask, two photos would be written to one file, a result would replace a
-            photo or a mask, `out` cannot be a folder, or a bucket does not exist or may not be read.
+        InputError: there is no photo or no mask, two photos would be written to one file, a result would overwrite a
+            photo or a mask, `out` cannot be a folder, or a bucket does not exist or cannot be read.
     """
     _check_buckets([*listed(photos), *listed(masks), out])
     if isinstance(photos, str | os.PathLike):
@@ -53,20 +53,20 @@ def plan_jobs(photos: Paths, masks: Paths, out: Place, suffix: str | None = None
     else:
         paths = listed(photos)
         if not paths:
-            raise InputError("there is no photo")
+            raise InputError("no photo given")
         if folders := [path for path in paths if path.is_dir()]:
-            raise InputError(f"a folder of photos must be the only one. Received it among others: {folders[0]}")
+            raise InputError(f"a folder of photos cannot be combined with other photos. Received: {folders[0]}")
         found = match([Path(path.name) for path in paths], masks)
     if isinstance(out, Path):
         if out.exists() and not out.is_dir():
-            raise InputError(f"the output must be a folder, and is a file: {out}")
+            raise InputError(f"the output must be a folder, not a file: {out}")
         link_target(out)
     if real(out) in [real(mask) for mask in listed(masks) if mask.is_dir()]:
-        raise InputError(f"the results must go to another folder than the masks. Received: {out}")
+        raise InputError(f"the output folder must not be the folder of masks. Received: {out}")
     jobs = [Job(path, given, out / result_name(name, suffix)) for path, (name, given) in zip(paths, found)]
     doubled = [target for target, count in Counter(job.out for job in jobs).items() if count > 1]
     if doubled:
-        cure = "leave --suffix out" if suffix else "rename one of them"
+        cure = "leave out --suffix" if suffix else "rename one of them"
         raise InputError(f"two photos would be written to {min(doubled)}: {cure}")
     given = {mask for job in jobs for mask in job.masks}
     check_overwriting([job.out for job in jobs], [] if overwrite else paths, given)
@@ -101,9 +101,9 @@ def pair(
     """List the photos of a folder, each with its masks.
 
     Args:
-        photos: the folder; folders in it are looked through too, see `finding.find_files`.
+        photos: the folder, which is searched recursively, see `finding.find_files`.
         masks: see `match`.
-        out: the folder of the results, or None; what lies in it or in a folder of masks is no photo.
+        out: the output folder, or None; files in it or in a folder of masks are not photos.
 
     Returns:
         The path of each photo relative to `photos`, and its masks; sorted.
@@ -113,14 +113,14 @@ def pair(
     """
     photos = place(photos)
     if not photos.is_dir():
-        raise InputError(f"the folder of photos does not exist: {photos}")
+        raise InputError(f"the photo folder does not exist: {photos}")
     others = [real(path) for path in listed(masks)]
     if out is not None and real(out) != real(photos):
         others.append(real(out))
     found = _find(photos, image_files.readable_suffixes())
     found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
-        raise InputError(f"no photo below the folder {photos}")
+        raise InputError(f"no photos in {photos}")
     return match([path.relative_to(photos) for path in found], masks)
 
 
@@ -133,24 +133,23 @@ def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Place, 
 
     Args:
         names: of the photos.
-        masks: a folder, in which a mask has the photo's name but for its suffix, or a file or a list of files, which
-            serve all photos. Accented letters match whether a name has them composed (as Linux and Windows) or not (as
-            macOS).
+        masks: a folder of masks named like the photos (suffixes may differ), or one or several files, which serve all
+            photos. Accented letters match in composed form (Linux, Windows) and in decomposed form (macOS).
 
     Returns:
-        Each name with its masks, () where there is none.
+        Each name with its masks, () if there is none.
 
     Raises:
-        InputError: there is no such mask, or a folder among several.
+        InputError: a mask does not exist, or a folder is combined with other masks.
     """
     paths = listed(masks)
     if not paths:
-        raise InputError("there is no mask")
+        raise InputError("no mask given")
     for path in paths:
         if not path.exists():
             raise InputError(f"the mask does not exist: {path}")
         if path.is_dir() and len(paths) > 1:
-            raise InputError(f"a folder of masks must be the only --mask. Received it among others: {path}")
+            raise InputError(f"a folder of masks cannot be combined with other masks. Received: {path}")
     if not paths[0].is_dir():
         return [(name, tuple(paths)) for name in names]
     by_name: dict[str, Place] = {}

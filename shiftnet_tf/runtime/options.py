@@ -11,33 +11,33 @@ class FillOptions(MaskSettings):
     """How a hole is filled, and how its mask is read.
 
     Attributes:
-        strategy: how a photo of another size than the model's is looked at, see `runtime.strategies`.
+        strategy: how the model sees a photo of another size than its own, see `runtime.strategies`.
         detail: where the detail of the filled region comes from: the network, or pixels of the photo, copied at its own
-            resolution with the network's answer as the guide; see `runtime.refine`.
+            resolution with the network's output as the guide; see `runtime.refine`.
         invert, dilate, threshold, mask_from: see `masks.mask_files.MaskSettings`.
 
     Raises:
-        InputError: a value that is none.
+        InputError: an invalid value.
     """
 
     strategy: Literal["auto", "resize", "crop", "tile"] = dataclasses.field(
         default="auto",
         metadata={
             "help": "show the model the whole photo (resize), each hole and its surroundings (crop), or overlapping "
-            "windows (tile) (default: what fits the holes)"
+            "tiles (tile) (default: auto, whichever fits the holes)"
         },
     )
     detail: Literal["auto", "model", "shift-map"] = dataclasses.field(
         default="auto",
         metadata={
             "help": "take detail from the network (model), or copy pixels of the photo at its own resolution, guided "
-            "by the network (shift-map) (default: shift-map for wide holes, model for narrow ones)"
+            "by the network (shift-map) (default: auto, shift-map for wide holes and model for narrow ones)"
         },
     )
 
     @classmethod
     def from_attributes(cls, source: object) -> "FillOptions":
-        """Take each option from the attribute of its name, such as of a parsed command line or request."""
+        """Read each option from the attribute of the same name, such as of a parsed command line or request."""
         return cls(**{field.name: getattr(source, field.name) for field in dataclasses.fields(cls)})
 
 

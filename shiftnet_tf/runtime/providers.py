@@ -1,9 +1,8 @@
 """Execution providers of ONNX Runtime: the choice of one, its options, and why one does not load.
 
-`onnxruntime.get_available_providers()` lists what the package was built with, on a machine without any GPU too: what
-runs is known from the session alone. A provider goes by its name in ONNX Runtime without "ExecutionProvider", in lower
-case: `cpu`, `cuda`, `tensorrt`. The options are those of ONNX Runtime's documentation:
-https://onnxruntime.ai/docs/execution-providers/
+`onnxruntime.get_available_providers()` lists what the package was built with, even on a machine without a GPU; only a
+session tells what actually runs. Providers have their ONNX Runtime names without "ExecutionProvider", in lower case:
+`cpu`, `cuda`, `tensorrt`. Their options are documented at https://onnxruntime.ai/docs/execution-providers/
 """
 
 import contextlib
@@ -27,16 +26,16 @@ logger = logging.getLogger(__name__)
 Model = str | os.PathLike[str] | bytes  # the path of an .onnx file, or its content
 SUFFIX = "ExecutionProvider"
 GPU = ("cuda", "tensorrt", "gpu")  # `auto` tries them in turn; "gpu" is TensorFlow's name
-BATCH_SIZES = (1, 2, 4, 8)  # on a GPU each new size costs a search or an engine, so that no other is run
+BATCH_SIZES = (1, 2, 4, 8)  # on a GPU each new size costs a search or an engine, so only these are run
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
 
 def conflict() -> str:
-    """Say what is wrong if both packages put their files into the folder `onnxruntime`; else return ""."""
+    """Return a sentence if both packages, which share the folder `onnxruntime`, are installed; else ""."""
     if not all(map(version, PACKAGES)):
         return ""
     return (
-        f"{' and '.join(PACKAGES)} are installed at once and hide each other's providers: "
+        f"{' and '.join(PACKAGES)} are both installed and hide each other's providers: "
         f"pip uninstall {' '.join(PACKAGES)}, then install one of them"
     )
 
@@ -57,23 +56,23 @@ def check(provider: str, names: Sequence[str], require_gpu: bool, runtime: str) 
     Args:
         provider: `"auto"` or a name.
         names: the providers of the runtime.
-        require_gpu: whether the provider must be that of a GPU.
+        require_gpu: whether the provider must run on a GPU.
         runtime: its name, for the message.
 
     Raises:
-        InputError: the name is unknown, or it is not that of a GPU although `require_gpu` is True.
-        MissingGpuError: the runtime lacks this provider of a GPU, or has none.
+        InputError: the name is unknown, or does not run on a GPU although `require_gpu` is True.
+        MissingGpuError: the runtime lacks this GPU provider, or has none at all.
     """
-    can = f"{runtime} can take {', '.join(['auto', *names])} here"
-    install = "" if version("onnxruntime-gpu") else "; pip install onnxruntime-gpu in the place of onnxruntime has CUDA"
+    can = ", ".join(["auto", *names])
+    install = "" if version("onnxruntime-gpu") else "; for CUDA, pip install onnxruntime-gpu in place of onnxruntime"
     if provider != "auto" and provider not in names:
         if provider in GPU and runtime == "onnxruntime":
-            raise MissingGpuError(f"onnxruntime has no provider {provider}. {can}{install}")
-        raise InputError(f"`provider` must be one that the runtime has: {can}. Received: {provider!r}")
+            raise MissingGpuError(f"onnxruntime has no provider {provider} here, only {can}{install}")
+        raise InputError(f"`provider` must be one of {can} for {runtime} here. Received: {provider!r}")
     if require_gpu and provider != "auto" and provider not in GPU:
-        raise InputError(f"a GPU is required and the provider is {provider}: leave one of them out")
+        raise InputError(f"a GPU is required, but the provider is {provider}: leave out one of the two")
     if require_gpu and not set(GPU) & set(names):
-        raise MissingGpuError(f"a GPU is required and {runtime} has none: {can}{install}")
+        raise MissingGpuError(f"a GPU is required, but {runtime} has only {can} here{install}")
 
 
 def open_session(
@@ -84,22 +83,22 @@ def open_session(
     require_gpu: bool = False,
     image_size: int | None = None,
 ) -> Any:
-    """Open a session on a provider; with `"auto"` on the CPU if the provider of the GPU fails, which is logged.
+    """Open a session on a provider; with `"auto"`, on the CPU if the GPU's provider fails, with a warning.
 
     Args:
         onnxruntime: the module.
         model: path of an .onnx file, or its content.
         options: onnxruntime.SessionOptions.
         provider: a name, or `"auto"`: CUDA if the package has it, else the CPU.
-        require_gpu: whether the CPU is an error.
-        image_size: S in pixels, for the shapes of TensorRT; None leaves them to it.
+        require_gpu: whether to fail instead of running on the CPU.
+        image_size: S in pixels, for TensorRT's shape profile; None: TensorRT sets its own.
 
     Returns:
         onnxruntime.InferenceSession.
 
     Raises:
         InputError: the package does not know the name, or the model does not load.
-        MissingGpuError: the provider or a GPU was asked for and does not load.
+        MissingGpuError: the provider or a GPU was requested and does not load.
     """
     if message := conflict():
         logger.warning(message)
@@ -108,7 +107,7 @@ def open_session(
     name = next((name for name in GPU if name in names), "cpu") if provider == "auto" else provider
     session, reason = try_provider(onnxruntime, model, options, name, image_size)
     if reason and (require_gpu or provider != "auto"):
-        raise MissingGpuError(f"the provider {name} does not load: {reason}; `shiftnet doctor` shows all of them")
+        raise MissingGpuError(f"the provider {name} does not load: {reason}; `shiftnet doctor` tries all of them")
     if reason:
         logger.warning("the provider %s does not load: %s; running on the CPU instead", name, reason)
         session = session or try_provider(onnxruntime, model, options, "cpu")[0]
@@ -133,8 +132,8 @@ def try_provider(
     full = {name.removesuffix(SUFFIX).lower(): name for name in onnxruntime.get_available_providers()}
     chain = [name, *(["cuda"] if name == "tensorrt" and "cuda" in full else []), *(["cpu"] if name != "cpu" else [])]
     if name in GPU and importlib.util.find_spec("nvidia"):
-        with contextlib.redirect_stdout(sys.stderr):  # what it has to say is no result
-            getattr(onnxruntime, "preload_dlls", lambda: None)()  # CUDA from pip's packages, which no linker finds
+        with contextlib.redirect_stdout(sys.stderr):  # its messages must not mix with results
+            getattr(onnxruntime, "preload_dlls", lambda: None)()  # CUDA from pip packages, unknown to the linker
     session, reason = None, "ONNX Runtime does not say why"
     source = model if isinstance(model, bytes) else str(model)
     wanted = [(full[each], _options(onnxruntime, model, each, image_size)) for each in chain]
@@ -157,7 +156,7 @@ def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int |
         return {"cudnn_conv_algo_search": "HEURISTIC"}  # EXHAUSTIVE, the default, tries all at each new shape
     if name != "tensorrt" or image_size is None or isinstance(model, bytes):
         return {}
-    # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT itself looks at).
+    # An engine fits one model and one version of ONNX Runtime (and one GPU, which TensorRT checks itself).
     cache: dict[str, Any] = {}
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shiftnet_tf" / "tensorrt"
@@ -165,9 +164,7 @@ def _options(onnxruntime: ModuleType, model: Model, name: str, image_size: int |
         folder.mkdir(parents=True, exist_ok=True)
         cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
     except (OSError, RuntimeError) as error:  # read-only, or a user without a home folder
-        logger.warning(
-            "TensorRT builds its engine again at each start: no folder to keep it in (%s)", first_line(error)
-        )
+        logger.warning("TensorRT rebuilds its engine at each start: no folder to cache it in (%s)", first_line(error))
     shapes = {
         f"trt_profile_{which}_shapes": ",".join(
             f"{tensor}:{batch}x{image_size}x{image_size}x{channels}" for tensor, channels in (("image", 3), ("mask", 1))

@@ -1,9 +1,9 @@
 """Plans for filling a photo of any size with a model of one size: the windows it sees, chosen from the mask alone.
 
-`resize` takes the whole photo as one window. `crop` takes a window of twice the side of each hole, near ones together,
-and, where that is larger than the model, wider windows too: detail comes from the first, colours from all. `tile`
-covers each hole with overlapping windows, as small as leaves enough known pixels in each: best for long, thin holes.
-A window is scaled to the model's size, never up where the photo is large enough; overlapping windows are blended.
+`resize` takes the whole photo as one window. `crop` takes a window of twice the side of each hole (near holes share
+one) and, if that is larger than the model, wider windows too: detail comes from the first, colours from all. `tile`
+covers each hole with overlapping windows, as small as possible with enough known pixels in each, which suits long, thin
+holes. A window is scaled to the model's size, never up if the photo is large enough; overlapping windows are blended.
 `auto` chooses for each hole by the measurements in docs/strategies.md.
 """
 
@@ -18,12 +18,12 @@ from shiftnet_tf.photos.windows import Window, bounds
 
 STRATEGIES = ("auto", "resize", "crop", "tile")
 
-CONTEXT = 2.0  # a crop's side over that of its hole: a quarter of it is hole, as in the paper's training
-WIDER = (1.5, 3.0)  # times a crop's side: what is looked at for its colours
-TILE_SHARE = 0.25  # of a tile may be hole
-TILE_GAIN = 1.25  # `auto` takes tiles where a crop would have to be so many times as large
-CELLS = 128  # of the grid that holes are found on, along its longer side
-MOST_HOLES = 64  # looked at one by one; of more, near ones are taken together
+CONTEXT = 2.0  # a crop's side over its hole's: a quarter of the crop is hole, as in the paper's training
+WIDER = (1.5, 3.0)  # sides of the wider windows, for colours, over the crop's
+TILE_SHARE = 0.25  # the largest share of hole in a tile
+TILE_GAIN = 1.25  # `auto` takes tiles if a crop would have to be this many times as large
+CELLS = 128  # along the longer side of the grid on which holes are found
+MOST_HOLES = 64  # handled one by one; beyond that, near ones are merged
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Plan:
     """The windows that a photo is filled from.
 
     Attributes:
-        strategy: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` where holes differ.
-        windows: none where there is no hole.
-        wider: for some of the windows (those of crops) the wider windows around each, for its colours.
-        holes: the bounding boxes of the holes, near ones together.
-        copied: those of `holes` that are filled with copied pixels; None if that is not decided.
+        strategy: `"resize"`, `"crop"` or `"tile"`, or `"crop and tile"` if holes differ.
+        windows: empty if there is no hole.
+        wider: the wider windows around some windows (those of crops), for their colours.
+        holes: the bounding boxes of the holes, near ones merged.
+        copied: those of `holes` that are filled with copied pixels; None if undecided.
     """
 
     strategy: str
@@ -58,7 +58,7 @@ class Plan:
 
 
 def plan(mask: np.ndarray, image_size: int, strategy: str = "auto") -> Plan:
-    """Choose the windows for a mask; each hole pixel lies in at least one.
+    """Choose the windows for a mask; each hole pixel is in at least one.
 
     Args:
         mask: [H, W], nonzero = hole.
@@ -109,9 +109,9 @@ class _Hole:
         self.sums = np.pad(counts.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
     def tile_side(self, image_size: int, shape: tuple[int, ...]) -> int:
-        """Return the side of the smallest window that is at most TILE_SHARE hole, wherever on the hole its middle is.
+        """Return the side of the smallest window that is at most TILE_SHARE hole, wherever on the hole it is centred.
 
-        If no window is, as with specks all over the photo, it is the smallest that is at most 1.2 times the best share.
+        If there is none, as with specks all over the photo, return the smallest with at most 1.2 times the best share.
         """
         sides = [image_size]
         while sides[-1] < max(shape):
@@ -121,7 +121,7 @@ class _Hole:
         return next(side for side, share in zip(sides, shares) if share <= enough)
 
     def _largest_share(self, side: int, shape: tuple[int, ...]) -> float:
-        """Return the largest share of hole in a window of that side whose middle is hole, moved into the photo."""
+        """Return the largest share of hole in a window of that side centred on the hole and moved into the photo."""
         edges, sizes = [], []
         box, counts = self.box, self.sums.shape
         for cells, start, length, n, limit in zip(
@@ -154,7 +154,7 @@ def _counts(mask: np.ndarray, box: Window, cell: int) -> np.ndarray:
 
 
 def _holes(mask: np.ndarray, box: Window, image_size: int, shape: tuple[int, ...]) -> list[_Hole]:
-    """Find the holes of a mask; those whose common window is no more work than their own are taken together."""
+    """Find the holes of a mask; merge those whose common window is no more work than separate ones."""
     cell = max(1, math.ceil(max(box.height, box.width) / CELLS))
     while True:
         parts = _connect(_counts(mask, box, cell) > 0)
@@ -206,7 +206,7 @@ def _merge(boxes: list[Window], image_size: int, shape: tuple[int, ...]) -> list
     merged: list[Window] = []
     for box in boxes:
         near: int | None = 0
-        while near is not None:  # what has grown may meet others
+        while near is not None:  # a box that has grown may meet others
             joined = [_join(box, other) for other in merged]
             near = next((i for i, both in enumerate(joined) if area(both) <= area(box) + area(merged[i])), None)
             if near is not None:

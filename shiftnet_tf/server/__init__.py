@@ -1,4 +1,4 @@
-"""The HTTP server and the page; FastAPI is imported on use."""
+"""The HTTP server and its page; FastAPI is imported on use."""
 
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.running import serve

@@ -1,8 +1,8 @@
-"""Who may use the server: names that it is known by, web pages, bearers of the token.
+"""Who may use the server: its host names, allowed web pages, and the token.
 
-A web page that somebody opens in a browser can send requests to each server that the browser reaches, those of its own
-machine among them. A browser says with each such request where it comes from (`Origin`); a page whose own name was
-rebound to the server's address sends that name (`Host`).
+A web page open in a browser can send requests to every server that the browser reaches, including those on its own
+machine. The browser states the origin of each such request (`Origin`); a page whose own name was rebound to the
+server's address sends that name (`Host`).
 """
 
 import hmac
@@ -31,13 +31,13 @@ class Access:
     """Who may use a server.
 
     Attributes:
-        hosts: names that it is known by, beside its addresses, `localhost` and the machine's name; `*.example.org` for
-            all below a name, `*` for any.
-        origins: of web pages that may use it beside its own, such as `https://example.org`; `*` for any.
-        token: what a request must bear to use the model or read the metrics; None: nothing.
+        hosts: its host names, besides its addresses, `localhost` and the machine's name; `*.example.org` for all
+            subdomains, `*` for any.
+        origins: origins of web pages that may use it, besides its own, such as `https://example.org`; `*` for any.
+        token: the token that a request needs to use the model or read the metrics; None: no token.
 
     Raises:
-        InputError: a name, an origin or a token that cannot be.
+        InputError: an invalid name, origin or token.
     """
 
     hosts: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Access:
     def __post_init__(self) -> None:
         for host in self.hosts:
             holds = _is_address(host) or not re.search(r"[:/\s]", host)
-            check("--allow-host", host, holds, "a name such as photos.example.org, without scheme, port and path")
+            check("--allow-host", host, holds, "a host name such as photos.example.org, without scheme, port or path")
         for origin in self.origins:
             netloc = _netloc(origin)
             is_origin = netloc and re.fullmatch(r"[a-z][a-z0-9+.-]*://" + re.escape(netloc), origin)
@@ -55,20 +55,20 @@ class Access:
                 "--allow-origin",
                 origin,
                 origin == "*" or is_origin,
-                "such as https://example.org, in lower case and without a path",
+                "an origin such as https://example.org, in lower case and without a path",
             )
         if self.token is not None:
             holds = self.token.isascii() and self.token.isprintable() and self.token.strip() == self.token != ""
-            check("--token", "(hidden)", holds, "printable ASCII without spaces at its ends")
+            check("--token", "(hidden)", holds, "printable ASCII without leading or trailing spaces")
 
     def knows_host(self, header: str) -> bool:
-        """Return whether a `Host` names this server; an address always does, since it cannot be rebound."""
-        if re.search(r"[/?#@\\]", header):  # which a name and a port never have
+        """Return whether a `Host` header names this server; an address always does, because it cannot be rebound."""
+        if re.search(r"[/?#@\\]", header):  # which a name with a port never contains
             return False
         try:
             parts = urlsplit(f"//{header}")
             name = (parts.hostname or "").rstrip(".")
-            _ = parts.port  # which raises where it is no number
+            _ = parts.port  # raises ValueError unless it is a number
         except ValueError:
             return False
         if _is_address(name) or name in ("localhost", *_names_of_machine()):
@@ -76,12 +76,12 @@ class Access:
         return any(_fits(name, pattern.lower()) for pattern in self.hosts)
 
     def knows_origin(self, origin: str, host: str) -> bool:
-        """Return whether requests of a web page are taken: its own, and pages that are allowed."""
+        """Return whether requests from a web page are accepted: from its own page and allowed ones."""
         return "*" in self.origins or origin in self.origins or _netloc(origin) == host.lower() != ""
 
 
 def _netloc(origin: str) -> str:
-    """Return the name and port of an origin in lower case; nothing where it has none, such as `null`."""
+    """Return the name and port of an origin in lower case; "" if it has none, such as `null`."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -106,10 +106,10 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 class AccessMiddleware:
-    """Refuses requests to other names and from other web pages.
+    """Refuses requests to unknown hosts and from other web pages.
 
     Args:
-        app: what it guards.
+        app: the application that it guards.
         access: who may use the server.
     """
 
@@ -120,10 +120,10 @@ class AccessMiddleware:
         """Pass a request on or refuse it."""
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         host, origin = headers.get("host", ""), headers.get("origin")
-        if host and not self._access.knows_host(host):  # HTTP/1.0 has none, and no browser sends it
-            text = f"unknown host {host[:100]!r}: if it is this server's name, start it with --allow-host"
+        if host and not self._access.knows_host(host):  # HTTP/1.0 has none, and no browser uses it
+            text = f"unknown host {host[:100]!r}: if that is this server's name, start it with --allow-host"
         elif origin is not None and not self._access.knows_origin(origin, host):
-            text = f"pages of {origin[:100]!r} may not use this server; --allow-origin lets them"
+            text = f"web pages from {origin[:100]!r} may not use this server: allow them with --allow-origin"
         else:
             return await self._app(scope, receive, send)
         request = Request(scope, receive)
@@ -133,7 +133,7 @@ class AccessMiddleware:
 
 
 def bearer(token: str) -> Callable[..., object]:
-    """Return a dependency of FastAPI that refuses requests without the token."""
+    """Return a FastAPI dependency that refuses requests without the token."""
 
     async def check_token(request: Request, given: Annotated[Credentials | None, Depends(_BEARER)]) -> None:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):

@@ -1,7 +1,7 @@
-"""The HTTP application: `/v1/inpaint`, `/v1/shift-map`, `/v2`, `/healthz`, `/metrics`, `/docs`; on request the page.
+"""The HTTP application: `/v1/inpaint`, `/v1/shift-map`, `/v2`, `/healthz`, `/metrics`, `/docs`; optionally the page.
 
-A request's photo and masks are read and filled by a process of `server.pool`, the way of the command line, so that the
-bytes are the same; the windows of all requests meet in one queue here, which runs them in groups.
+A process of `server.pool` reads and fills the photo and masks of a request as the command line does, so that the bytes
+are the same. The windows of all requests share one queue here, which runs them in groups.
 """
 
 from pathlib import Path
@@ -28,11 +28,11 @@ from shiftnet_tf.server.requests import Surroundings
 from shiftnet_tf.server.service import Service
 from shiftnet_tf.server.tensors import HEADER
 
-_ANSWERS = answers("The filled photo, to a form as the file itself", ("image/jpeg", "image/png", "image/webp"))
-_MAP_ANSWERS = answers("A picture of where each part of the hole was filled from", ("image/png",))
+_ANSWERS = answers("The filled photo; a form gets the file itself", ("image/jpeg", "image/png", "image/webp"))
+_MAP_ANSWERS = answers("An image that shows where each part of the hole was copied from", ("image/png",))
 _HEALTH_ANSWERS: dict[int | str, dict[str, Any]] = {
     403: REFUSALS[403],
-    503: REFUSALS[503] | {"description": "The model does not answer"},
+    503: REFUSALS[503] | {"description": "The model does not respond"},
 }
 _PATHS = {
     "inpaint": "/v1/inpaint",
@@ -51,29 +51,29 @@ def create_app(
     root_path: str = "",
     model_name: str = MODEL_NAME,
 ) -> FastAPI:
-    """Return the application; when it shuts down it ends its threads.
+    """Return the application, which ends its threads when it shuts down.
 
     Args:
-        inpainter: what fills photos.
+        inpainter: the model.
         limits: see `Limits`; None for the defaults.
-        page: whether `/` is the page in which people brush.
-        access: who may use it; None for everybody.
-        root_path: prefix that a proxy puts before all paths, such as `/inpainting`; requests may have it or not.
-        model_name: by which clients of the Open Inference Protocol ask for the model.
+        page: whether to serve the page at `/`.
+        access: who may use it; None: everybody.
+        root_path: prefix that a proxy adds to all paths, such as `/inpainting`; accepted with and without it.
+        model_name: the model's name in the Open Inference Protocol.
     """
     metrics = Metrics()
     service = Service(inpainter, limits or Limits(), metrics)
     app = FastAPI(
         title="shiftnet",
         version=__version__,
-        description="Takes things out of photos: Shift-Net image inpainting.",
+        description="Removes things from photos: Shift-Net image inpainting.",
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would name scheme and host, which only a proxy knows
+        redirect_slashes=False,  # a redirect would contain scheme and host, which only a proxy knows
         servers=[{"url": root_path}] if root_path else None,
         lifespan=service.lifespan,
     )
-    app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI shows
+    app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI supports
     app.state.service, app.state.model_name = service, model_name
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _no_such_path)
@@ -91,24 +91,28 @@ def create_app(
         )
         app.add_middleware(AccessMiddleware, access=access)
     paths = {str(getattr(route, "path", "")) for route in app.routes}
-    # The last one added is the outermost.
+    # The last middleware added is the outermost.
     app.add_middleware(Surroundings, metrics=metrics, paths=paths, root_path=root_path)
     return app
 
 
 def _add_service(app: FastAPI, service: Service, metrics: Metrics, guarded: list[Any]) -> None:
-    """Add the paths for programs; those that use the model, and the metrics, are guarded."""
+    """Add the paths for programs; the metrics and the paths that use the model are guarded."""
     asking: dict[str, Any] = {"openapi_extra": BODY, "dependencies": guarded}
 
-    @app.post("/v1/inpaint", responses=_ANSWERS, summary="Fill the holes of a photo", **asking)
+    @app.post("/v1/inpaint", responses=_ANSWERS, summary="Fill the holes in a photo", **asking)
     async def inpaint(request: Request) -> Response:
         return await service.answer(request, _photo_job)
 
-    @app.post("/v1/shift-map", responses=_MAP_ANSWERS, summary="Where each part was filled from", **asking)
+    @app.post(
+        "/v1/shift-map", responses=_MAP_ANSWERS, summary="Show where each part of the hole was copied from", **asking
+    )
     async def shift_map(request: Request) -> Response:
         return await service.answer(request, _shift_map_job)
 
-    @app.get("/healthz", response_model=None, responses=_HEALTH_ANSWERS, summary="Whether the server works, on what")
+    @app.get(
+        "/healthz", response_model=None, responses=_HEALTH_ANSWERS, summary="Check that the server works, and on what"
+    )
     async def healthz() -> dict[str, Any]:
         return {"status": "ok", "version": __version__, **service.health()}
 
@@ -126,7 +130,7 @@ def _shift_map_job(request: Request, body: bytearray) -> Job:
 
 
 def _add_pages(app: FastAPI, page: bool, root_path: str) -> None:
-    """Add the paths for browsers; what they load has relative paths, so that it is below a proxy's prefix too."""
+    """Add the paths for browsers, which load files by relative paths, so that a proxy's prefix works too."""
     app.mount("/docs/static", StaticFiles(directory=Path(swagger_ui_bundle.swagger_ui_path)))
     app.mount("/static", PageFiles())
 
@@ -146,7 +150,7 @@ def _add_pages(app: FastAPI, page: bool, root_path: str) -> None:
             return answer_page()
         return {name: root_path + path for name, path in _PATHS.items()}
 
-    if root_path:  # without its slash the relative paths would lie beside the prefix
+    if root_path:  # without its slash, relative paths would miss the prefix
 
         @app.get(root_path, include_in_schema=False)
         async def prefix() -> RedirectResponse:
@@ -165,7 +169,7 @@ def _not_found(request: Request) -> str:
 
 
 async def _no_such_path(request: Request, error: Exception) -> Response:
-    """Answer a path or method that there is not; to OPTIONS with the methods that there are."""
+    """Answer requests to unknown paths or with unsupported methods; answer OPTIONS with the allowed methods."""
     assert isinstance(error, HTTPException)
     if error.status_code != 405:
         text = _not_found(request) if error.status_code == 404 else error.detail
@@ -176,5 +180,5 @@ async def _no_such_path(request: Request, error: Exception) -> Response:
     headers = {"Allow": ", ".join(sorted(methods))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    text = f"this path does not take {request.method[:20]}; it takes {headers['Allow']}"
+    text = f"this path does not accept {request.method[:20]}; it accepts {headers['Allow']}"
     return refusal(request, RequestError(405, text, headers))

@@ -1,4 +1,4 @@
-"""The memory for the bodies of requests."""
+"""Limit the memory for the bodies of requests."""
 
 import asyncio
 import contextlib
@@ -8,24 +8,23 @@ from collections.abc import Callable, Iterator
 class Bodies:
     """Counts the bytes of all bodies that the server holds.
 
-    Beyond the limit it gives up, of those that are still coming, the one that began first: a client that sends slowly
-    keeps nobody else out.
+    Above the limit it cancels the oldest body that is still arriving, so that a slow client keeps nobody else out.
 
     Args:
-        most: bytes.
+        most: maximum number of bytes.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._held = most, 0
-        self._sizes: dict[asyncio.Timeout, int] = {}  # of those that are counted
-        self._coming: dict[asyncio.Timeout, None] = {}  # in the order in which they began
+        self._sizes: dict[asyncio.Timeout, int] = {}  # of the bodies that are counted
+        self._coming: dict[asyncio.Timeout, None] = {}  # still arriving, oldest first
 
     @contextlib.contextmanager
     def one(self, patience: asyncio.Timeout) -> Iterator[Callable[[int], None]]:
-        """Count a body while a request lasts; its `patience` ends when it must go. Yields what takes its bytes."""
+        """Count a body during its request; `patience` expires if it must go. Yields a function to add its bytes."""
 
         def took(number: int) -> None:
-            if patience not in self._sizes:  # it was given up, and ends soon
+            if patience not in self._sizes:  # it was cancelled, and ends soon
                 return
             self._sizes[patience] += number
             self._held += number
@@ -43,7 +42,7 @@ class Bodies:
             self._forget(patience)
 
     def keep(self, patience: asyncio.Timeout) -> None:
-        """Let a body stay until its request is answered."""
+        """Keep a body until its request is answered."""
         self._coming.pop(patience, None)
 
     def _forget(self, patience: asyncio.Timeout) -> None:

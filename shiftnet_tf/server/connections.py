@@ -1,7 +1,7 @@
-"""Connections of clients that do nothing: each is closed after a time, or when a new client needs its place or memory.
+"""Idle connections: each is closed after a time, or when a new client needs its place or memory.
 
-Uvicorn limits neither the time of a header, nor that of a client that does not read its answer, nor the memory of such
-answers, and with its own `limit_concurrency` the clients that idle keep out new ones.
+Uvicorn does not limit the time for a header, the time in which a client must read its answer, or the memory of unread
+answers; with its own `limit_concurrency`, idle clients keep out new ones.
 """
 
 import json
@@ -13,27 +13,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 10.0  # from a connection, or the first byte of a later request, to the end of the header
 READ_SECONDS = 30.0  # in which a client must read some of its answer
-LOOK_SECONDS = 1.0  # between two looks at a connection
+LOOK_SECONDS = 1.0  # between two checks of a connection
 
 
 class Connection(H11Protocol):
-    """A connection with limits; `limited` makes the class that Uvicorn takes.
+    """A connection with limits; `limited` creates the class for Uvicorn.
 
     Attributes:
-        most: connections at a time. When there are more, the one that has waited longest for its client is closed.
-        most_unread: bytes of all answers that clients have yet to read. When several have more, the connection of the
-            oldest one is closed.
+        most: maximum number of connections. Above it, the one that has waited longest for its client is closed.
+        most_unread: maximum bytes of all unread answers. Above it, the oldest connection with an unread answer is
+            closed, if there are several.
     """
 
     most: int
     most_unread: int
-    _open: dict["Connection", None]  # in the order in which they began to wait for a header
+    _open: dict["Connection", None]  # ordered by when they began to wait for a header
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._since = self.loop.time()  # when the client began to do nothing
+        self._since = self.loop.time()  # when the client became idle
         self._unread = 0
-        self._begun = True  # whether a header must come: not between two requests, before the first byte
+        self._begun = True  # whether a header is due: not between two requests, before the first byte
         self._open[self] = None
         if len(self._open) > self.most and not self._make_room():
             transport.write(_answer(503, "Service Unavailable", "too many connections"))
@@ -58,7 +58,7 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, if the client can still be answered."""
+        """Refuse malformed HTTP, if the client can still be answered."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_answer(400, "Bad Request", "malformed HTTP request"))
         self.transport.close()
@@ -68,7 +68,7 @@ class Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for its client; return whether there is one."""
+        """Close the connection that has waited longest for its client; return whether there was one."""
         for other in self._open:
             if other is not self and (other._waits_for_header or other.cycle.more_body):
                 self._open.pop(other)
@@ -80,7 +80,7 @@ class Connection(H11Protocol):
         self._look = self.loop.call_later(LOOK_SECONDS, self._look_at_client)
 
     def _look_at_client(self) -> None:
-        """Close the connection if its client has done nothing for too long, or its answer must make room for others."""
+        """Close the connection if its client was idle for too long, or its answer must make room for others."""
         now, unread = self.loop.time(), self.transport.get_write_buffer_size()
         if unread != self._unread:
             self._unread, self._since = unread, now
@@ -91,28 +91,28 @@ class Connection(H11Protocol):
 
     @property
     def _patience(self) -> float:
-        """Seconds in which the client must do something."""
+        """Seconds in which the client must act."""
         if self._unread:
             return READ_SECONDS
         if self._waits_for_header and self._begun:
             return HEADER_SECONDS
-        return math.inf  # it has other limits: of a request, or between two requests
+        return math.inf  # other limits apply: to a request, or between two requests
 
     @property
     def _holds_memory_of_others(self) -> bool:
-        """Whether there are too many bytes that clients have yet to read, and this client has had most time for it."""
+        """Whether too many bytes are unread, and this client has had the most time to read its answer."""
         readers = [other for other in self._open if other._unread]
         is_oldest = len(readers) > 1 and readers[0] is self
         return is_oldest and sum(other._unread for other in readers) > self.most_unread
 
 
 def limited(most: int, most_unread: int) -> type[Connection]:
-    """Return the class of the connections of one server, with their limits; see `Connection`."""
+    """Return the connection class of one server, with its limits; see `Connection`."""
     return type("LimitedConnection", (Connection,), {"most": most, "most_unread": most_unread, "_open": {}})
 
 
 def _answer(status: int, phrase: str, text: str) -> bytes:
-    """Return a whole answer, for a client that no request was read from."""
+    """Return a complete answer for a client whose request was not read."""
     body = json.dumps({"error": text})
     head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}".encode()

@@ -1,4 +1,4 @@
-"""Uvicorn with the limits of this server, whose stop has an end."""
+"""Uvicorn with the limits of this server, and a bounded shutdown."""
 
 import contextlib
 import logging
@@ -23,9 +23,9 @@ class HTTPServer(uvicorn.Server):
     """Serves an application.
 
     Args:
-        app: what it serves.
+        app: the application.
         limits: of its requests.
-        connections: at a time.
+        connections: maximum number at a time.
         log_config: see `log.configuration`; None leaves logging as it is.
     """
 
@@ -38,7 +38,7 @@ class HTTPServer(uvicorn.Server):
             backlog=BACKLOG,
             access_log=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # for who does not fetch their answer
+            timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,  # allow slow clients to read the response
             server_header=False,
             log_config=log_config,
         )
@@ -46,19 +46,19 @@ class HTTPServer(uvicorn.Server):
         self._seconds_to_stop = limits.seconds + SECONDS_TO_END - 1
 
     def run_until_told(self, listening: socket.socket) -> None:
-        """Serve until SIGINT or SIGTERM, and then finish what was taken.
+        """Serve until SIGINT or SIGTERM, then finish the accepted requests.
 
         Args:
-            listening: where clients come.
+            listening: the listening socket.
 
         Raises:
             ShiftNetError: the application could not start.
         """
-        # Of this class already before it runs, and once it has ended, when Uvicorn raises the signal again.
+        # Handle signals before the server runs too, and after it has ended, when Uvicorn raises the signal again.
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
-            with contextlib.suppress(SystemExit):  # by which Uvicorn says that it could not start
+            with contextlib.suppress(SystemExit):  # raised by Uvicorn if it could not start
                 self.run(sockets=[listening])
         finally:
             for number, handler in before.items():
@@ -67,7 +67,7 @@ class HTTPServer(uvicorn.Server):
             raise ShiftNetError("the server could not start: see the log")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what was taken; end the process at last if the model never answers."""
+        """Finish the accepted requests; end the process if the model never responds."""
         watchdog = threading.Timer(self._seconds_to_stop, _end_process)
         watchdog.daemon = True
         watchdog.start()
@@ -78,5 +78,5 @@ class HTTPServer(uvicorn.Server):
 
 
 def _end_process() -> None:
-    _logger.error("the model does not answer: the server ends without it")
+    _logger.error("the model does not respond: stopping the server without it")
     os._exit(1)

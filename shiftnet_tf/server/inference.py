@@ -1,4 +1,4 @@
-"""The paths of the Open Inference Protocol, as KServe and clients of Triton ask it; see `server.tensors`."""
+"""The paths of the Open Inference Protocol, for KServe and Triton clients; see `server.tensors`."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from shiftnet_tf.server.tensors import HEADER, Tensor, describe_tensors
 MODEL_NAME = "shiftnet"
 _VERSION = "1"
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "A tensor or the JSON is wrong; `error` says how", "model": Refusal},
+    400: {"description": "Invalid tensor or JSON; `error` says why", "model": Refusal},
     **{status: REFUSALS[status] for status in (401, 403, 408, 413, 429, 503)},
     415: {"description": "The body is compressed", "model": Refusal},
 }
@@ -28,7 +28,7 @@ _BODY: dict[str, Any] = {
 
 
 class ServerMetadata(BaseModel):
-    """What the server is."""
+    """The server's name and version."""
 
     name: str
     version: str
@@ -36,7 +36,7 @@ class ServerMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model takes and gives."""
+    """The model's inputs and outputs."""
 
     name: str
     versions: list[str]
@@ -50,9 +50,9 @@ def add_inference(app: FastAPI, service: Service, name: str, guarded: list[Any])
 
     Args:
         app: the application.
-        service: what answers.
-        name: of the model.
-        guarded: dependencies of the path that uses the model.
+        service: answers the requests.
+        name: the model's name.
+        guarded: FastAPI dependencies of the path that uses the model.
     """
     _add_server(app, service)
     for version in ("", f"/versions/{_VERSION}"):
@@ -61,7 +61,7 @@ def add_inference(app: FastAPI, service: Service, name: str, guarded: list[Any])
 
 def _add_server(app: FastAPI, service: Service) -> None:
     refusals: dict[int | str, dict[str, Any]] = {403: REFUSALS[403]}
-    unhealthy = refusals | {503: REFUSALS[503] | {"description": "The model does not answer"}}
+    unhealthy = refusals | {503: REFUSALS[503] | {"description": "The model does not respond"}}
 
     @app.get("/v2", responses=refusals, summary="Open Inference Protocol: the server")
     async def server() -> ServerMetadata:
@@ -109,5 +109,7 @@ def _add_model(app: FastAPI, service: Service, name: str, path: str, guarded: li
 
     def make_job(request: Request, body: bytearray) -> TensorJob:
         if coding := request.headers.get("content-encoding"):
-            raise RequestError(415, f"send the body without a Content-Encoding. Received: {coding[:40]!r}")
+            raise RequestError(
+                415, f"compressed bodies are not supported: send no Content-Encoding. Received: {coding[:40]!r}"
+            )
         return TensorJob(name, request.headers.get(HEADER), body)

@@ -1,4 +1,4 @@
-"""What a server accepts."""
+"""The limits of a server."""
 
 import math
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from shiftnet_tf.errors import check
 from shiftnet_tf.system.machine import usable_cores
 
-BACKLOG = 64  # connections that are accepted at once, and that the system keeps until then
-SECONDS_TO_END = 10  # after the time of a request, in which a server that was told to stop has ended
+BACKLOG = 64  # connections accepted at once, and kept by the system until then
+SECONDS_TO_END = 10  # after the time limit of a request, in which a stopping server ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a server accepts.
+    """The limits of a server.
 
     Attributes:
-        bytes: of a request, at most 10 GB.
-        pixels: of a photo, at most 179 million.
-        seconds: of a request, from its first byte to its answer, at most a day.
-        in_flight: requests that are answered at a time, at most 10,000; their bodies are here already.
-        connections: at a time, at most 100,000.
+        bytes: maximum size of a request, up to 10 GB.
+        pixels: maximum size of a photo, up to 179 million.
+        seconds: maximum time from the first byte of a request to its answer, up to a day.
+        in_flight: maximum number of requests whose bodies have arrived and that are being answered, up to 10,000.
+        connections: maximum number at a time, up to 100,000.
 
     Raises:
-        InputError: a limit out of its range.
+        InputError: a limit is out of range.
     """
 
     bytes: int = 64_000_000
@@ -43,28 +43,28 @@ class Limits:
 
     @property
     def workers(self) -> int:
-        """Photos that are read, filled and written at a time, each by a process of its own."""
+        """Number of worker processes, each of which reads, fills and writes one photo at a time."""
         return min(self.in_flight, 2 * usable_cores())
 
     @property
     def body_bytes(self) -> int:
-        """Bytes of all bodies at a time: those that are coming and those of the requests that are answered."""
+        """Maximum bytes of all bodies: those arriving, and those of requests being answered."""
         return self.in_flight * self.bytes
 
     @property
     def answer_bytes(self) -> int:
-        """Bytes of all answers at a time that clients have yet to read: two of the largest, pixels and metadata."""
+        """Maximum bytes of all unread answers: two of the largest, with pixels and metadata."""
         return 8 * self.pixels + 2 * self.bytes
 
     @property
     def memory(self) -> int:
-        """Bytes that such a process may take, beside what it takes when it starts.
+        """Bytes that a worker process may use, besides those that it uses at its start.
 
-        To parse a body takes up to six times its size, to read a photo at most 16 bytes a pixel.
+        Parsing a body takes up to six times its size, reading a photo at most 16 bytes per pixel.
         """
         return 256 * 2**20 + 6 * self.bytes + 16 * self.pixels
 
     @property
     def reading_seconds(self) -> int:
-        """Seconds of processor time in which a photo and its masks must be read: a quarter of a request's time."""
+        """CPU seconds in which a photo and its masks must be read: a quarter of the time limit of a request."""
         return math.ceil(self.seconds / 4)

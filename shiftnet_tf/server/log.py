@@ -1,4 +1,4 @@
-"""The log, on stderr: lines of text, or of JSON for programs."""
+"""The log on stderr: lines of text, or of JSON for programs."""
 
 import json
 import logging
@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 LogFormat = Literal["text", "json"]
 REQUESTS = "shiftnet.requests"  # the logger of requests, whose records have the attribute `request`
-_QUIET_SECONDS = 60  # in which a message that is not about a request is logged once
+_QUIET_SECONDS = 60  # a message that is not about a request is logged once in this time
 
 
 class _TextFormatter(logging.Formatter):
-    """Time, level and message; of a request: its id, client, method, path, status, milliseconds, bytes, reason."""
+    """Time, level and message; for a request its id, client, method, path, status, milliseconds, bytes, reason."""
 
     def format(self, record: logging.LogRecord) -> str:
         request = getattr(record, "request", None)
@@ -25,7 +25,7 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """The same as `_TextFormatter`, one JSON object a line; a traceback is one of its values."""
+    """The same values as `_TextFormatter`, as one JSON object per line; a traceback is one of them."""
 
     def format(self, record: logging.LogRecord) -> str:
         values: dict[str, Any] = {"time": _time(record), "level": record.levelname}
@@ -36,7 +36,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _Rarely(logging.Filter):
-    """Passes requests, and of other messages each once a minute: what a client causes must not fill the disk."""
+    """Passes requests, and each other message once a minute, so that a client cannot fill the disk."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,16 +63,16 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escape what could begin a new line or steer a terminal."""
+    """Escape characters that could begin a new line or control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def configuration(log_format: LogFormat, level: str) -> dict[str, Any]:
-    """Return the settings of logging, all of it on stderr: stdout has the address alone.
+    """Return the logging settings; everything goes to stderr, because stdout is for the address only.
 
     Args:
-        log_format: of its lines.
-        level: from which on requests and messages of Uvicorn are logged; of all else, from warnings on.
+        log_format: `"text"` or `"json"`.
+        level: minimum level of requests and Uvicorn's messages; for everything else it is WARNING.
     """
     formatter = _JsonFormatter if log_format == "json" else _TextFormatter
     loggers = {name: {"level": level, "handlers": [], "propagate": True} for name in ("uvicorn", REQUESTS)}

@@ -1,4 +1,4 @@
-"""What the server and the processes of its pool send to each other."""
+"""The messages between the server and the processes of its pool."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import numpy as np
 from shiftnet_tf.runtime.inpainter import ModelFile
 from shiftnet_tf.server.limits import Limits
 
-READY = "ready"  # asks a process for a sign of life, and is its answer
+READY = "ready"  # asks a process whether it is alive, and is its answer
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a process has to know, its first message.
+    """The first message to a process: everything it needs to know.
 
     Attributes:
-        model: what the model comes from.
+        model: the model's file and spec.
         name, provider, outputs, batch_sizes: of the backend, see `runtime.backends`.
-        limits: of the server.
+        limits: those of the server.
     """
 
     model: ModelFile
@@ -30,12 +30,12 @@ class Setup:
 
 @dataclass(frozen=True)
 class Job:
-    """A request, as it came.
+    """A request as received.
 
     Attributes:
-        content_type: its header.
-        body: its bytes.
-        shift_map: whether the picture of the shift map is asked for.
+        content_type: the header.
+        body: the raw bytes.
+        shift_map: whether to answer with the image of the shift map.
     """
 
     content_type: str
@@ -45,12 +45,12 @@ class Job:
 
 @dataclass(frozen=True)
 class TensorJob:
-    """A request of the Open Inference Protocol, as it came.
+    """A request of the Open Inference Protocol as received.
 
     Attributes:
-        model: the name that the model is asked for by.
-        json_bytes: its header `tensors.HEADER`; None for a body that is JSON alone.
-        body: its bytes.
+        model: the requested model's name.
+        json_bytes: the header `tensors.HEADER`; None if the body is JSON only.
+        body: the raw bytes.
     """
 
     model: str
@@ -60,7 +60,7 @@ class TensorJob:
 
 @dataclass(frozen=True)
 class Windows:
-    """What the model in the server is to fill.
+    """Windows for the model in the server to fill.
 
     Attributes:
         image, mask: see `runtime.backends.Backend`.
@@ -76,8 +76,8 @@ class Reply:
 
     Attributes:
         content: the body.
-        media_type: its header.
-        headers: more of them.
+        media_type: the content type.
+        headers: further headers.
     """
 
     content: bytes
@@ -90,8 +90,8 @@ class Done:
     """The end of a request.
 
     Attributes:
-        outcome: the answer, or what is wrong with the request.
-        last: whether the process has grown, and ends now.
+        outcome: the answer, or the error.
+        last: whether the process has grown too large and ends now.
     """
 
     outcome: Reply | Exception

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus."""
+"""The server's metrics, for Prometheus."""
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -12,14 +12,14 @@ from prometheus_client import (
 
 
 class Metrics:
-    """The counters of one application, and what its process takes.
+    """The metrics of one application and its process.
 
     Attributes:
-        requests: by path and status, which is 499 when the client went away.
-        seconds: of the requests that were answered, by path.
-        in_flight: requests that are being answered.
-        group: how many windows the model was given at a time.
-        content_type: of `text()`.
+        requests: by path and status, which is 499 if the client disconnected.
+        seconds: durations of the answered requests, by path.
+        in_flight: number of requests being answered.
+        group: number of windows per run of the model.
+        content_type: the content type of `text()`.
     """
 
     content_type: str = CONTENT_TYPE_LATEST
@@ -42,5 +42,5 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """Return all of it in the format of Prometheus."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

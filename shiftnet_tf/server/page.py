@@ -1,4 +1,4 @@
-"""The files of the page, and the headers that they are served with."""
+"""The files of the page and their headers."""
 
 import mimetypes
 from pathlib import Path
@@ -10,8 +10,8 @@ from fastapi.staticfiles import StaticFiles
 
 _FOLDER = Path(__file__).parent / "static"
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-_REVALIDATE = {"Cache-Control": "no-cache"}  # all files of the page are of one version, after an upgrade too
-mimetypes.add_type("text/javascript", ".js")  # Windows may name another type, with which browsers refuse modules
+_REVALIDATE = {"Cache-Control": "no-cache"}  # all files of the page are of one version, even after an upgrade
+mimetypes.add_type("text/javascript", ".js")  # Windows may have another type, for which browsers refuse modules
 
 
 class PageFiles(StaticFiles):
@@ -21,7 +21,7 @@ class PageFiles(StaticFiles):
         super().__init__(directory=_FOLDER)
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
-        """Return a file, which the browser asks for again each time, and gets again if it has changed."""
+        """Return a file that the browser revalidates each time, and loads again if it has changed."""
         response = super().file_response(*arguments, **options)
         response.headers.update(_REVALIDATE)
         return response

@@ -1,4 +1,4 @@
-"""The processes that read, fill and write the photos of a server, seen from the server; see `server.worker`."""
+"""The worker processes that read, fill and write photos, seen from the server; see `server.worker`."""
 
 import contextlib
 import logging
@@ -22,20 +22,20 @@ from shiftnet_tf.server.messages import READY, Done, Job, Reply, Setup, TensorJo
 from shiftnet_tf.server.protocol import RequestError
 
 _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # of glibc, whose arenas would count as memory that is taken
-_PATIENCE = 5  # seconds in which a process ends by itself
-_ENDED = (EOFError, OSError, pickle.UnpicklingError)  # what talking with a process raises that has ended
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # for glibc, whose arenas would count as used memory
+_PATIENCE = 5  # seconds in which a process should end by itself
+_ENDED = (EOFError, OSError, pickle.UnpicklingError)  # raised when talking to a process that has ended
 _Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 class Pool:
-    """Has requests answered by processes, each of one request at a time; a thread of the server talks with each.
+    """Worker processes that answer one request at a time each; one thread of the server talks to each of them.
 
-    A process is started when a request finds none that waits, so that an application may be made before a server forks.
+    A process is started when a request finds none idle, so that an application can be created before a server forks.
 
     Args:
-        inpainter: whose model is run in the server.
-        limits: how many processes there are, and what each may take.
+        inpainter: its model runs in the server.
+        limits: the number of processes, and the resources of each.
     """
 
     def __init__(self, inpainter: Inpainter, limits: Limits) -> None:
@@ -46,11 +46,11 @@ class Pool:
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="shiftnet")
         self._idle: list[_Process] = []
         self._tasks: set[Task] = set()
-        self._calls: dict[int, float] = {}  # thread that waits for the model -> since when
+        self._calls: dict[int, float] = {}  # thread that waits for the model -> start of the call
 
     @property
     def model_seconds(self) -> float:
-        """For how long the oldest call of the model has not been answered; 0 where none waits."""
+        """Seconds since the oldest pending call of the model; 0 if there is none."""
         return time.monotonic() - min(list(self._calls.values()), default=time.monotonic())
 
     def warm_up(self) -> None:
@@ -63,7 +63,7 @@ class Pool:
         self._idle.append(process)
 
     def submit(self, job: Job | TensorJob) -> "Task":
-        """Have a request answered; those that find no process free wait in their order."""
+        """Queue a request; requests wait in order for a free process."""
         task = Task(job)
         self._tasks.add(task)
         task.future = self._threads.submit(self._answer, task)
@@ -71,12 +71,12 @@ class Pool:
         return task
 
     def kill(self) -> None:
-        """Give up all requests."""
+        """Cancel all requests."""
         for task in list(self._tasks):
             task.give_up()
 
     def close(self) -> None:
-        """End the processes, after the requests that were submitted."""
+        """End the processes once the submitted requests are answered."""
         self._threads.shutdown()
         while self._idle:
             self._idle.pop().end()
@@ -108,7 +108,7 @@ class Pool:
             del self._calls[threading.get_ident()]
 
     def _take(self) -> "_Process":
-        """Return a process that waits, or a new one."""
+        """Return an idle process, or a new one."""
         with contextlib.suppress(IndexError):
             while True:
                 process = self._idle.pop()
@@ -119,22 +119,22 @@ class Pool:
                     process.end()
         try:
             return _Process(self._setup)
-        except OSError as error:  # the system allows no more of them
-            text = f"no process can be started ({error.strerror})"
+        except OSError as error:  # the system allows no more processes
+            text = f"cannot start a worker process ({error.strerror})"
             raise RequestError(503, text, {"Retry-After": "5"}) from error
 
     def _why(self, code: int) -> Exception:
-        """Return the error that says why a process ended."""
+        """Return the error for a process that ended with this code."""
         if code >= 0:
-            return ShiftNetError(f"a process that fills photos ended with exit code {code}, see the log")
+            return ShiftNetError(f"a worker process ended with exit code {code}: see the log")
         if code == -getattr(signal, "SIGXCPU", 0):
             seconds = self._limits.reading_seconds
-            return RequestError(422, f"reading the photo and its masks takes more than {seconds} seconds of computing")
-        if code == -getattr(signal, "SIGKILL", 0):  # by the system, or because nobody waits for the answer any more
-            return RequestError(503, "there is not enough memory", {"Retry-After": "5"})
+            return RequestError(422, f"reading the photo and its masks takes more than {seconds} seconds of CPU time")
+        if code == -getattr(signal, "SIGKILL", 0):  # by the system, or because nobody waits for the answer
+            return RequestError(503, "not enough memory", {"Retry-After": "5"})
         name = signal.Signals(-code).name
         memory = f"{self._limits.memory / 1e6:.0f} MB"
-        return RequestError(422, f"the photo or a mask is damaged, or takes more than {memory} of memory ({name})")
+        return RequestError(422, f"the photo or a mask is damaged, or needs more than {memory} of memory ({name})")
 
 
 class Task:
@@ -153,7 +153,7 @@ class Task:
         self._lock = threading.Lock()
 
     def give_up(self) -> None:
-        """End the process that is at work for the request, if it is not answered."""
+        """Cancel the request and end the process that is working on it."""
         self.future.cancel()
         with self._lock:
             self._given_up = True
@@ -161,20 +161,20 @@ class Task:
                 self._process.kill()
 
     def start(self, process: "_Process") -> None:
-        """Name the process that is at work for the request."""
+        """Set the process that works on the request."""
         with self._lock:
             self._process = process
             if self._given_up:
                 process.kill()
 
     def take_job(self) -> Job | TensorJob:
-        """Return the request, which is not kept."""
+        """Return the request, and drop the reference to it."""
         job, self._job = self._job, None
         assert job is not None
         return job
 
     def finish(self) -> None:
-        """Let go of the process, which `give_up` ends no more."""
+        """Release the process, so that `give_up` no longer ends it."""
         with self._lock:
             self._process = None
 
@@ -188,26 +188,26 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_ENVIRONMENT | dict(os.environ),
-            start_new_session=True,  # Ctrl-C in a terminal is for the server alone
+            start_new_session=True,  # Ctrl-C in a terminal is for the server only
         )
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        with contextlib.suppress(OSError):  # it ended at once, as whoever reads from it will see
+        with contextlib.suppress(OSError):  # it ended at once, as the next read will show
             self._to.write(setup)
             self._to.flush()
 
     def wait_until_ready(self) -> None:
-        """Ask for a sign of life, and wait for it.
+        """Ask whether it is alive, and wait for the answer.
 
         Raises:
-            _ENDED: it has ended. The system may take a while to say so of a process that was killed.
+            _ENDED: it has ended. The system may take a while to report that for a killed process.
         """
         self._send(READY)
         if self._receive() != READY:
             raise EOFError
 
     def answer(self, job: Job | TensorJob, model: _Model) -> Done:
-        """Have a request answered, and run the model meanwhile on what the process asks for.
+        """Have a request answered, and run the model on the windows that the process sends meanwhile.
 
         Raises:
             _ENDED: it has ended.
@@ -221,7 +221,7 @@ class _Process:
             outcome: dict[str, np.ndarray] | Exception
             try:
                 outcome = model(message.image, message.mask)
-            except Exception as error:  # which goes through the process, as it would without one
+            except Exception as error:  # passed on through the process, as without one
                 outcome = error
             self._send(outcome)
 
@@ -230,7 +230,7 @@ class _Process:
         self._process.kill()
 
     def end(self) -> int:
-        """Let it end, or make it; return its exit code, or minus the number of the signal that ended it."""
+        """Wait for it to end, or kill it; return its exit code, or minus the signal that ended it."""
         for pipe in (self._to, self._from):
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -241,7 +241,7 @@ class _Process:
             return self._process.wait()
 
     def _receive(self) -> Any:
-        """Return the next message; what the process logs meanwhile goes to the server's log."""
+        """Return the next message; log records of the process go to the server's log meanwhile."""
         while isinstance(message := pickle.load(self._from), logging.LogRecord):
             logging.getLogger(message.name).handle(message)
         return message

@@ -1,4 +1,4 @@
-"""What a request holds, as a multipart form or as JSON: read, checked and documented from the same types."""
+"""Requests as multipart forms or JSON: read, checked and documented from the same types."""
 
 import asyncio
 import base64
@@ -20,33 +20,33 @@ from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.photos import image_files
 from shiftnet_tf.runtime.options import FillOptions
 
-CLIENT_GONE = 499  # the status for log and metrics of a request whose client went away, as nginx has it
+CLIENT_GONE = 499  # status in log and metrics of a request whose client disconnected, as in nginx
 _DRAIN_BYTES, _DRAIN_SECONDS = 64_000_000, 10
 _MOST_MASKS = 16
-_MOST_SIGNS = 1_000_000  # commas and brackets of JSON: as many values take up to 100 MB; base64 has none of them
-_ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe one of base64
+_MOST_SIGNS = 1_000_000  # commas and brackets of JSON: that many values take up to 100 MB; base64 has none of them
+_ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe alphabet of base64
 
 
 class RequestError(Exception):
-    """Its status and its text are for the client."""
+    """An error for the client, with its status and message."""
 
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None):
         super().__init__(text)
         self.status, self.headers = status, headers
 
     def __reduce__(self) -> tuple[type["RequestError"], tuple[int, str, dict[str, str] | None]]:
-        """Let it come back from another process."""
+        """Make it picklable, to pass it between processes."""
         return type(self), (self.status, str(self), self.headers)
 
 
 def refusal(request: Request, error: RequestError) -> JSONResponse:
-    """Return the answer to a request that is refused; the log gets its text too."""
+    """Return the answer to a refused request; its message is logged too."""
     request.state.reason = str(error)
     return JSONResponse({"error": str(error)}, error.status, error.headers)
 
 
 async def drain(request: Request) -> None:
-    """Throw the body of a request away: most clients send it all before they listen to why it is refused."""
+    """Discard the body of a request: most clients send it all before they read why it is refused."""
     received = 0
     if "expect" in request.headers:  # this one waits
         return
@@ -59,20 +59,20 @@ async def drain(request: Request) -> None:
 
 
 async def read_body(request: Request, limit: int, took: Callable[[int], None]) -> bytearray:
-    """Read the body of a request, of which never more than `limit` bytes are kept.
+    """Read the body of a request, never keeping more than `limit` bytes.
 
-    Of a body that is up to four times as long the rest is read and thrown away, so that the client, who sends before it
-    listens, gets to hear the answer; of a longer one nothing more is read.
+    The rest of a body that is up to four times as long is read and discarded, so that a client that sends before it
+    reads gets the answer. A longer one is not read further.
 
     Args:
         request: whose body is read.
         limit: bytes.
-        took: called with the number of bytes that were added to those kept.
+        took: called with the number of bytes added to those kept.
 
     Raises:
-        RequestError: 413, it is longer; 499, the client went away.
+        RequestError: 413: the body is longer; 499: the client disconnected.
     """
-    too_long = RequestError(413, f"a request may have {limit / 1e6:g} MB at most", {"Connection": "close"})
+    too_long = RequestError(413, f"the request is larger than {limit / 1e6:g} MB", {"Connection": "close"})
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > 4 * limit:
         raise too_long
@@ -86,7 +86,7 @@ async def read_body(request: Request, limit: int, took: Callable[[int], None]) -
                 body += part
                 took(len(part))
     except ClientDisconnect as error:
-        raise RequestError(CLIENT_GONE, "the client went away") from error
+        raise RequestError(CLIENT_GONE, "the client disconnected") from error
     if received > limit:
         raise too_long
     return body
@@ -97,11 +97,11 @@ def _as_list(value: Any) -> Any:
 
 
 def _from_base64(item: Any) -> bytes:
-    """Return a file that was sent in base64, of either alphabet, wrapped or not, padded or not, or as a data: URL."""
+    """Return a file sent in base64, of either alphabet, wrapped or not, padded or not, or as a data: URL."""
     if isinstance(item, dict):  # a mask of shapes
         return json.dumps(item).encode()
     try:
-        if item.lstrip()[:1] == "{":  # the same as text, as a form takes it
+        if item.lstrip()[:1] == "{":  # the same as text, as in a form
             return str(item).encode()
         if item[:5].lower() == "data:":
             head, _, item = item.partition(",")
@@ -111,7 +111,7 @@ def _from_base64(item: Any) -> bytes:
         digits = item.encode("ascii").translate(_ALPHABET, b" \t\r\n").rstrip(b"=")
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (ValueError, AttributeError) as error:
-        raise ValueError("must be a file in base64") from error
+        raise ValueError("must be a file, encoded in base64") from error
 
 
 def _field(default: Any, text: str, most: int | None) -> Any:
@@ -126,7 +126,7 @@ def _model(name: str, file: Any, masks: Any, strict: bool) -> type[BaseModel]:
         name: of the model.
         file: type of the photo.
         masks: type of all masks.
-        strict: whether a setting must have its own type; in a form all are text.
+        strict: whether a setting must have its own type; in a form, all are text.
     """
     types = get_type_hints(FillOptions)
     options: Any = {
@@ -134,23 +134,23 @@ def _model(name: str, file: Any, masks: Any, strict: bool) -> type[BaseModel]:
         for field in dataclasses.fields(FillOptions)
     }
     image = "JPEG, PNG, WebP, TIFF, ..."
-    mask = "A picture of the photo's size, lighter than the middle = hole; or JSON of shapes. Several are joined."
+    mask = "An image of the photo's size, lighter than mid-grey = hole; or JSON shapes. Several masks are combined."
     return create_model(
         name,
         __config__={"extra": "forbid", "strict": strict},
         image=(Annotated[file, Field(description=image)], ...),
         mask=(Annotated[masks, Field(description=mask)], ...),
-        format=(str | None, Field(None, description="of the answer, such as png; default: the photo's own")),
+        format=(str | None, Field(None, description="format of the result, such as png (default: the photo's own)")),
         **options,
     )
 
 
 def _schema(model: type[BaseModel], nullable: bool) -> dict[str, Any]:
-    """Return the schema of a model in the words of OpenAPI 3.0, which has no type `null`.
+    """Return the schema of a model for OpenAPI 3.0, which has no type `null`.
 
     Args:
-        model: of a request.
-        nullable: whether a setting may be null, as if it was left out.
+        model: the model of a request.
+        nullable: whether a setting may be null, which means left out.
     """
     schema = model.model_json_schema()
     for name in schema["properties"].keys() - {"image", "mask"}:
@@ -195,11 +195,11 @@ class Answer(BaseModel):
     image: Annotated[str, Field(description="the file in base64")]
     media_type: str
     plan: Annotated[str, Field(description="what the model looked at")]
-    share: Annotated[float, Field(description="of the photo's pixels that were filled, 0 to 1")]
+    share: Annotated[float, Field(description="share of the photo's pixels that were filled, 0 to 1")]
 
 
 class Refusal(BaseModel):
-    """The answer to a request that is refused."""
+    """The answer to a refused request."""
 
     error: str
 
@@ -208,23 +208,26 @@ _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "model": Refusal}
     for status, text in (
-        (401, "The token is missing or wrong, where the server has one"),
-        (403, "The server does not know the name it was asked by, or the web page that asks"),
-        (408, "The body did not come in time"),
-        (413, "More bytes or pixels than the server takes"),
+        (401, "The server requires a token, which is missing or wrong"),
+        (403, "Unknown host name, or a web page from an origin that is not allowed"),
+        (408, "The body did not arrive in time"),
+        (413, "More bytes or pixels than the server accepts"),
         (415, "Neither a form nor JSON"),
-        (422, "The photo, the mask or a setting is wrong; `error` says how"),
-        (429, "As many requests as the server takes are in flight"),
-        (503, "Not answered in time"),
+        (422, "Invalid photo, mask or setting; `error` says why"),
+        (429, "The server is handling as many requests as it can"),
+        (503, "No answer in time"),
     )
 }
 
 
 def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]]:
-    """Return the answers of a path as FastAPI's `responses` takes them; a form is answered with the file itself."""
+    """Return the answers of a path for FastAPI's `responses`; a form is answered with the file itself."""
     header = {
         "X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"},
-        "X-Shiftnet-Share": {"schema": {"type": "number"}, "description": "of the photo's pixels that were filled"},
+        "X-Shiftnet-Share": {
+            "schema": {"type": "number"},
+            "description": "share of the photo's pixels that were filled",
+        },
     }
     found = {"description": text, "model": Answer, "content": dict.fromkeys(kinds, _PICTURE), "headers": header}
     return {200: found, **REFUSALS}
@@ -232,14 +235,14 @@ def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """One request.
+    """A parsed request.
 
     Attributes:
         photo: content of the file.
         masks: contents of the files.
         options: how to fill.
-        file_format: Pillow's name of the answer's format; None for the photo's own.
-        as_json: whether it came as JSON, and the answer goes so.
+        file_format: Pillow's name of the output format; None: the photo's own.
+        as_json: whether request and answer are JSON.
     """
 
     photo: bytes
@@ -250,10 +253,10 @@ class Wanted:
 
 
 def read_request(content_type: str, body: bytes) -> Wanted:
-    """Read what a request asks for.
+    """Parse a request.
 
     Args:
-        content_type: its header.
+        content_type: the header.
         body: see `read_body`.
 
     Raises:
@@ -275,7 +278,7 @@ def read_request(content_type: str, body: bytes) -> Wanted:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Say the first thing that is wrong, with the field's name and what came."""
+    """Return the first error as a sentence, with the field's name and the value received."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "request"
     if first["type"] == "extra_forbidden":
@@ -288,15 +291,15 @@ def _sentence(error: ValidationError) -> str:
 
 
 async def _read_form(content_type: str, body: bytes) -> dict[str, Any]:
-    """Read a multipart form; a photo or mask may be a part with a file's name, with `filename*=` alone, or without."""
-    # Starlette decodes the parts without a plain `filename=`: in Latin-1, of which every byte can be had back.
+    """Read a multipart form; a photo or mask may be a part with a file name, with `filename*=` only, or without one."""
+    # Starlette decodes parts without a plain `filename=`; Latin-1 keeps every byte recoverable.
     headers = Headers({"content-type": content_type + "; charset=latin-1"})
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     parser = MultiPartParser(headers, stream(), max_part_size=len(body) + 1)
-    parser.spool_max_size = len(body) + 1  # no temporary files: the body is in memory, and a container may have no /tmp
+    parser.spool_max_size = len(body) + 1  # no temporary files: the body is in memory, and a container may lack /tmp
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError, ValueError, KeyError) as error:
@@ -318,17 +321,17 @@ async def _read_form(content_type: str, body: bytes) -> dict[str, Any]:
                 raise RequestError(422, f"`{name[:40]}` must not be a file")
     finally:
         await form.close()
-    return {name: value for name, value in values.items() if value != ""}  # what is not filled in
+    return {name: value for name, value in values.items() if value != ""}  # drops fields that are not filled in
 
 
 def _decoded(text: str) -> str:
-    """Return the UTF-8 text whose bytes were decoded in Latin-1."""
+    """Return the UTF-8 text whose bytes were decoded as Latin-1."""
     return text.encode("latin-1").decode(errors="replace")
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
     if sum(body.count(sign) for sign in b",[{") > _MOST_SIGNS:
-        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send fewer points")
+        raise RequestError(413, f"the JSON has more than {_MOST_SIGNS:,} commas and brackets: send fewer points")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -343,5 +346,7 @@ def _format(name: str | None) -> str | None:
         return None
     found = image_files.format_of(f".{name.lstrip('.')}")
     if found is None:
-        raise RequestError(422, f"`format` must be one such as png, jpg, webp or tiff. Received: {name[:40]!r}")
+        raise RequestError(
+            422, f"`format` must be an image format such as png, jpg, webp or tiff. Received: {name[:40]!r}"
+        )
     return found

@@ -1,4 +1,4 @@
-"""What surrounds each request: a proxy's prefix, its id, its line in the log, counting, headers, unforeseen errors."""
+"""Handling around each request: a proxy's prefix, its id, its log line, metrics, headers, unexpected errors."""
 
 import asyncio
 import errno
@@ -30,10 +30,10 @@ class Surroundings:
     """The outermost middleware.
 
     Args:
-        app: what it surrounds.
-        metrics: where requests are counted.
-        paths: that are counted by their names; all others are counted together.
-        root_path: prefix that is taken off each path that has it, so that a proxy may pass it on or take it off.
+        app: the wrapped application.
+        metrics: counts the requests.
+        paths: paths that are counted by name; all others are counted together.
+        root_path: prefix that is removed from each path that has it, so that a proxy may pass it on or remove it.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str], root_path: str = "") -> None:
@@ -64,18 +64,18 @@ class _Exchange:
         self._state = scope.setdefault("state", {})
 
     async def run(self, app: ASGIApp, receive: Receive, metrics: Metrics, paths: Collection[str]) -> None:
-        """Have the request answered, count it and write its line in the log."""
+        """Get the request answered, count it and write its log line."""
         failure: Exception | None = None
         try:
             await app(self._scope, receive, self._pass)
-        except asyncio.CancelledError:  # by the server, whose time to stop is over
-            text = "the server ended before the answer"
+        except asyncio.CancelledError:  # by the server, whose time to stop has run out
+            text = "the server stopped before it could answer"
             await self._refuse(receive, RequestError(503, text, {"Connection": "close"}), text)
         except Exception as error:
             failure = error
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             status, what = (507, "the server's disk is full") if full else (500, "internal error")
-            said = RequestError(status, f"{what}; request id {self._id}")  # what the error says is for the log alone
+            said = RequestError(status, f"{what}; request id {self._id}")  # the error itself is only for the log
             await self._refuse(receive, said, f"{type(error).__name__}: {error}")
         label = self._path if self._path in paths else "other"
         seconds = time.perf_counter() - self._started
@@ -85,7 +85,7 @@ class _Exchange:
         self._log(seconds, failure)
 
     async def _pass(self, message: Message) -> None:
-        """Send a part of the answer, with the headers that all answers have."""
+        """Send a part of the answer, with the headers common to all answers."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -99,7 +99,7 @@ class _Exchange:
         await self._send(message)
 
     async def _refuse(self, receive: Receive, said: RequestError, reason: str) -> None:
-        """Answer, unless an answer has begun; the reason is for the log."""
+        """Answer, unless an answer has begun; the reason goes to the log."""
         if self._status == 0:
             await refusal(Request(self._scope), said)(self._scope, receive, self._pass)
         self._state["reason"] = reason

@@ -1,4 +1,4 @@
-"""Starting and stopping the server."""
+"""Start and stop the server."""
 
 import contextlib
 import importlib.util
@@ -41,32 +41,32 @@ def serve(
     model_name: str = "shiftnet",
     log_format: LogFormat = "text",
 ) -> int:
-    """Serve until told to stop (SIGINT, SIGTERM), and then finish what was taken.
+    """Serve until SIGINT or SIGTERM, then finish the accepted requests.
 
     Args:
-        inpainter: what fills photos.
+        inpainter: the model.
         limits: see `Limits`; None for the defaults.
         host: address to listen on.
-        port: from 0 to 65535; 0 takes any that is free.
-        fd: number of a socket that listens already, instead of `host` and `port`.
-        page: whether to serve the page too.
-        open_browser: whether to open a browser on it.
+        port: 0 to 65535; 0 picks a free one.
+        fd: file descriptor of a listening socket, instead of `host` and `port`.
+        page: whether to serve the page.
+        open_browser: whether to open the page in a browser.
         hosts, origins, token: who may use the server, see `server.access.Access`.
-        root_path: prefix that a proxy puts before all paths, such as `/inpainting`.
-        model_name: by which clients of the Open Inference Protocol ask for the model.
-        log_format: of the log.
+        root_path: prefix that a proxy adds to all paths, such as `/inpainting`.
+        model_name: the model's name in the Open Inference Protocol.
+        log_format: `"text"` or `"json"`.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: a port or socket that cannot be used, or another setting that cannot be.
+        InputError: a port or socket that cannot be used, or another invalid setting.
         MissingPackageError: the extra `serve` is not installed.
         ShiftNetError: the server could not start.
     """
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
-        raise MissingPackageError(f'a server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
+        raise MissingPackageError(f'the server needs {", ".join(absent)}: pip install "shiftnet-tf[serve]"')
     from shiftnet_tf.server.access import Access
     from shiftnet_tf.server.app import create_app
     from shiftnet_tf.server.http_server import HTTPServer
@@ -74,7 +74,10 @@ def serve(
     limits = limits or Limits()
     root_path = root_path.rstrip("/")
     check(
-        "--root-path", root_path, _ROOT_PATH.fullmatch(root_path), "a path such as /inpainting, not a path of its own"
+        "--root-path",
+        root_path,
+        _ROOT_PATH.fullmatch(root_path),
+        "a path such as /inpainting, not one that the server itself uses",
     )
     check("--model-name", model_name, _MODEL_NAME.fullmatch(model_name), "letters, digits and any of . _ -")
     access = Access(hosts=(*hosts, host), origins=origins, token=token)
@@ -83,23 +86,23 @@ def serve(
         app = create_app(inpainter, limits, page, access, root_path, model_name)
         log_config = log.configuration(log_format, "WARNING" if page else "INFO")
         server = HTTPServer(app, limits, _connections(limits), log_config)
-        listening.listen(BACKLOG)  # whoever comes from now on waits until they are answered
+        listening.listen(BACKLOG)  # clients that connect from now on wait until they are answered
         url = _url(listening, None if fd is not None else host, root_path)
-        print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warm")
-        print(f"{url}  (Ctrl-C ends it)", flush=True)
+        print(f"{inpainter.model.path.name} on {inpainter.runtime} ({inpainter.provider}), warmed up")
+        print(f"{url} (press Ctrl-C to stop)", flush=True)
         if open_browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
         server.run_until_told(listening)
-        app.state.service.stop()  # after a second Ctrl-C there may be something that is not finished
+        app.state.service.stop()  # after a second Ctrl-C, requests may be unfinished
     return 0
 
 
 def _connections(limits: Limits) -> int:
-    """Return how many connections there may be, so that file descriptors are left for all else."""
+    """Return the maximum number of connections that leaves file descriptors for everything else."""
     if resource is None:
         return limits.connections
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    others = 64 + BACKLOG + 4 * limits.workers  # what Python has open, connections that are just coming, pipes
+    others = 64 + BACKLOG + 4 * limits.workers  # Python's own files, incoming connections, pipes
     return limits.connections if files < 0 else max(16, min(limits.connections, files - others))
 
 
@@ -113,23 +116,23 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listening.close()
         why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot listen on {host} port {port} ({why}): name another --host or --port") from error
+        raise InputError(f"cannot listen on {host} port {port} ({why}): choose another --host or --port") from error
     return listening
 
 
 def _inherited(fd: int) -> socket.socket:
-    """Return the socket that the process was started with."""
+    """Return the listening socket that the process inherited."""
     try:
         listening = socket.socket(fileno=fd)
         listens = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"--fd {fd} is not an open socket: systemd passes the first one as 3") from error
-    check("--fd", fd, listens, "a socket that listens: systemd passes such a one with `Accept=no`")
+    check("--fd", fd, listens, "a listening socket: systemd passes one with `Accept=no`")
     return listening
 
 
 def _url(listening: socket.socket, host: str | None, root_path: str) -> str:
-    """Return where the server is; `host` is the name that the user gave, if any."""
+    """Return the server's address; `host` is the name given by the user, if any."""
     name = listening.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{name}"
@@ -138,7 +141,7 @@ def _url(listening: socket.socket, host: str | None, root_path: str) -> str:
 
 
 def warm_up(inpainter: Inpainter) -> None:
-    """Fill once, of each size of a batch that the runtime is prepared for, so that no request waits for it."""
+    """Fill one batch of each size that the runtime is prepared for, so that no request waits for the warm-up."""
     size = inpainter.model.image_size
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
     mask[size // 4 : size // 2, size // 4 : size // 2] = True

@@ -1,4 +1,4 @@
-"""Takes requests, as many at a time as the limits say, and has them answered by processes."""
+"""Accept requests within the limits, and have them answered by worker processes."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ from shiftnet_tf.server.protocol import CLIENT_GONE, RequestError, drain, read_b
 
 
 class Service:
-    """What an application has requests answered by.
+    """Answers the requests of an application.
 
     Args:
-        inpainter: what fills photos.
-        limits: what is accepted.
-        metrics: what counts.
+        inpainter: the model.
+        limits: those of the server.
+        metrics: counts the requests.
 
     Attributes:
         image_size: S in pixels, of the model.
-        outputs: names of what the model gives.
+        outputs: names of the model's outputs.
     """
 
     def __init__(self, inpainter: Inpainter, limits: Limits, metrics: Metrics) -> None:
@@ -49,22 +49,22 @@ class Service:
         self._in_flight = 0
 
     def health(self) -> dict[str, Any]:
-        """Return what the server is and what it works on.
+        """Return the server's model, runtime and limits.
 
         Raises:
-            RequestError: 503, the model does not answer.
+            RequestError: 503: the model does not respond.
         """
         if (seconds := self._pool.model_seconds) > self._limits.seconds:
-            raise RequestError(503, f"the model has not answered for {seconds:.0f} seconds: start the server again")
+            raise RequestError(503, f"the model has not answered for {seconds:.0f} seconds: restart the server")
         return self._description
 
     def stop(self) -> None:
-        """Give up all requests, for the end that does not wait."""
+        """Cancel all requests, for an immediate shutdown."""
         self._pool.kill()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Finish what has been taken, when the application shuts down, and end the processes."""
+        """Start a process; on shutdown finish the accepted requests and end the processes."""
         await asyncio.to_thread(self._pool.warm_up)
         yield
         await asyncio.to_thread(self._pool.close)
@@ -75,10 +75,10 @@ class Service:
 
         Args:
             request: whose body is read.
-            make_job: called with the request and its body; returns what a process has to do.
+            make_job: called with the request and its body; returns the job for a process.
 
         Raises:
-            RequestError: it is refused, or not answered.
+            RequestError: the request is refused, or not answered in time.
         """
         await self._refuse_when_full(request)
         is_whole = False
@@ -94,22 +94,22 @@ class Service:
                     reply = await self._fill(request, job)
         except TimeoutError as error:
             if not is_whole:
-                text = f"the body did not come within {self._limits.seconds:g} seconds, or others needed its memory"
+                text = f"the body did not arrive within {self._limits.seconds:g} seconds, or others needed its memory"
                 raise RequestError(408, text, {"Connection": "close"}) from error
-            text = f"not answered within {self._limits.seconds:g} seconds"
+            text = f"no answer within {self._limits.seconds:g} seconds"
             raise RequestError(503, text, {"Retry-After": "5", "Connection": "close"}) from error
         except MemoryError as error:
-            raise RequestError(503, "there is not enough memory", {"Retry-After": "5"}) from error
+            raise RequestError(503, "not enough memory", {"Retry-After": "5"}) from error
         return Response(reply.content, media_type=reply.media_type, headers=reply.headers)
 
     async def _refuse_when_full(self, request: Request) -> None:
         if self._in_flight >= self._limits.in_flight:
             await drain(request)
-            text = f"{self._in_flight} requests are being answered, which is as many as this server takes"
+            text = f"server busy: {self._in_flight} requests in flight"
             raise RequestError(429, text, {"Retry-After": "1", "Connection": "close"})
 
     async def _fill(self, request: Request, job: Job | TensorJob) -> Reply:
-        """Have a process answer; it is ended when the client goes away or the time is over."""
+        """Have a process answer; it is ended if the client disconnects or the time runs out."""
         self._count(1)
         task = answer = None
         gone = asyncio.ensure_future(_client_gone(request))
@@ -118,17 +118,17 @@ class Service:
             answer = asyncio.wrap_future(task.future)
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise RequestError(CLIENT_GONE, "the client went away")
+                raise RequestError(CLIENT_GONE, "the client disconnected")
             return answer.result()
         finally:
             gone.cancel()
             if task:
                 task.give_up()
             if answer:
-                answer.cancel()  # if it is not done: nobody retrieves it
+                answer.cancel()  # if it is not done: nobody will retrieve it
             if task is None or task.future.done():
                 self._count(-1)
-            else:  # it counts until the model, which may be at work for it, and its process are through
+            else:  # it counts until the model, which may still run for it, and its process are done
                 loop = asyncio.get_running_loop()
                 task.future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1))
 
@@ -138,6 +138,6 @@ class Service:
 
 
 async def _client_gone(request: Request) -> None:
-    """Wait until the client of a request whose body was read goes away."""
+    """Wait until the client disconnects; the body of its request has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,8 +1,8 @@
 """The Open Inference Protocol, https://github.com/kserve/open-inference-protocol: requests and answers as tensors.
 
-Inputs: image, UINT8 [B, S, S, 3] RGB; mask, UINT8 [B, S, S, 1], nonzero = hole. Outputs: those of the model file,
-inpainted_image, UINT8 [B, S, S, 3], and shift_map, INT32 [B, h, w]. The values of a tensor stand in the JSON, or as
-bytes behind it in the order of the tensors, as Triton's extension for binary tensors has it.
+Inputs: image, UINT8 [B, S, S, 3] RGB; mask, UINT8 [B, S, S, 1], nonzero = hole. Outputs: those of the model file:
+inpainted_image, UINT8 [B, S, S, 3], and shift_map, INT32 [B, h, w]. The values of a tensor are in the JSON, or follow
+it as bytes in the order of the tensors, as in Triton's binary tensor extension.
 """
 
 import json
@@ -21,7 +21,7 @@ from shiftnet_tf.server.messages import Reply, TensorJob
 from shiftnet_tf.server.protocol import RequestError
 
 HEADER = "Inference-Header-Content-Length"  # bytes of the JSON before the binary tensors
-_MOST_SIGNS = 10_000_000  # commas and brackets of JSON: as many values take up to 800 MB
+_MOST_SIGNS = 10_000_000  # commas and brackets of JSON: that many values take up to 800 MB
 
 
 class _Strict(BaseModel):
@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class Parameters(_Strict):
-    """What the binary extension adds to a request and its tensors; others are ignored."""
+    """Parameters of the binary tensor extension, for a request and its tensors; others are ignored."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
@@ -37,7 +37,7 @@ class Parameters(_Strict):
 
 
 class Input(_Strict):
-    """A tensor of a request; its values are in `data`, flat or nested, or behind the JSON."""
+    """A tensor of a request; its values are in `data`, flat or nested, or follow the JSON."""
 
     name: str
     datatype: str
@@ -47,7 +47,7 @@ class Input(_Strict):
 
 
 class RequestedOutput(_Strict):
-    """A tensor that a request asks for."""
+    """A requested output tensor."""
 
     name: str
     parameters: Parameters = Parameters()
@@ -59,11 +59,11 @@ class InferenceRequest(_Strict):
     id: str | None = None
     parameters: Parameters = Parameters()
     inputs: list[Input]
-    outputs: list[RequestedOutput] = Field([], description="default: all that the model has")
+    outputs: list[RequestedOutput] = Field([], description="tensors to return (default: all of the model's)")
 
 
 class Tensor(BaseModel):
-    """A tensor in the description of a model; -1 is any size."""
+    """A tensor in a model's description; -1 is any size."""
 
     name: str
     datatype: str
@@ -72,13 +72,13 @@ class Tensor(BaseModel):
 
 @dataclass(frozen=True)
 class Inference:
-    """A request that was read.
+    """A parsed request.
 
     Attributes:
         image: uint8 [B, S, S, 3].
         mask: uint8 [B, S, S, 1].
-        binary: names of the outputs that are asked for, and whether their values are to come as bytes.
-        id: of the request, which the answer repeats; None without one.
+        binary: names of the requested outputs, and whether their values are returned as bytes.
+        id: the request's id, which the answer repeats; None if there is none.
     """
 
     image: np.ndarray
@@ -99,7 +99,7 @@ def describe_tensors(names: list[str], image_size: int) -> list[Tensor]:
 
 
 def infer(inpainter: Inpainter, limits: Limits, job: TensorJob) -> Reply:
-    """Answer a request with what the model file answers.
+    """Answer a request with the outputs of the model file.
 
     Raises:
         RequestError: 400, 413.
@@ -109,13 +109,13 @@ def infer(inpainter: Inpainter, limits: Limits, job: TensorJob) -> Reply:
 
 
 def read_inference(job: TensorJob, image_size: int, outputs: list[str], max_pixels: int) -> Inference:
-    """Read what a request asks for.
+    """Parse a request.
 
     Args:
         job: the request.
         image_size: S in pixels.
-        outputs: names of what the model gives.
-        max_pixels: of all pictures of the request.
+        outputs: names of the model's outputs.
+        max_pixels: maximum for all images of the request together.
 
     Raises:
         RequestError: 400, 413.
@@ -132,10 +132,10 @@ def read_inference(job: TensorJob, image_size: int, outputs: list[str], max_pixe
         arrays[tensor.name] = _from_json(tensor) if size is None else _from_bytes(tensor, binary[at : at + size], size)
         at += size or 0
     if at != len(binary):
-        raise RequestError(400, f"{len(binary)} bytes lie behind the JSON, and `binary_data_size` names {at}")
+        raise RequestError(400, f"{len(binary)} bytes follow the JSON, but `binary_data_size` adds up to {at}")
     image, mask = arrays["image"], arrays["mask"]
     if len(image) != len(mask):
-        raise RequestError(400, f"{len(image)} images and {len(mask)} masks: send one mask for each image")
+        raise RequestError(400, f"{len(image)} images and {len(mask)} masks: send one mask per image")
     if image.size // 3 > max_pixels:
         text = f"the images have {image.size / 3e6:.1f} megapixels, the limit is {max_pixels / 1e6:g}: send fewer"
         raise RequestError(413, text)
@@ -143,20 +143,22 @@ def read_inference(job: TensorJob, image_size: int, outputs: list[str], max_pixe
 
 
 def _split(job: TensorJob) -> tuple[memoryview, memoryview]:
-    """Return the JSON and the bytes behind it."""
+    """Return the JSON and the bytes that follow it."""
     body = memoryview(job.body)
     if job.json_bytes is None:
         return body, body[:0]
     number = job.json_bytes.strip()
     if not (number.isascii() and number.isdecimal() and len(number) < 20 and int(number) <= len(body)):
-        raise RequestError(400, f"{HEADER} must be the bytes of the JSON, at most {len(body)}. Received: {number[:40]}")
+        raise RequestError(
+            400, f"{HEADER} must be the JSON's size in bytes, at most {len(body)}. Received: {number[:40]}"
+        )
     return body[: int(number)], body[int(number) :]
 
 
 def _read_json(head: memoryview) -> InferenceRequest:
     content = bytes(head)
     if sum(content.count(sign) for sign in b",[{") > _MOST_SIGNS:
-        raise RequestError(413, f"the JSON may have {_MOST_SIGNS:,} commas and brackets at most: send binary tensors")
+        raise RequestError(413, f"the JSON has more than {_MOST_SIGNS:,} commas and brackets: send binary tensors")
     try:
         return InferenceRequest.model_validate(json.loads(content))
     except ValidationError as error:
@@ -168,13 +170,13 @@ def _read_json(head: memoryview) -> InferenceRequest:
 
 
 def _check(tensor: Input, expected: Tensor) -> None:
-    """Refuse another type or shape than the model's."""
+    """Refuse a datatype or shape other than the model's."""
     if tensor.datatype != expected.datatype:
         text = f"`{tensor.name}` must have the datatype {expected.datatype}. Received: {tensor.datatype[:40]!r}"
         raise RequestError(400, text)
     batch, *sides = tensor.shape or [0]
     if batch < 1 or sides != expected.shape[1:]:
-        text = f"`{tensor.name}` must have the shape {expected.shape}, -1 for any number from 1"
+        text = f"`{tensor.name}` must have the shape {expected.shape}, where -1 is any number from 1"
         raise RequestError(400, f"{text}. Received: {str(tensor.shape)[:80]}")
 
 
@@ -199,7 +201,7 @@ def _from_json(tensor: Input) -> np.ndarray:
 
 
 def _wanted(request: InferenceRequest, known: list[str]) -> dict[str, bool]:
-    """Return the outputs that a request asks for, and whether they are to come as bytes."""
+    """Return the requested outputs, and whether they are returned as bytes."""
     wanted = {}
     for output in request.outputs or [RequestedOutput(name=name) for name in known]:
         if output.name not in known:
@@ -211,7 +213,7 @@ def _wanted(request: InferenceRequest, known: list[str]) -> dict[str, bool]:
 
 
 def _run(backend: Backend, inference: Inference) -> dict[str, np.ndarray]:
-    """Run the model; on a CPU picture by picture, so that each has the values that it has alone."""
+    """Run the model; on a CPU image by image, so that each gets the values that it has alone."""
     step = max(backend.batch_sizes, default=1)
     parts = [
         backend(inference.image[i : i + step], inference.mask[i : i + step])

@@ -1,8 +1,8 @@
-"""The process that reads, fills and writes the photos of a server, one request at a time.
+"""The worker process that reads, fills and writes photos, one request at a time.
 
-All that comes from outside is parsed, decoded and encoded here: a process that takes too long or too much memory is
-killed, and the server starts another one. The model is in the server: what the model is to fill goes there, and its
-answer comes back. Messages are pickled, on stdin and stdout.
+All outside data are parsed, decoded and encoded here: a process that takes too long or too much memory is killed, and
+the server starts another. The model runs in the server, which receives windows and returns the filled ones. Messages
+are pickled, on stdin and stdout.
 """
 
 import base64
@@ -35,16 +35,16 @@ from shiftnet_tf.system.machine import affinity_cores, release_freed_memory, usa
 
 try:
     import resource
-except ImportError:  # on Windows, where no limits hold
+except ImportError:  # on Windows, where the limits do not apply
     resource = None  # type: ignore[assignment]
 
-_STACK = 16 * 2**20  # bytes for the stack of each thread of a decoder, which has one for each core
+_STACK = 16 * 2**20  # bytes for the stack of each decoder thread, of which there is one per core
 _SPARE = 10  # seconds
-_GROWTH = 32 * 2**20  # bytes of resident memory by which a process may have grown and still go on
+_GROWTH = 32 * 2**20  # bytes of resident memory by which a process may grow before it is replaced
 
 
 class _Server:
-    """The other end of the pipes; it is the backend of this process."""
+    """The server's end of the pipes, which serves as the backend of this process."""
 
     def __init__(self, messages: BinaryIO, answers: BinaryIO) -> None:
         self._messages, self._answers = messages, answers
@@ -68,11 +68,11 @@ class _Server:
         return answer
 
     def close(self) -> None:
-        """Do nothing: the model is the server's."""
+        """Do nothing: the model belongs to the server."""
 
 
 class _Log(logging.handlers.QueueHandler):
-    """Sends what is logged here to the server, which logs it in its own format."""
+    """Sends log records to the server, which logs them in its own format."""
 
     def __init__(self, server: _Server) -> None:
         super().__init__(server)  # type: ignore[arg-type]
@@ -83,10 +83,10 @@ class _Log(logging.handlers.QueueHandler):
 
 
 def main() -> None:
-    """Answer requests until the server ends, or asks no more."""
+    """Answer requests until the server ends or closes the pipes."""
     messages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints itself comes beside the log
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # which a terminal or a service manager sends to all processes
+    os.dup2(2, 1)  # output of libraries goes to stderr, beside the log
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # sent to all processes by a terminal or a service manager
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError):
@@ -94,7 +94,7 @@ def main() -> None:
         limits = server.setup.limits
         logging.getLogger().addHandler(_Log(server))
         inpainter = Inpainter(server, server.setup.model)
-        image_files.readable_suffixes()  # has Pillow load its formats
+        image_files.readable_suffixes()  # makes Pillow load its formats
         _limit_memory(limits.memory)
         start = _memory().resident
         while True:
@@ -113,27 +113,27 @@ def main() -> None:
 
 
 def _outcome(inpainter: Inpainter, limits: Limits, job: Job | TensorJob) -> Reply | Exception:
-    """Answer a request, or return what is wrong with it."""
+    """Answer a request, or return its error."""
     try:
         _limit_time(limits.reading_seconds)
         if isinstance(job, TensorJob):
             return infer(inpainter, limits, job)
         return _fill(inpainter, limits, job)
     except RequestError as error:
-        return RequestError(error.status, str(error), error.headers)  # without what it came from, and the body there
+        return RequestError(error.status, str(error), error.headers)  # without its cause, which refers to the body
     except MemoryError:
-        return RequestError(413, f"the request takes more than {limits.memory / 1e6:.0f} MB of memory")
+        return RequestError(413, f"the request needs more than {limits.memory / 1e6:.0f} MB of memory")
     except TooLargeError as error:
         return RequestError(413, str(error))
-    except UnwritableError as error:  # of a lack of memory an encoder says something else
-        return RequestError(422, f"{error}, with at most {limits.memory / 1e6:.0f} MB of memory")
+    except UnwritableError as error:  # an encoder may report a lack of memory as something else
+        return RequestError(422, f"{error} (memory limit: {limits.memory / 1e6:.0f} MB)")
     except InputError as error:
         return RequestError(422, str(error))
     except Exception as error:
         error.add_note(traceback.format_exc())
         try:
             pickle.loads(pickle.dumps(error))
-        except Exception:  # it cannot go through a pipe
+        except Exception:  # it cannot be pickled
             return RuntimeError(traceback.format_exc())
         return error
 
@@ -143,13 +143,13 @@ def _fill(inpainter: Inpainter, limits: Limits, job: Job) -> Reply:
     wanted = read_request(job.content_type, bytes(job.body))
     file_format = None if job.shift_map else wanted.file_format
     pair = read_pair(wanted.photo, wanted.masks, wanted.options, max_pixels=limits.pixels, file_format=file_format)
-    _limit_time(limits.seconds * usable_cores() + _SPARE)  # before which the server ends it
+    _limit_time(limits.seconds * usable_cores() + _SPARE)  # the server ends it earlier
     filled = fill_pair(inpainter, *pair, wanted.options, shift_map=job.shift_map)
     return _reply(filled, wanted, job.shift_map)
 
 
 def _reply(filled: Filled, wanted: Wanted, shift_map: bool) -> Reply:
-    """Write what the client gets."""
+    """Encode the answer for the client."""
     said = {"plan": str(filled.plan), "share": round(filled.share, 6)}
     if not shift_map:
         content, file_format = filled.encoded(wanted.file_format), wanted.file_format or filled.photo.own_format
@@ -167,14 +167,14 @@ def _reply(filled: Filled, wanted: Wanted, shift_map: bool) -> Reply:
 
 
 class _Memory(NamedTuple):
-    """Bytes of this process."""
+    """Memory of this process, in bytes."""
 
     virtual: int
     resident: int
 
 
 def _memory() -> _Memory:
-    """Return what this process takes; nothing where the system does not say so as Linux does."""
+    """Return the memory of this process; zeros if the system does not report it as Linux does."""
     try:
         pages = [int(number) for number in Path("/proc/self/statm").read_text().split()]
     except OSError:
@@ -184,7 +184,7 @@ def _memory() -> _Memory:
 
 
 def _limit_memory(number: int) -> None:
-    """Let allocations fail beyond so many bytes more than now."""
+    """Make allocations fail beyond this many more bytes than now."""
     now = _memory().virtual
     if now:
         wanted = now + number + _STACK * affinity_cores()
@@ -193,7 +193,7 @@ def _limit_memory(number: int) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Let the system end this process after so many more seconds of processor time."""
+    """Have the system end this process after this many more seconds of CPU time."""
     if resource is not None:
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         _, most = resource.getrlimit(resource.RLIMIT_CPU)

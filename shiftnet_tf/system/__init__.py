@@ -1,1 +1,1 @@
-"""The world around a process: files, packages, the machine, the terminal."""
+"""The environment of a process: files, packages, the machine, the terminal."""

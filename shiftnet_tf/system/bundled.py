@@ -1,4 +1,4 @@
-"""Files that come with the package: inside it where it was installed from a wheel, else those of the checkout."""
+"""Files that come with the package: inside it when installed from a wheel, else those of the checkout."""
 
 import importlib.util
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 from shiftnet_tf.errors import InputError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_IN_WHEEL = _PACKAGE / "bundled"  # setup.py makes it, with the folders of the repository
+_IN_WHEEL = _PACKAGE / "bundled"  # created by setup.py, with the folders of the repository
 ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
-GENERATOR_WEIGHTS = "generator.weights.h5"  # of a preset, as of a run folder
-_WEIGHTS_PACKAGE = "shiftnet_tf_compact"  # the weights to fine-tune are as large again as all that runs the model
+GENERATOR_WEIGHTS = "generator.weights.h5"  # in a preset, as in a run folder
+_WEIGHTS_PACKAGE = "shiftnet_tf_compact"  # separate: as large as everything that runs the model
 _NAME = re.compile(r"\w[\w-]*")
 
 
@@ -22,7 +22,7 @@ def find_bundled(path: str) -> Path | None:
         path: in the repository, such as `"saved_models/compact"`.
 
     Returns:
-        Its path on this machine; None where the wheel does not hold it.
+        Its path on this machine; None if the wheel does not contain it.
     """
     found = ROOT / path
     return found if found.exists() else None
@@ -32,19 +32,19 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
     """Return the folder of a preset, with its `config.toml` and weights.
 
     Args:
-        preset: the name of bundled weights, such as `"compact"`, or the path of a run folder or of packed weights. A
-            folder whose path is one word is written with a dot: `"./compact"`.
+        preset: the name of bundled weights, such as `"compact"`, or the path of a run folder or of packed weights.
+            Write a folder whose path is a single word with a dot: `"./compact"`.
 
     Raises:
-        InputError: a name of no bundled weights, if there is no folder of that name either; or weights whose package,
-            shiftnet-tf-compact, is not installed.
+        InputError: the name is neither that of bundled weights nor of a folder, or its weights are in a package,
+            shiftnet-tf-compact, that is not installed.
     """
     folders = _preset_folders()
     if isinstance(preset, str) and preset in folders:
         return folders[preset]
     if preset == "compact" and not Path(preset).exists():
         raise InputError(
-            "the weights of the preset 'compact' are not installed: pip install shiftnet-tf-compact, or give the path "
+            "the weights of the preset 'compact' are not installed: pip install shiftnet-tf-compact, or pass the path "
             "of a folder"
         )
     _check_name(preset, "preset", sorted(folders), "the path of a folder")
@@ -66,7 +66,7 @@ def find_config(config: str | os.PathLike[str]) -> Path:
         config: the name of a config that comes with the package, such as `"compact"`, or the path of a TOML file.
 
     Raises:
-        InputError: a name of no config, if there is no file of that name either.
+        InputError: the name is neither that of a bundled config nor of a file.
     """
     names = config_names()
     if config in names:
@@ -83,4 +83,4 @@ def config_names() -> list[str]:
 def _check_name(given: str | os.PathLike[str], what: str, names: list[str], other: str) -> None:
     if isinstance(given, str) and _NAME.fullmatch(given) and not Path(given).exists():
         known = ", ".join(names) or "none"
-        raise InputError(f"unknown {what} {given!r}{did_you_mean(given, names)}; give one of {known}, or {other}")
+        raise InputError(f"unknown {what} {given!r}{did_you_mean(given, names)}; choose one of {known}, or {other}")

@@ -1,4 +1,4 @@
-"""The end of a command: an exit code, and one sentence on stderr for each error that the user can correct."""
+"""Ending a command: an exit code, and one sentence on stderr for each error that the user can correct."""
 
 import contextlib
 import functools
@@ -24,21 +24,21 @@ class Command(Protocol):
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal that asks the process to end: what cleans up after Ctrl-C cleans up after it too."""
+    """A signal asks the process to end; code that cleans up after Ctrl-C cleans up after it too."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.exit_code = 128 + number  # as a shell says it of a process that the signal ended
+        self.exit_code = 128 + number  # as a shell reports a process ended by the signal
 
 
 def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
-    """Make a script's `main` end with one sentence on stderr and the error's exit code.
+    """Make a script's `main` report errors in one sentence on stderr and return their exit codes.
 
-    Errors of the system (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other
-    error is a bug: it ends with a traceback and exit code 70. Warnings that shiftnet_tf logs are printed as notes.
+    System errors (OSError: a name too long, a full disk, no permission) are reported in the same way. Any other error
+    is a bug and ends with a traceback and exit code 70. Warnings that shiftnet_tf logs are printed as notes.
 
-    Ctrl-C, SIGTERM and SIGHUP end it once temporary files are removed, with the exit codes 130, 143 and 129. A standard
-    stream that is closed or absent is replaced by the null device.
+    Ctrl-C, SIGTERM and SIGHUP end it after temporary files are removed, with exit codes 130, 143 and 129. A standard
+    stream that is closed or missing is replaced by the null device.
 
     Args:
         main: takes the argument list and returns an exit code; None counts as 0.
@@ -49,7 +49,7 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
         _open_streams()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
+                stream.reconfigure(errors="backslashreplace")  # for file names that the terminal cannot show
         try:
             with _ending_signals(), _notes():
                 return main(arguments) or 0
@@ -57,13 +57,13 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: `| head`
             return 0
         except OSError as error:
             print(f"error: {error}", file=sys.stderr)
             return InputError.exit_code
         except MemoryError:
-            print("error: there is not enough memory", file=sys.stderr)
+            print("error: not enough memory", file=sys.stderr)
             return ShiftNetError.exit_code
         except KeyboardInterrupt as error:
             print("stopped", file=sys.stderr)
@@ -76,17 +76,17 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Command:
 
 
 def _open_streams() -> None:
-    """Open the null device in the place of standard streams that are closed (`2>&-`) or None (pythonw, services).
+    """Open the null device in place of standard streams that are closed (`2>&-`) or None (pythonw, services).
 
-    Otherwise print and tqdm fail, and the next file that is opened gets the number 1 or 2, so that what a library
-    writes to the terminal would go into a photo.
+    Otherwise print and tqdm fail, and the next opened file gets descriptor 1 or 2, so that terminal output of a library
+    would go into a photo.
     """
     with contextlib.suppress(OSError):
         for number in (0, 1, 2):
             try:
                 os.fstat(number)
             except OSError:
-                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number: this one
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free descriptor: this one
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
@@ -94,13 +94,13 @@ def _open_streams() -> None:
 
 @contextlib.contextmanager
 def _ending_signals() -> Iterator[None]:
-    """Raise Terminated on SIGTERM and SIGHUP, where nobody else takes or ignores them (nohup ignores SIGHUP)."""
+    """Raise Terminated on SIGTERM and SIGHUP, unless they are handled or ignored already (as SIGHUP by nohup)."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Terminated(number)
 
     taken = []
-    if threading.current_thread() is threading.main_thread():  # only there can a signal be taken
+    if threading.current_thread() is threading.main_thread():  # signals can be handled only there
         known = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
     for number in taken:
@@ -114,7 +114,7 @@ def _ending_signals() -> Iterator[None]:
 
 
 class _NoteHandler(logging.Handler):
-    """Prints each warning on stderr, in one line."""
+    """Prints each warning on stderr as one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"note: {record.getMessage()}", file=sys.stderr)
@@ -122,7 +122,7 @@ class _NoteHandler(logging.Handler):
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Print the warnings of shiftnet_tf; those of a command within a command once."""
+    """Print the warnings of shiftnet_tf, once even for a command within a command."""
     logger = logging.getLogger("shiftnet_tf")
     if any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
         yield

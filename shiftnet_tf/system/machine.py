@@ -1,4 +1,4 @@
-"""The machine that a process runs on: its processor, its memory, and how the process takes memory from it."""
+"""The machine that a process runs on: its processor, its memory, and how the process allocates memory."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Parameters of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
-_PAD = 256 * 2**20  # bytes that are asked for at a time
+_PAD = 256 * 2**20  # bytes requested at a time
 
 
 def cpu_name() -> str:
@@ -30,10 +30,10 @@ def affinity_cores() -> int:
 
 
 def usable_cores(cgroup: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
-    """Return the number of cores that this process can keep busy: by its affinity and by the quota of its cgroups.
+    """Return the number of cores that this process can keep busy, from its affinity and the quota of its cgroups.
 
-    A quota (`docker --cpus`, a CPU limit of Kubernetes, CPUQuota= of systemd) is a share of time, not of cores: more
-    threads than it pays for are stopped in turns. A part of a core counts as one, as in Go and in the JVM.
+    A quota (`docker --cpus`, a CPU limit of Kubernetes, CPUQuota= of systemd) is a share of time, not of cores: surplus
+    threads are paused in turn. A fraction of a core counts as one, as in Go and the JVM.
 
     Args:
         cgroup, membership: the folder and the file in which Linux reports quotas and the cgroups of the process.
@@ -42,14 +42,14 @@ def usable_cores(cgroup: str = "/sys/fs/cgroup", membership: str = "/proc/self/c
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-@functools.cache  # asked before each use of threads
+@functools.cache  # called before each use of threads
 def _quota(cgroup: str, membership: str) -> float | None:
-    """Return the smallest quota of the cgroups of the process and of those above them, in cores; None without one."""
+    """Return the smallest quota of the process's cgroups and their parents, in cores; None if there is none."""
     try:
         lines = [line.split(":", 2) for line in Path(membership).read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
         lines = []
-    # A container sees its own cgroup as the root, whatever the path says: absent folders are passed over.
+    # A container sees its own cgroup as the root, whatever the path says: missing folders are skipped.
     places = {Path(cgroup) / "cpu": "/", Path(cgroup) / "cpu,cpuacct": "/", Path(cgroup): "/"}
     for fields in lines:
         if len(fields) == 3 and not fields[1]:  # version 2
@@ -67,7 +67,7 @@ def _quota(cgroup: str, membership: str) -> float | None:
 
 
 def _quota_of(folder: Path) -> float | None:
-    """Return the quota of one cgroup in cores; None without one."""
+    """Return the quota of one cgroup in cores; None if there is none."""
     try:
         if (folder / "cpu.max").exists():  # version 2: "max 100000" without one
             quota, period = map(float, (folder / "cpu.max").read_text().split())
@@ -79,13 +79,13 @@ def _quota_of(folder: Path) -> float | None:
 
 
 def available_memory(meminfo: str = "/proc/meminfo", cgroup: str = "/sys/fs/cgroup") -> int | None:
-    """Return the memory that a program can still take, in bytes: that of the machine or, if less, of its container.
+    """Return the memory still available to the program, in bytes: that of the machine or, if less, of its container.
 
     Args:
         meminfo, cgroup: the file and the folder in which Linux reports it.
 
     Returns:
-        Bytes, or None where the system does not report it.
+        Bytes, or None if the system does not report it.
     """
     limits = []
     try:
@@ -96,13 +96,13 @@ def available_memory(meminfo: str = "/proc/meminfo", cgroup: str = "/sys/fs/cgro
     try:
         limit, used = (int((Path(cgroup) / f"memory.{name}").read_text()) for name in ("max", "current"))
         limits.append(max(0, limit - used))
-    except (OSError, ValueError):  # no container, or the word "max"
+    except (OSError, ValueError):  # no container, or the value "max"
         pass
     return min(limits) if limits else None
 
 
 def total_memory() -> int | None:
-    """Return the memory of the machine in bytes, or None where the system does not report it."""
+    """Return the memory of the machine in bytes, or None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -112,10 +112,10 @@ def total_memory() -> int | None:
 def keep_freed_memory() -> bool:
     """Make glibc keep freed memory for the next training step instead of returning it to the system.
 
-    A training step takes and frees hundreds of megabytes in tensors of some megabytes each. By default glibc returns
-    most of them at once, and the kernel clears each page again in the next step: of the recipe's step on two CPU cores
-    that was up to 44 % of the time (`perf record` of `train.py`, the kernel's share). Call it before threads start. The
-    process then keeps the most memory that it ever needed. It has no effect on other C libraries.
+    A training step allocates and frees hundreds of megabytes in tensors of a few megabytes each. By default glibc
+    returns most of them at once, and the kernel clears each page again in the next step, which took up to 44 % of the
+    time of the recipe's step on two CPU cores (`perf record` of `train.py`, the kernel's share). Call this before
+    threads start. The process then keeps the most memory that it ever needed. It has no effect on other C libraries.
 
     Returns:
         Whether it took effect.
@@ -129,6 +129,6 @@ def keep_freed_memory() -> bool:
 
 
 def release_freed_memory() -> None:
-    """Return the memory that is free to the system, where glibc would keep it."""
+    """Return free memory to the system that glibc would keep."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # musl, macOS, Windows
         ctypes.CDLL(None).malloc_trim(0)

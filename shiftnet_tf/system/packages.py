@@ -15,8 +15,8 @@ def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
     """Import an optional package on use.
 
     Args:
-        module: what to import, for example ``"onnxruntime"``.
-        package: what to give to `pip install`.
+        module: the module to import, such as `"onnxruntime"`.
+        package: the argument for `pip install`.
         needed_for: the purpose, for the message.
 
     Raises:
@@ -26,16 +26,16 @@ def import_optional(module: str, package: str, needed_for: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the package is there, something that it needs is not: that is another problem
+            raise  # the package is installed, but one of its dependencies is not: a different problem
         raise _missing(package, needed_for, package) from error
 
 
 def check_installed(module: str, extra: str, needed_for: str) -> None:
-    """Refuse to begin without an optional package, before it is imported.
+    """Refuse to start without an optional package, before it is imported.
 
     Args:
-        module: what will be imported, for example ``"tensorflow"``; the package has that name.
-        extra: of shiftnet-tf, which holds it.
+        module: the module that will be imported, such as `"tensorflow"`; the package has the same name.
+        extra: the extra of shiftnet-tf that contains it.
         needed_for: the purpose, for the message.
 
     Raises:
@@ -63,10 +63,10 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions that a run or an export was made with.
 
     Args:
-        packages: names of packages beside shiftnet_tf and Python.
+        packages: names of packages, besides shiftnet_tf and Python.
 
     Returns:
-        Version by package; a package that is not installed under its own name is left out.
+        Version by package; packages that are not installed are left out.
     """
     versions = {"shiftnet_tf": __version__, "python": platform.python_version()}
     found = {package: version(package) for package in packages}

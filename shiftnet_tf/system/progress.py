@@ -1,4 +1,4 @@
-"""Progress of one long call: a function that takes the share of the work that is done, and may raise to cancel it."""
+"""Progress of a long call: a function that takes the share of the work done, and may raise to cancel it."""
 
 from collections.abc import Callable
 
@@ -10,5 +10,5 @@ def silent(share: float) -> None:
 
 
 def part(progress: Progress, start: float, stop: float) -> Progress:
-    """Return the progress of a part of the work, which runs from `start` to `stop` of the whole, both in [0, 1]."""
+    """Return the progress function for a part of the work, from `start` to `stop` of the whole, both in [0, 1]."""
     return lambda share: progress(start + (stop - start) * share)

@@ -1,7 +1,7 @@
-"""Import TensorFlow with its startup log suppressed; no setting of TensorFlow suppresses all of it.
+"""Import TensorFlow with its startup log suppressed, which no setting of TensorFlow does completely.
 
-The log says at length that there is no GPU; the scripts say it in one line. With TF_CPP_MIN_LOG_LEVEL=0 in the
-environment, all of it is shown.
+The log says at length that there is no GPU; the scripts say so in one line. TF_CPP_MIN_LOG_LEVEL=0 in the environment
+shows the whole log.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from shiftnet_tf.system.packages import import_optional
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back output to file descriptor 2, that of C++ code too; show it if the block raises an unexpected error."""
+    """Hold back all output to file descriptor 2, also of C++ code; show it if the block raises an unexpected error."""
     unnamed = None if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" else _unnamed_file()
     if unnamed is None:
         yield
@@ -34,7 +34,7 @@ def quiet_stderr() -> Iterator[None]:
         try:
             yield
         except ShiftNetError:
-            raise  # its sentence says what is wrong
+            raise  # its message says what is wrong
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -46,9 +46,9 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def _unnamed_file() -> BinaryIO | None:
-    """Open a file to hold stderr back in; None where there is no stderr, or no room for the file.
+    """Open a file for the held-back stderr; None if there is no stderr, or no space for the file.
 
-    It is in memory where the system has such files: a container may have no folder for temporary ones.
+    It is in memory if the system supports that, because a container may have no folder for temporary files.
     """
     try:
         os.fstat(2)
@@ -66,10 +66,10 @@ def _flush_stderr() -> None:
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Hold back what a runtime writes while it starts; afterwards print the warnings of shiftnet_tf itself."""
+    """Hold back the output of a runtime while it starts; afterwards print the warnings of shiftnet_tf itself."""
     held = logging.handlers.MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1)
     logger = logging.getLogger("shiftnet_tf")
-    handlers, logger.handlers = logger.handlers, [held]  # those of the command would print what is held back
+    handlers, logger.handlers = logger.handlers, [held]  # the command's handlers would print what is held back
     try:
         with quiet_stderr():
             yield
@@ -103,10 +103,10 @@ def load_tensorflow() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():
         tensorflow = import_optional("tensorflow", "tensorflow", "this")
-        if (cores := usable_cores()) < affinity_cores():  # it knows the affinity, not the quota of a container
+        if (cores := usable_cores()) < affinity_cores():  # TensorFlow knows the affinity, but not a container's quota
             tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
             tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
         tensorflow.config.list_physical_devices()
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-        tensorflow.get_logger().setLevel("ERROR")  # it goes on at length about tracing and damaged checkpoints
+        tensorflow.get_logger().setLevel("ERROR")  # it logs at length about tracing and damaged checkpoints
     return tensorflow

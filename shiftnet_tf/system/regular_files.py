@@ -1,4 +1,4 @@
-"""Checks on files that come from others: they are regular files inside their folder, of a bounded size."""
+"""Checks on untrusted files: they must be regular files inside their folder, of bounded size."""
 
 import os
 import stat
@@ -8,22 +8,22 @@ from shiftnet_tf.errors import InputError, first_line
 
 
 def check_regular(path: Path, folder: Path, most: int) -> None:
-    """Refuse a file, or a folder of files, that leads out of its folder, never ends or is too large.
+    """Refuse a file, or a folder of files, that leads out of its folder, has no end or is too large.
 
     Args:
-        path: the file or folder, which may be a symbolic link to another place in `folder`.
-        folder: where it must lie.
-        most: bytes, of all its files together.
+        path: the file or folder, which may be a symbolic link within `folder`.
+        folder: the folder that must contain it.
+        most: maximum bytes of all its files together.
 
     Raises:
-        InputError: it leads out of the folder, is or holds a FIFO, device or socket, or has more bytes.
+        InputError: it leads out of the folder, is or contains a FIFO, device or socket, or is larger.
     """
     root, size = os.path.realpath(folder), 0
     for item in (path, *sorted(path.rglob("*"))):
         if os.path.commonpath([root, os.path.realpath(item)]) != root:
-            raise InputError(f"{item} is a link that leads out of {folder}: replace it with the file itself")
+            raise InputError(f"{item} is a symbolic link out of {folder}: replace it with the file itself")
         if item != path and item.is_symlink() and item.is_dir():  # not part of its SHA-256
-            raise InputError(f"{item} is a link to a folder: replace it with the folder itself")
+            raise InputError(f"{item} is a symbolic link to a folder: replace it with the folder itself")
         try:
             status = item.stat()
         except OSError as error:
@@ -32,4 +32,4 @@ def check_regular(path: Path, folder: Path, most: int) -> None:
             raise InputError(f"{item} is not a regular file")
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
         if size > most:
-            raise InputError(f"{path} has {size:,} bytes or more, at most {most:,} are accepted")
+            raise InputError(f"{path} is too large: at least {size:,} bytes, the limit is {most:,}")

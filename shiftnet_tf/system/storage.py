@@ -1,4 +1,4 @@
-"""Files of object stores (`s3://bucket/photos`, `gs://...`), read and written by fsspec, beside those of the disk."""
+"""Files in object stores (`s3://bucket/photos`, `gs://...`), read and written by fsspec, next to local files."""
 
 import functools
 import importlib
@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 from shiftnet_tf.errors import InputError, MissingPackageError, ShiftNetError, first_line
 
 _URL = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]+)://(?P<bucket>[^/]*)(?P<rest>.*)", re.DOTALL)
-_EXTRAS = {"s3": '"shiftnet-tf[s3]"', "gs": "gcsfs"}  # protocol -> what to give to `pip install`
+_EXTRAS = {"s3": '"shiftnet-tf[s3]"', "gs": "gcsfs"}  # protocol -> argument for `pip install`
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, order=True)
 class Url(os.PathLike[str]):
-    """A file or folder of an object store, with the methods of `pathlib.Path` that photos and masks need.
+    """A file or folder in an object store, with the methods of `pathlib.Path` that photos and masks need.
 
-    A store writes a file whole or not at all, and has no folders, only names with slashes.
+    A store writes a file completely or not at all, and has no folders, only names with slashes.
 
     Attributes:
-        url: such as `"s3://bucket/photos/a.jpg"`, without a slash at its end.
+        url: such as `"s3://bucket/photos/a.jpg"`, without a trailing slash.
     """
 
     url: str
@@ -48,19 +48,19 @@ class Url(os.PathLike[str]):
         return PurePosixPath(self.name).suffix
 
     def relative_to(self, other: "Place") -> Path:
-        """Return the path below a folder."""
+        """Return the path relative to a folder."""
         return Path(PurePosixPath(self.url).relative_to(PurePosixPath(other)))
 
     def is_relative_to(self, other: "Place") -> bool:
-        """Tell whether it is a folder or lies below it."""
+        """Tell whether it is a folder or inside it."""
         return PurePosixPath(self.url).is_relative_to(PurePosixPath(other))
 
     def exists(self) -> bool:
-        """Tell whether there is such a file, or a file below such a folder."""
+        """Tell whether the file exists, or a file in the folder."""
         return bool(self._call("read", lambda store, path: store.exists(path)))
 
     def is_dir(self) -> bool:
-        """Tell whether there is a file below."""
+        """Tell whether there is a file in it."""
         return bool(self._call("read", lambda store, path: store.isdir(path)))
 
     def read_bytes(self) -> bytes:
@@ -72,9 +72,9 @@ class Url(os.PathLike[str]):
         self._call("write", lambda store, path: store.pipe_file(path, content))
 
     def find(self, suffixes: tuple[str, ...]) -> list["Url"]:
-        """Return the files below that have one of the suffixes (lower case), sorted by path.
+        """Return the files in it, at any depth, that have one of the suffixes (lower case), sorted by path.
 
-        Names that begin with a dot are skipped, files and folders.
+        Files and folders whose names begin with a dot are skipped.
         """
 
         def below(store: Any, path: str) -> list[str]:
@@ -92,15 +92,15 @@ class Url(os.PathLike[str]):
         return Url(f"{protocol}://{bucket}")
 
     def check(self) -> None:
-        """Refuse a bucket that does not exist or may not be read.
+        """Refuse a bucket that does not exist or cannot be read.
 
         Raises:
-            InputError: so it is, or the store does not answer.
+            InputError: the bucket is one, or the store does not answer.
         """
         self._call("read", lambda store, path: store.invalidate_cache() or store.info(path))
 
     def _call(self, verb: str, call: Callable[[Any, str], _T]) -> _T:
-        """Call a file system; whatever it raises is an error of the store, each library having its own."""
+        """Call a file system; treat any exception as an error of the store, because each library has its own."""
         protocol, *_ = _parts(self.url)
         store = _store(protocol)
         try:
@@ -114,11 +114,11 @@ Place = Path | Url
 
 
 def place(path: str | os.PathLike[str]) -> Place:
-    """Return where a path or URL points to: a `Path` of the disk, or a `Url`.
+    """Return the place that a path or URL names: a local `Path`, or a `Url`.
 
     Raises:
         InputError: a URL without the name of a bucket.
-        MissingPackageError: no package is installed that reads such URLs.
+        MissingPackageError: no package for such URLs is installed.
     """
     if isinstance(path, Path | Url):
         return path
@@ -129,7 +129,7 @@ def place(path: str | os.PathLike[str]) -> Place:
     if protocol == "file":
         return Path(rest)
     if not bucket:
-        raise InputError(f"a URL needs the name of a bucket, such as {protocol}://bucket/photos. Received: {text!r}")
+        raise InputError(f"the URL needs a bucket, such as {protocol}://bucket/photos. Received: {text!r}")
     _store(protocol)
     return Url(text.rstrip("/"))
 
@@ -147,7 +147,7 @@ def _parts(url: str) -> tuple[str, str, str]:
 
 @functools.cache
 def _store(protocol: str) -> Any:
-    """Return the file system of a protocol, which takes its account from the environment."""
+    """Return the file system of a protocol, which takes its credentials from the environment."""
     install = _EXTRAS.get(protocol, '"shiftnet-tf[s3]"')
     try:
         fsspec = importlib.import_module("fsspec")

@@ -1,4 +1,4 @@
-"""From a config to the compiled model that trains: weights by the seed, the two optimizers, determinism."""
+"""Build the compiled model from a config: seeded weights, the two optimizers, determinism."""
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,7 @@ from shiftnet_tf.training.shiftnet import ShiftNet, resolve_by_device
 
 
 def is_deterministic(settings: Config) -> bool:
-    """Tell whether only operations are taken that give the same bits each time; Keras compiles none of them."""
+    """Tell whether to use only operations that give the same bits each time, which Keras does not compile."""
     wanted = resolve_by_device(settings.training.deterministic, gpu=False)
     return wanted and settings.training.jit_compile != "on"
 
@@ -24,7 +24,7 @@ def precision(settings: Config) -> str:
 
 
 def learning_rate(settings: Config, highest: float) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return what Adam takes: a number, or its way over the steps of the run, of which `settings` has the number."""
+    """Return Adam's learning rate: a number, or a schedule over the steps of the run that `settings` gives."""
     steps = settings.training.epochs * settings.training.steps_per_epoch
     if settings.training.schedule == "constant":
         return highest
@@ -33,12 +33,12 @@ def learning_rate(settings: Config, highest: float) -> float | keras.optimizers.
 
 
 def build(settings: Config) -> ShiftNet:
-    """Return the compiled model, its weights drawn by the seed."""
+    """Return the compiled model, with weights drawn from the seed."""
     keras.utils.set_random_seed(settings.training.seed)
     keras.mixed_precision.set_dtype_policy(precision(settings))
     if is_deterministic(settings):
         tf.config.experimental.enable_op_determinism()
-    # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, and says so in red, to no harm.
+    # The remapper of TensorFlow 2.21 fails on the discriminator's gradients, with a harmless but loud error.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     model = ShiftNet(settings)
     rates = (settings.training.learning_rate, settings.discriminator_learning_rate)

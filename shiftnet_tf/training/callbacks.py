@@ -1,4 +1,4 @@
-"""What `train.py` shows beside the steps: progress, pictures, bad losses. Keras callbacks, each for one thing."""
+"""Keras callbacks for training: progress, pictures, validation, and a stop on bad losses."""
 
 import datetime
 import importlib
@@ -20,12 +20,12 @@ from shiftnet_tf.training import dataset
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar for the whole run with the time left, at most once a second, and in the log a line a minute.
+    """Shows a progress bar with the time left, updated at most once a second, and logs a line per minute.
 
     Args:
-        steps: int, training steps from now to the end.
-        epochs: int, of the whole run.
-        log: function of (str, show), which writes a line to the log and, if `show`, where the person looks.
+        steps: int, training steps from now to the end of the run.
+        epochs: int, epochs of the whole run.
+        log: function of (str, show) that writes a line to the log and, if `show`, to the terminal.
     """
 
     def __init__(self, steps, epochs, log):
@@ -42,7 +42,7 @@ class Progress(keras.callbacks.Callback):
         now = time.monotonic()
         if self.watched:
             self.bar.update(self.done, [("loss", logs["loss"])])
-        if self.done == 1:  # it takes seconds to compile, so the time left is told from the second on
+        if self.done == 1:  # compiling takes seconds, so the time left counts from the second step
             self.start = self.told = now
         elif now - self.told >= 60:
             self.told = now
@@ -58,14 +58,14 @@ class Progress(keras.callbacks.Callback):
 
 
 class Pictures(keras.callbacks.Callback):
-    """A grid before the first step and after each epoch, as PNG and for TensorBoard.
+    """Draws a grid of samples before the first step and after each epoch, as PNG and for TensorBoard.
 
-    One row a photo: masked image, predicted image, inpainted image, image and, where the network has a shift
-    connection, where each part of the hole was filled from.
+    One row per photo: masked image, predicted image, inpainted image, image and, if the network has a shift connection,
+    where each part of the hole was copied from.
 
     Args:
         run: Run.
-        dataset: tf.data.Dataset of batches of one; its first `rows` are drawn.
+        dataset: tf.data.Dataset of batches of one; its first `rows` samples are drawn.
         first_epoch: int, epochs already done.
         rows: int. Defaults to 4.
     """
@@ -106,10 +106,10 @@ class Pictures(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """After each epoch the measures of each set of validation photos, put into the epoch's logs.
+    """Adds the metrics of each set of validation photos to the logs of each epoch.
 
-    `val_psnr`, `val_hole_psnr` in dB of the set `val`, the same of each other set by its name, and with
-    `training.best = "deep_distance"` the `deep_distance` of each. To be called before the callbacks that write logs.
+    These are `val_psnr` and `val_hole_psnr` in dB for the set `val`, the same for each other set under its name, and
+    with `training.best = "deep_distance"` the `deep_distance` of each. Must run before the callbacks that write logs.
 
     Args:
         sets: dict of str to PhotoFolder.
@@ -119,7 +119,7 @@ class Validation(keras.callbacks.Callback):
         datasets: dict of str to tf.data.Dataset of batches of one.
 
     Raises:
-        InputError: the deep distance is wanted and its weights are not there.
+        InputError: the deep distance is requested, but its weights are missing.
     """
 
     def __init__(self, sets, settings):
@@ -141,10 +141,10 @@ class Validation(keras.callbacks.Callback):
 
 
 def validation_score(logs, measure):
-    """What the best weights are chosen by: the mean of a measure over the sets of validation photos.
+    """Return the score that selects the best weights: the mean of a metric over the validation sets.
 
     Args:
-        logs: dict of an epoch, after `Validation`.
+        logs: dict, the logs of an epoch after `Validation`.
         measure: str, `training.best`.
 
     Returns:
@@ -154,11 +154,11 @@ def validation_score(logs, measure):
     return -mean if measure == "deep_distance" else mean
 
 
-WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller one, or a new run with other losses"
+WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller value, or a new run with other losses"
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run at the step at which a loss is NaN or infinite; no checkpoint is written then."""
+    """Ends the run at the step at which a loss becomes NaN or infinite, without a checkpoint."""
 
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
@@ -167,16 +167,16 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
 
 def load_callbacks(names):
-    """Make the callbacks that `training.callbacks` names.
+    """Create the callbacks that `training.callbacks` names.
 
     Args:
-        names: of str, each `"package.module:Class"`.
+        names: iterable of str, each `"package.module:Class"`.
 
     Returns:
-        List of keras.callbacks.Callback, made without arguments.
+        List of keras.callbacks.Callback, created without arguments.
 
     Raises:
-        InputError: a module cannot be imported, or the name is not a class of Keras callbacks.
+        InputError: a module cannot be imported, or the name is not a Keras callback class.
     """
     return [_load_callback(name) for name in names]
 
@@ -187,7 +187,7 @@ def _load_callback(name):
         kind = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         cure = "install its package, or add its folder to PYTHONPATH"
-        raise InputError(f"cannot import {module} of `training.callbacks` ({first_line(error)}): {cure}") from error
+        raise InputError(f"cannot import {module} for `training.callbacks` ({first_line(error)}): {cure}") from error
     if not (isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback)):
         raise InputError(f"`training.callbacks` must name subclasses of keras.callbacks.Callback. Received: {name!r}")
     return kind()

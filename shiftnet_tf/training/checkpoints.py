@@ -1,8 +1,8 @@
-"""What a run can go on from: checkpoints after each epoch and on Ctrl-C, and the best weights by validation.
+"""Checkpoints after each epoch and on Ctrl-C, and the best weights by validation.
 
-A checkpoint holds both networks, the moving average, both optimizers, the place in the run and the best score. Its
-number, in the names of its files, is that of the steps done. All random choices are functions of the seed and that
-number, so that a run which goes on from a checkpoint ends with the weights of one that was never stopped.
+A checkpoint holds both networks, the moving average, both optimizers, the position in the run and the best score. Its
+number, in the names of its files, is the number of steps done. All random choices are functions of the seed and that
+number, so that a run resumed from a checkpoint ends with the weights of an uninterrupted one.
 """
 
 import math
@@ -20,16 +20,16 @@ from shiftnet_tf.training.callbacks import WHAT_TO_TRY, validation_score
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Checkpoints, the last three kept, and the best weights beside them.
+    """Writes checkpoints, of which the last three are kept, and the best weights.
 
     Args:
         run: Run.
         model: ShiftNet, compiled.
-        steps: int, of an epoch.
+        steps: int, steps per epoch.
 
     Attributes:
-        epoch: int, whole epochs done.
-        step: int, steps done of the next one.
+        epoch: int, number of finished epochs.
+        step: int, steps done in the next epoch.
     """
 
     def __init__(self, run, model, steps):
@@ -41,10 +41,10 @@ class Checkpoints(keras.callbacks.Callback):
             "step": tf.Variable(0, dtype=tf.int64),
             "best": tf.Variable(-math.inf, dtype=tf.float32),
         }
-        # A Checkpoint finds no variables in Keras 3's models, only those that an optimizer trains: moving averages and
-        # the vectors of spectral norm must be handed to it.
+        # A Checkpoint finds no variables in Keras 3 models except those that an optimizer trains, so moving averages
+        # and the vectors of spectral normalisation must be passed to it.
         holders = (model, model.optimizer, model.discriminator_optimizer)
-        self.room = 2 * sum(math.prod(v.shape) * 4 for holder in holders for v in holder.variables)  # weights once more
+        self.room = 2 * sum(math.prod(v.shape) * 4 for holder in holders for v in holder.variables)  # the weights too
         networks = (model.generator, model.averaged_generator, model.discriminator)
         self.checkpoint = tf.train.Checkpoint(
             networks=[[variable.value for variable in network.variables] for network in networks],
@@ -52,7 +52,7 @@ class Checkpoints(keras.callbacks.Callback):
             discriminator_optimizer=model.discriminator_optimizer,
             **self.state,
         )
-        self.checkpoint.save_counter.assign(0)  # makes it: it is in the checkpoints of tf.train.CheckpointManager
+        self.checkpoint.save_counter.assign(0)  # creates it: checkpoints of tf.train.CheckpointManager contain it
 
     @property
     def epoch(self):
@@ -63,19 +63,19 @@ class Checkpoints(keras.callbacks.Callback):
         return int(self.state["step"])
 
     def _numbers(self):
-        """Numbers of the checkpoints that are there; TensorFlow writes the index file last."""
+        """Return the numbers of the existing checkpoints; TensorFlow writes the index file last."""
         stems = (path.stem.removeprefix("ckpt-") for path in self.run.checkpoints.glob("ckpt-*.index"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def restore(self, log, tidy=True):
-        """Goes back to the last checkpoint that can be read, all of it; without any to the first step.
+        """Restore the last checkpoint that can be read completely; start at the first step if there is none.
 
         Args:
             log: function of str.
-            tidy: bool, whether to remove what a process that was killed has left: by the chief of several workers.
+            tidy: bool, whether to remove the leftovers of a killed process; only the chief of several workers does.
 
         Raises:
-            ShiftNetError: none of the checkpoints can be read, they do not fit the model, or they are gone.
+            ShiftNetError: no checkpoint can be read, they do not fit the model, or they have been removed.
         """
         if tidy:
             self._remove_leftovers()
@@ -85,7 +85,7 @@ class Checkpoints(keras.callbacks.Callback):
             try:
                 self.checkpoint.restore(str(path)).assert_consumed()
             except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
-                log(f"passed over: the checkpoint {path} cannot be restored ({first_line(error)})")
+                log(f"skipped: cannot restore the checkpoint {path} ({first_line(error)})")
             else:
                 more = f" and {self.step} steps" if self.step else ""
                 log(f"resumed after epoch {self.epoch}{more}, from {path}")
@@ -94,15 +94,15 @@ class Checkpoints(keras.callbacks.Callback):
             raise ShiftNetError(f"no checkpoint in {self.run.checkpoints} can be restored: start a new run")
         metrics = self.run.metrics
         epochs = len(metrics.read_bytes().splitlines()) - 1 if metrics.is_file() else 0
-        if epochs > 1:  # the first epoch may have ended without its checkpoint
+        if epochs > 1:  # the first epoch may have finished without its checkpoint
             raise ShiftNetError(
-                f"{self.run.checkpoints} holds no checkpoint, after {epochs} epochs: copy its files back, or start a "
+                f"{self.run.checkpoints} holds no checkpoint after {epochs} epochs: copy its files back, or start a "
                 "new run"
             )
-        log("the run was stopped before its first checkpoint was written: it starts from the beginning")
+        log("the run was stopped before its first checkpoint: starting from the beginning")
 
     def _remove_leftovers(self):
-        """What a process that was killed while it wrote has left under temporary names."""
+        """Remove the temporary files of a process that was killed while writing."""
         for path in self.run.path.glob(".*"):
             if is_leftover(path):
                 path.unlink()
@@ -121,20 +121,20 @@ class Checkpoints(keras.callbacks.Callback):
         self.save(epoch + 1, 0, with_weights=best)
 
     def save(self, epoch, step, with_weights=False):
-        """Writes a checkpoint, and removes all but the last three.
+        """Write a checkpoint, and remove all but the last three.
 
         Args:
-            epoch: int, whole epochs done.
-            step: int, steps done of the next one.
-            with_weights: bool, whether to write the files of the best weights first. Defaults to False.
+            epoch: int, number of finished epochs.
+            step: int, steps done in the next epoch.
+            with_weights: bool, whether to write the best weights first. Defaults to False.
 
         Raises:
-            ShiftNetError: no room, or the system refuses.
+            ShiftNetError: there is not enough space, or the system refuses.
         """
         try:
             check_room(self.run.path, self.room, "a checkpoint")
         except ShiftNetError as error:
-            raise ShiftNetError(f"{error}: make room, then --resume") from error
+            raise ShiftNetError(f"{error}: free some space, then --resume") from error
         if with_weights:
             write_atomically(self.run.generator_weights, self.model.averaged_generator.save_weights)
             write_atomically(self.run.discriminator_weights, self.model.discriminator.save_weights)
@@ -145,7 +145,7 @@ class Checkpoints(keras.callbacks.Callback):
         names = [f"ckpt-{other}" for other in kept]
         try:
             self.checkpoint.write(f"{folder}/{names[-1]}")
-            # For TensorFlow's own tools; here the files are the truth.
+            # For TensorFlow's own tools; this module relies on the files only.
             tf.compat.v1.train.update_checkpoint_state(folder, names[-1], all_model_checkpoint_paths=names)
         except tf.errors.OpError as error:
             raise ShiftNetError(f"cannot write a checkpoint to {self.run.checkpoints}: {error.message}") from error
@@ -155,15 +155,16 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """On Ctrl-C, or when the system asks the process to end: finishes the step, writes a checkpoint and leaves.
+    """On SIGINT (Ctrl-C) or SIGTERM, finishes the step, writes a checkpoint and stops.
 
-    A second Ctrl-C leaves at once, without one. Of several workers all leave after the same step, whichever was asked.
+    A second Ctrl-C stops at once, without a checkpoint. Several workers all stop after the same step, whichever of them
+    was signalled.
 
-    Takes the signals while it is entered as a context.
+    Handles the signals while it is entered as a context manager.
 
     Args:
         checkpoints: Checkpoints.
-        team: Team of devices.
+        team: Team, the devices.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -181,7 +182,7 @@ class StopOnSignal(keras.callbacks.Callback):
         model.wants_to_stop = self.asked
 
     def __enter__(self):
-        if threading.current_thread() is threading.main_thread():  # only there can a signal be taken
+        if threading.current_thread() is threading.main_thread():  # signals can be handled only there
             self.before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
         return self
 
@@ -192,14 +193,18 @@ class StopOnSignal(keras.callbacks.Callback):
     def _ask(self, number, frame):
         self.asked.assign(1.0)
         self.__exit__()
-        print("stopping after this step, with a checkpoint (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+        print(
+            "stopping after this step, with a checkpoint (press Ctrl-C again to stop at once)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         self.done += 1
-        if self._all_stop() and self.done < self.checkpoints.steps:  # at an epoch's end its own checkpoint is due
+        if self._all_stop() and self.done < self.checkpoints.steps:  # the end of an epoch writes its own checkpoint
             if self.team.workers.is_chief:
                 self.checkpoints.save(self.epoch, self.done)
             self._leave()
@@ -213,16 +218,16 @@ class StopOnSignal(keras.callbacks.Callback):
         return float(self.asked if self.team.is_alone else self.model.stops) > 0
 
     def _leave(self):
-        self.team.wait()  # a worker that ends while the chief writes would take it along
+        self.team.wait()  # a worker that ends while the chief writes would end the chief too
         raise KeyboardInterrupt
 
 
 def cut_metrics(path, epochs):
-    """Drops the rows of metrics.csv that are past a checkpoint, for a run that goes on from it.
+    """Drop the rows of metrics.csv after a checkpoint, for a run that resumes from it.
 
     Args:
         path: Path of the file; it may be absent.
-        epochs: int, rows to keep at the most.
+        epochs: int, maximum number of rows to keep.
     """
     if not path.is_file():
         return

@@ -1,8 +1,8 @@
 """Folders of photos as endless, repeatable streams of training samples.
 
-A sample is a dict of `image`, float32 [S, S, 3] in [-1, 1], and `mask`, float32 [S, S, 1], 1 = hole.
-Sample k, with its photo, crop, flip and mask, is a pure function of (seed, k): a run that starts again at sample k
-sees just what an undisturbed run would have seen. The photos are shuffled anew on each pass.
+A sample is a dict of `image`, float32 [S, S, 3] in [-1, 1], and `mask`, float32 [S, S, 1], 1 = hole. Sample k, with its
+photo, crop, flip and mask, is a pure function of (seed, k): a run resumed at sample k sees exactly what an
+uninterrupted run would have seen. The photos are reshuffled on each pass.
 """
 
 import math
@@ -15,7 +15,7 @@ from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos import pixels
 from shiftnet_tf.training.photo_folder import PhotoFolder, mask_sampler
 
-# Which random number of a sample: the seeds (seed, k) of stateless operations are told apart by it.
+# Purpose of each random number of a sample, which makes the seeds of stateless operations distinct.
 _CROP, _SIDE, _FLIP, _COLOUR, _MASK = range(5)
 
 
@@ -28,12 +28,12 @@ def training_dataset(
     """Return an endless stream of batches.
 
     Args:
-        photos, config: what to train on, and how.
+        photos, config: the training photos, and the settings.
         first_sample: the number k of the first sample.
-        context: which worker reads, of several that share each batch; its replicas take its batches in turns.
+        context: the worker that reads, if several share each batch; its replicas take its batches in turn.
 
     Returns:
-        tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1], B = the batch
+        tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1], B is the batch
         size, or with a context that of a replica.
     """
     seed, size, count = config.training.seed, config.model.image_size, len(photos)
@@ -65,7 +65,7 @@ def training_dataset(
 
 
 def _crop(photo, size, largest, seed, k):
-    """A random square of the photo, `size` to `largest` times `size` wide, scaled down: float32 [S, S, 3], levels."""
+    """Return a random square of the photo, `size` to `largest` times `size` wide, scaled down: float32 [S, S, 3]."""
     side, smallest = size, tf.reduce_min(tf.shape(photo)[:2])
     if largest > 1:
         most = tf.minimum(math.log(largest), tf.math.log(tf.cast(smallest, tf.float32) / size))
@@ -79,7 +79,7 @@ def _crop(photo, size, largest, seed, k):
 
 
 def _recolour(image, strength, seed):
-    """Contrast, saturation and brightness changed at random by up to `strength`; float32 levels in and out."""
+    """Change contrast, saturation and brightness at random by up to `strength`; float32 grey levels in and out."""
     if strength == 0:
         return image
     amount = tf.random.stateless_uniform([3], seed, 1.0 - strength, 1.0 + strength)
@@ -90,9 +90,9 @@ def _recolour(image, strength, seed):
 
 
 def validation_dataset(photos: PhotoFolder, config: Config) -> tf.data.Dataset:
-    """Return each photo once: its centre crop, with the mask kind `masks.validation`, the same on each pass.
+    """Return each photo once: its centre crop with a mask of the kind `masks.validation`, the same on each pass.
 
-    The batches are as those of `training_dataset`, of one photo each.
+    The batches are like those of `training_dataset`, with one photo each.
     """
     size = config.model.image_size
     draw_mask = _keeping_failure(photos, mask_sampler(config, validation=True))
@@ -110,7 +110,7 @@ def validation_dataset(photos: PhotoFolder, config: Config) -> tf.data.Dataset:
 
 
 def _keeping_failure(photos, sampler):
-    """seed -> mask; an error is kept in `photos.failure`, since tf.data passes on only its text."""
+    """Return a function seed -> mask that keeps errors in `photos.failure`: tf.data passes on only their text."""
 
     def draw_mask(seed):
         try:

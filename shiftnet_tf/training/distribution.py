@@ -1,9 +1,9 @@
-"""Training on several devices and machines, by `tf.distribute`.
+"""Training on several devices and machines, with `tf.distribute`.
 
-Several GPUs of one machine train as MirroredStrategy has it. Where TF_CONFIG names several workers, as Kubeflow's
-TFJob, Vertex AI and Ray Train write it, they train as MultiWorkerMirroredStrategy has it. Each replica sees its part of
-each batch; gradients, losses and random draws are those of one device with the whole batch. One worker is the chief: it
-alone logs, validates, draws and saves.
+Several GPUs of one machine train with MirroredStrategy. If TF_CONFIG lists several workers, as Kubeflow's TFJob, Vertex
+AI and Ray Train set it, they train with MultiWorkerMirroredStrategy. Each replica sees its part of each batch;
+gradients, losses and random draws are those of one device with the whole batch. One worker is the chief, which alone
+logs, validates, draws and saves.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import tensorflow as tf
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, ShiftNetError, check
 
-_PATIENCE = 60  # seconds in which all workers must have started
+_PATIENCE = 60  # seconds in which all workers must start
 _LOST = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError, tf.errors.CancelledError)
 
 
@@ -29,8 +29,8 @@ class Workers:
     """The processes that train together.
 
     Attributes:
-        addresses: `host:port` of each; empty for one process that trains alone.
-        index: of this one among them.
+        addresses: `host:port` of each; empty for a single process.
+        index: the index of this process.
     """
 
     addresses: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Workers:
         """Read TF_CONFIG.
 
         Raises:
-            InputError: it is no JSON, lists other tasks than a chief and workers, or names no task of its own.
+            InputError: it is not JSON, lists other tasks than a chief and workers, or its own task is not listed.
         """
         text = os.environ.get("TF_CONFIG", "")
         try:
@@ -60,7 +60,7 @@ class Workers:
             return cls()
         others = sorted(tasks.keys() - {"chief", "worker"})
         if others:
-            text = "list a chief and workers alone (parameter servers and evaluators take no part in this training)"
+            text = "list only a chief and workers (parameter servers and evaluators are not supported)"
             raise InputError(f"TF_CONFIG must {text}. Received: {', '.join(others)}")
         if not (kind in tasks and 0 <= index < len(tasks[kind])):
             listed = ", ".join(f"{len(addresses)} {name}" for name, addresses in tasks.items())
@@ -75,7 +75,7 @@ class Team:
     """The devices that train together.
 
     Attributes:
-        strategy: of TensorFlow.
+        strategy: TensorFlow's distribution strategy.
         workers: the processes.
     """
 
@@ -84,14 +84,14 @@ class Team:
 
     @property
     def is_alone(self) -> bool:
-        """Whether one device sees the whole batch."""
+        """Whether a single device sees the whole batch."""
         return bool(self.strategy.num_replicas_in_sync == 1)
 
     def check(self, settings: Config) -> None:
-        """Refuse a config whose result would depend on the number of replicas.
+        """Refuse a config whose results would depend on the number of replicas.
 
         Raises:
-            InputError: a batch that the replicas cannot share evenly, or statistics of the batch.
+            InputError: the replicas cannot share the batch evenly, or the config uses statistics of the batch.
         """
         number = self.strategy.num_replicas_in_sync
         if number == 1:
@@ -101,27 +101,27 @@ class Team:
         kinds = {"model": settings.model.normalization, "discriminator": settings.discriminator.normalization}
         for section, kind in kinds.items():
             fits = kind not in ("batch", "switchable")
-            check(f"{section}.normalization", kind, fits, "one without statistics of the batch, which devices share")
+            check(f"{section}.normalization", kind, fits, "one without batch statistics if devices share the batch")
         gan = settings.losses.gan
         fits = gan != "relativistic_average"
-        check("losses.gan", gan, fits, "one without a mean over the batch, which the devices share")
+        check("losses.gan", gan, fits, "one without a mean over the batch if devices share it")
 
     def distribute(self, make: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
-        """Have each worker read its share.
+        """Return a dataset of which each worker reads its share.
 
         Args:
-            make: function of `context`, see `dataset.training_dataset`.
+            make: function of `context` that returns the dataset, see `dataset.training_dataset`.
         """
         if self.is_alone:
             return make()
         return self.strategy.distribute_datasets_from_function(lambda context: make(context=context))
 
     def wait(self) -> None:
-        """Wait until all workers are here."""
+        """Wait until all workers get here."""
         self.total(0.0)
 
     def total(self, value: float) -> float:
-        """Return the sum of a value over all workers, each of which calls this."""
+        """Return the sum of a value over all workers, each of which must call this."""
         if not self.workers.addresses:
             return value
         local = len(self.strategy.extended.worker_devices)
@@ -132,16 +132,16 @@ class Team:
         return float(tf.function(add)())
 
     def check_folder(self, holds: bool, folder: str | os.PathLike[str]) -> None:
-        """Refuse a run folder that some worker does not see; each worker calls this.
+        """Refuse a run folder that some worker cannot see; each worker must call this.
 
         Args:
-            holds: whether this one sees it.
-            folder: its name, for the message.
+            holds: whether this worker sees it.
+            folder: the folder's name, for the message.
         """
         absent = round(self.total(float(not holds)))
         if absent:
             raise InputError(
-                f"{absent} of {len(self.workers.addresses)} workers do not see {folder}: it must be shared"
+                f"{absent} of {len(self.workers.addresses)} workers cannot see {folder}: use a shared folder"
             )
 
 
@@ -149,25 +149,28 @@ def gather(devices: int | str | None = None) -> Team:
     """Choose the devices to train on, before TensorFlow computes anything.
 
     Args:
-        devices: of this machine: how many, or `"auto"` for all of its GPUs; None for one, or with TF_CONFIG all. On a
-            machine without a GPU they are parts of its CPU, on which nothing is gained.
+        devices: how many devices of this machine, or `"auto"` for all of its GPUs; None for one, or all with TF_CONFIG.
+            On a machine without a GPU they are parts of its CPU, which gains no speed.
 
     Raises:
-        InputError: TF_CONFIG or the number of devices cannot be, or a worker did not start within a minute.
+        InputError: TF_CONFIG or the number of devices is invalid.
+        ShiftNetError: a worker did not start within a minute.
     """
     workers = Workers.from_environment()
     gpus = tf.config.list_physical_devices("GPU")
     if workers.addresses:
-        check("--devices", devices, devices in (None, "auto"), "left out where TF_CONFIG lists workers")
+        check("--devices", devices, devices in (None, "auto"), "left out if TF_CONFIG lists workers")
         wait_for_partners(workers)
         return Team(tf.distribute.MultiWorkerMirroredStrategy(), workers)
     number = {None: 1, "auto": len(gpus) or 1}.get(devices, devices)  # type: ignore[arg-type]
     if not isinstance(number, int) or number < 1:
-        raise InputError(f"`--devices` must be a number from 1 on, or auto. Received: {devices!r}")
+        raise InputError(f"`--devices` must be a whole number, at least 1, or auto. Received: {devices!r}")
     if number == 1:
         return Team(tf.distribute.get_strategy(), workers)
     if gpus:
-        check("--devices", devices, number <= len(gpus), f"at most {len(gpus)}, the GPUs that TensorFlow finds")
+        check(
+            "--devices", devices, number <= len(gpus), f"at most {len(gpus)}, the number of GPUs that TensorFlow finds"
+        )
     else:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
@@ -176,10 +179,10 @@ def gather(devices: int | str | None = None) -> Team:
 
 
 def wait_for_partners(workers: Workers, patience: float = _PATIENCE) -> None:
-    """Wait until each other worker takes connections: TensorFlow itself waits for one that never comes.
+    """Wait until all other workers accept connections: TensorFlow itself would wait forever for a missing one.
 
     Raises:
-        InputError: an address that is none, or that this worker cannot listen on.
+        InputError: an invalid address, or one that this worker cannot listen on.
         ShiftNetError: a worker did not start in time.
     """
     places = [_host_and_port(address) for address in workers.addresses]
@@ -195,13 +198,15 @@ def wait_for_partners(workers: Workers, patience: float = _PATIENCE) -> None:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    check("TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "addresses such as host:2222")
+    check(
+        "TF_CONFIG", address, host and port.isdecimal() and int(port) < 65536, "a list of addresses such as host:2222"
+    )
     return host.strip("[]"), int(port)
 
 
 @contextlib.contextmanager
 def _listening(port: int) -> Iterator[None]:
-    """Take connections, which are closed at once, until TensorFlow does."""
+    """Accept connections and close them at once, until TensorFlow listens."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -237,15 +242,15 @@ def _answers(host: str, port: int) -> bool:
 
 @contextlib.contextmanager
 def lost_workers_named(team: Team) -> Iterator[None]:
-    """Say in one sentence that another worker has ended.
+    """Report in one sentence that another worker has ended.
 
     Raises:
-        ShiftNetError: in place of TensorFlow's error.
+        ShiftNetError: instead of TensorFlow's error.
     """
     try:
         yield
     except _LOST as error:
         if not team.workers.addresses:
             raise
-        text = "another worker has ended or cannot be reached: start all of them again with --resume"
+        text = "another worker has ended or cannot be reached: restart all of them with --resume"
         raise ShiftNetError(text) from error

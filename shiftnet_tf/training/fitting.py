@@ -1,4 +1,4 @@
-"""Training from a config to a run folder: `fit`, which `training/train.py` calls."""
+"""Train from a config to a run folder: `fit`, which `training/train.py` calls."""
 
 import contextlib
 import dataclasses
@@ -38,30 +38,30 @@ def fit(
 ) -> Run:
     """Train to the last epoch of a config.
 
-    SIGINT and SIGTERM finish the step, write a checkpoint and raise KeyboardInterrupt. Where TF_CONFIG lists several
-    workers, each calls this with the same arguments, and they train together, see `training.distribution`.
+    SIGINT and SIGTERM finish the step, write a checkpoint and raise KeyboardInterrupt. If TF_CONFIG lists several
+    workers, each must call this with the same arguments, and they train together, see `training.distribution`.
 
     Args:
-        settings: the config; of a run that is resumed what `read_resumable` gives.
+        settings: the config; for a resumed run, the result of `read_resumable`.
         run_dir: the run folder, which must not exist unless the run is resumed.
-        start: a preset, a run folder or packed weights to begin with, in place of random weights.
-        resume: whether to go on from the last checkpoint in the run folder.
+        start: a preset, a run folder or packed weights to start from; None: random weights.
+        resume: whether to resume from the last checkpoint in the run folder.
         require_gpu: whether to refuse to train on a CPU.
-        devices: how many of this machine share each batch, or `"auto"` for all of its GPUs; None for one. To be set
-            before TensorFlow computes anything.
-        log: function of a line, for what a person watches; all goes to log.txt in the run folder too.
+        devices: how many devices of this machine share each batch, or `"auto"` for all of its GPUs; None for one. Takes
+            effect only before TensorFlow has computed anything.
+        log: called with each line for the terminal; everything also goes to log.txt in the run folder.
 
     Returns:
         The run.
 
     Raises:
-        InputError: the photos, the folder, the weights to begin with or the config cannot be used.
-        MissingGpuError: a GPU is required and there is none.
-        ShiftNetError: a loss that is not finite, a disk that is full, checkpoints that cannot be read.
+        InputError: the photos, the folder, the initial weights or the config cannot be used.
+        MissingGpuError: a GPU is required, but there is none.
+        ShiftNetError: a loss is not finite, the disk is full, or the checkpoints cannot be read.
     """
     device = _choose_device(require_gpu)
     photos, validation = photo_folder.open_photos(settings)
-    if not settings.training.steps_per_epoch:  # once through the photos: kept, for they may be others on --resume
+    if not settings.training.steps_per_epoch:  # once through the photos; stored, because they may be others on --resume
         steps = max(1, len(photos) // settings.training.batch_size)
         settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps_per_epoch=steps))
     _check_memory(settings)
@@ -88,13 +88,13 @@ def fit(
 
 
 def _train(settings, folder, team, *, photos, validation, device, start, resume, log):
-    """Trains with a team of devices; the chief alone writes to the run folder and logs."""
+    """Train with a team of devices; only the chief writes to the run folder and logs."""
     chief = team.workers.is_chief
     measured = callbacks.Validation(validation, settings)
-    own = callbacks.load_callbacks(settings.training.callbacks)  # before the run folder is made
+    own = callbacks.load_callbacks(settings.training.callbacks)  # before the run folder is created
     with team.strategy.scope():
         model = build(settings)
-    begun = _load_start(start, model) if start else "with random weights"
+    begun = _load_start(start, model) if start else "random weights"
     run = Run(folder, settings) if resume or not chief else Run.create(folder, settings)
     team.wait()
     team.check_folder((folder / "config.toml").is_file(), folder)
@@ -116,7 +116,7 @@ def _train(settings, folder, team, *, photos, validation, device, start, resume,
         elif chief:
             run_inputs.write(run.path, inputs)
         if not resume:
-            tell(f"begins {begun}")
+            tell(f"starting from {begun}")
         _fit(
             model,
             run,
@@ -133,34 +133,34 @@ def _train(settings, folder, team, *, photos, validation, device, start, resume,
 
 
 def read_resumable(run_dir: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Read the config of a run that is to be resumed.
+    """Read the config of a run to resume.
 
     Args:
         run_dir: the run folder.
-        overrides: `KEY=VALUE` each, of the keys RESUMABLE.
+        overrides: `KEY=VALUE` each, with keys in RESUMABLE.
 
     Raises:
-        InputError: no run folder, another key.
+        InputError: it is not a run folder, or another key is given.
     """
     wrong = [item for item in overrides if item.partition("=")[0] not in RESUMABLE]
     if wrong:
-        raise InputError(f"--resume lets only {' and '.join(RESUMABLE)} be set anew. Received: {wrong[0]}")
+        raise InputError(f"with --resume, --set can change only {', '.join(RESUMABLE)}. Received: {wrong[0]}")
     return toml_file.read(Run.open(run_dir).path / "config.toml", overrides)
 
 
 def _choose_device(require_gpu):
-    """Which device TensorFlow trains on, in words."""
+    """Return the device that TensorFlow trains on, in words."""
     gpus = tf.config.list_physical_devices("GPU")
     if require_gpu and not gpus:
         raise MissingGpuError(
-            "a GPU is required: TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows why). Check `nvidia-smi`, and "
-            'install with: pip install "tensorflow[and-cuda]"'
+            "a GPU is required, but TensorFlow finds none (TF_CPP_MIN_LOG_LEVEL=0 shows why): check `nvidia-smi`, and "
+            'pip install "tensorflow[and-cuda]"'
         )
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
 
 def _check_memory(settings):
-    """Refuses a soft shift whose weights, of all positions for all, take more memory than there is; others need few."""
+    """Refuse a soft shift whose weights, for all pairs of positions, exceed the memory; other shifts need little."""
     model = settings.model
     if model.shift not in ("soft", "soft_fused"):
         return
@@ -170,24 +170,24 @@ def _check_memory(settings):
     if there is not None and needed > there:
         raise InputError(
             f"the shift at layers {list(model.shift_layers)} of {model.image_size}x{model.image_size} pixels needs at "
-            f"least {needed / 1e9:.0f} GB of memory, and there are {there / 1e9:.0f}: take a later layer"
+            f"least {needed / 1e9:.0f} GB of memory, but there are only {there / 1e9:.0f} GB: use a later layer"
         )
 
 
 def _load_start(folder, model):
-    """Gives the model the weights of another run, its discriminator's if it is of the same kind; says what it did."""
+    """Load the weights of another run, including a discriminator of the same kind; return a description."""
     start = Run.open(find_preset(folder))
     load_weights(model.generator, start.generator_weights)
     model.averaged_generator.set_weights(model.generator.get_weights())
-    words = f"with the weights of {folder}"
+    words = f"the weights of {folder}"
     if not start.discriminator_weights.is_file() or start.config.discriminator != model.config.discriminator:
-        return f"{words}, the discriminator with random ones"
+        return f"{words}, with a random discriminator"
     load_weights(model.discriminator, start.discriminator_weights)
     return words
 
 
 def _inputs_of(settings, photos, validation):
-    """What the run trains on, to be compared when it is resumed."""
+    """Return a summary of the run's inputs, for comparison when it is resumed."""
     files = {
         "photos": photos.paths,
         "validation photos": [path for folder in validation.values() for path in folder.paths],
@@ -198,7 +198,7 @@ def _inputs_of(settings, photos, validation):
 
 
 def _describe(device, team, photos, validation, model, log):
-    """Says what this run trains, on what and with what."""
+    """Log what this run trains, on which device and with which photos."""
     log(f"device: {device}")
     if not team.is_alone:
         workers = f" of {len(team.workers.addresses)} workers" if team.workers.addresses else ""
@@ -206,8 +206,8 @@ def _describe(device, team, photos, validation, model, log):
     skipped = photos.skipped + [sentence for folder in validation.values() for sentence in folder.skipped]
     for sentence in skipped:
         log(f"skipped: {sentence}")
-    sets = ", ".join(f"{len(folder)} to validate with ({name})" for name, folder in validation.items())
-    log(f"photos: {len(photos)} to train on, {sets}, {len(skipped)} skipped")
+    sets = ", ".join(f"{len(folder)} for validation ({name})" for name, folder in validation.items())
+    log(f"photos: {len(photos)} for training, {sets}, {len(skipped)} skipped")
     log(f"weights: generator {model.generator.count_params():,}, discriminator {model.discriminator.count_params():,}")
     words = {True: "on", False: "off"}
     log(
@@ -217,7 +217,7 @@ def _describe(device, team, photos, validation, model, log):
 
 
 def _fit(model, run, team, *, photos, validation, own, resume, started, log):
-    """Trains to the last epoch of the config."""
+    """Train to the last epoch of the config."""
     settings, chief = run.config, team.workers.is_chief
     steps = settings.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
@@ -225,15 +225,15 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
         saved.restore(log, tidy=chief)
         team.wait()  # before the chief writes
         if settings.training.schedule == "constant":
-            model.optimizer.learning_rate = settings.training.learning_rate  # else the checkpoint's stays
+            model.optimizer.learning_rate = settings.training.learning_rate  # otherwise the checkpoint's rate stays
             model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
         if chief:
             checkpoints.cut_metrics(run.metrics, saved.epoch)
     elif started and chief:
-        saved.save(0, 0)  # else --resume could only begin with random weights
+        saved.save(0, 0)  # otherwise --resume could only start from random weights
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
     if first >= epochs:
-        log(f"{first} epochs are done; --resume --set training.epochs=N goes on to N")
+        log(f"{first} epochs are done: pass --resume --set training.epochs=N to train up to epoch N")
         return
     shown, last = [callbacks.StopOnBadLoss()], [stop := checkpoints.StopOnSignal(saved, team)]
     if chief:
@@ -261,14 +261,15 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
             steps_per_epoch=steps - begun,
             shuffle=False,
             verbose=0,
-            # The checkpoint comes after all that shows: what it holds has by then been written everywhere else.
+            # The checkpoint comes after all callbacks that show: by then everything in it has been written elsewhere
+            # too.
             callbacks=[*shown, *log_file, *last],
         )
 
     with stop:
-        if done:  # an epoch that was left in the middle is ended first: `fit` has one number of steps for all
+        if done:  # finish a partial epoch first: `fit` takes one number of steps for all epochs
             fit_epochs(first, first + 1, done)
             first += 1
         if first < epochs:
             fit_epochs(first, epochs)
-    team.wait()  # until the chief has written all
+    team.wait()  # until the chief has written everything

@@ -1,4 +1,4 @@
-"""The losses of generator and discriminator against each other: float32 tensors in, one scalar out.
+"""The adversarial losses of generator and discriminator: float32 tensors in, one scalar out.
 
 The paper's is `"vanilla"` (section 3.4); the others are those of the authors' PyTorch code.
 """
@@ -12,19 +12,19 @@ from shiftnet_tf.ops import replicas
 
 
 def _mean(values, weights):
-    """The mean, or a weighted one: weights of the same shape; 0 where all are 0."""
+    """Return the mean, or the weighted mean with weights of the same shape; 0 if all weights are 0."""
     if weights is None:
         return tf.reduce_mean(values)
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights), replicas.mean(tf.reduce_sum(weights)))
 
 
 def _taken_for_real(logits, weights):
-    """The cross-entropy of sigmoid(logits) with 1, in its stable form; of -logits: with 0."""
+    """Return the cross-entropy of sigmoid(logits) with 1, in its stable form; for -logits, with 0."""
     return _mean(tf.nn.softplus(-logits), weights)
 
 
 def _relative_to_average(higher, lower, weights):
-    """How far `higher` is from exceeding the mean of `lower`, and `lower` from falling below that of `higher`."""
+    """Return the loss of `higher` exceeding the mean of `lower`, and of `lower` staying below that of `higher`."""
     above = _taken_for_real(higher - _mean(lower, weights), weights)
     return 0.5 * (above + _taken_for_real(_mean(higher, weights) - lower, weights))
 
@@ -34,9 +34,9 @@ class GanLoss:
     """A pair of losses: functions (real_logits, generated_logits, weights) -> float32 scalar.
 
     Attributes:
-        generator: how far the generator's image is from being taken for real.
-        discriminator: how far the two are from being told apart, without the gradient penalties; where real and
-            generated images each have a loss, their mean.
+        generator: the generator's loss: how far its image is from being judged real.
+        discriminator: the discriminator's loss, without the gradient penalties: the mean of the losses for real and
+            generated images.
     """
 
     generator: Callable
@@ -79,26 +79,26 @@ GAN_LOSSES = {
 
 
 def adversarial_loss(real_logits, generated_logits, gan="vanilla", weights=None):
-    """L_adv of the generator: how far its image is from being taken for real.
+    """Return L_adv, the generator's loss: how far its image is from being judged real.
 
     Args:
-        real_logits, generated_logits: float32 of one shape, of the discriminator.
-        gan: a key of GAN_LOSSES: `"vanilla"` (cross-entropy, in the form that does not saturate), `"lsgan"` (least
-            squares, arXiv 1611.04076), `"hinge"` (1705.02894), `"wgan_gp"` (1704.00028), `"relativistic"` or
+        real_logits, generated_logits: float32 of one shape, from the discriminator.
+        gan: a key of GAN_LOSSES: `"vanilla"` (cross-entropy, in the non-saturating form), `"lsgan"` (least squares,
+            arXiv 1611.04076), `"hinge"` (1705.02894), `"wgan_gp"` (1704.00028), `"relativistic"` or
             `"relativistic_average"` (1807.00734, with cross-entropy).
-        weights: float32 of the same shape, how much each patch counts, such as `hole_patches`; None: all alike.
+        weights: float32 of the same shape, the weight of each patch, such as `hole_patches`; None: all equal.
 
     Returns:
         float32 scalar.
 
     Raises:
-        KeyError: an unknown `gan`.
+        KeyError: `gan` is unknown.
     """
     return GAN_LOSSES[gan].generator(real_logits, generated_logits, weights)
 
 
 def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=None):
-    """The discriminator's loss, without the gradient penalties.
+    """Return the discriminator's loss, without the gradient penalties.
 
     Args:
         real_logits, generated_logits: float32 of one shape.
@@ -108,17 +108,17 @@ def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=Non
         float32 scalar.
 
     Raises:
-        KeyError: an unknown `gan`.
+        KeyError: `gan` is unknown.
     """
     return GAN_LOSSES[gan].discriminator(real_logits, generated_logits, weights)
 
 
 def hole_patches(mask, depth):
-    """Which of a discriminator's patches see some of the hole.
+    """Return which of a discriminator's patches see part of the hole.
 
     Args:
-        mask: float32 [B, H, W, 1], 1 = hole, of the image that the discriminator sees.
-        depth: int, its convolutions of stride 2.
+        mask: float32 [B, H, W, 1], 1 = hole, for the image that the discriminator sees.
+        depth: int, number of its convolutions of stride 2.
 
     Returns:
         float32 [B, h, w, 1] of 0 and 1, the shape of its logits.
@@ -133,12 +133,12 @@ def hole_patches(mask, depth):
 
 
 def gradient_penalty(discriminator, real, generated, seed):
-    """How far the discriminator's slope is from 1 between real and generated images (WGAN-GP, equation 3).
+    """Return how far the discriminator's slope between real and generated images is from 1 (WGAN-GP, equation 3).
 
     Args:
         discriminator: function of images to logits.
         real, generated: float32 [B, H, W, 3].
-        seed: int tensor [2], of the place between the two, one for each pair.
+        seed: int tensor [2], for the random point between the two images of each pair.
 
     Returns:
         float32 scalar.
@@ -153,7 +153,7 @@ def gradient_penalty(discriminator, real, generated, seed):
 
 
 def r1_penalty(discriminator, real):
-    """How steep the discriminator is at real images: half the squared gradient, mean over the batch.
+    """Return the R1 penalty: half the squared gradient at real images, averaged over the batch.
 
     Args:
         discriminator: function of images to logits; the gradient is that of the sum of an image's logits.

@@ -1,6 +1,6 @@
 """The losses: pure functions, float32 tensors in, one scalar out. Their weights are applied in `shiftnet.py` alone.
 
-Section 3.1 and 3.4 of the paper, as means where the paper writes sums (as both releases of the authors do, with the
+Sections 3.1 and 3.4 of the paper, with means where the paper has sums (as in both releases of the authors, with the
 weights scaled to match).
 """
 
@@ -19,7 +19,7 @@ _DIRECTIONS = 128
 
 
 def reconstruction_loss(predicted_image, image):
-    """L_l1: the mean absolute difference over the whole image.
+    """Return L_l1: the mean absolute difference over the whole image.
 
     Args:
         predicted_image, image: float32 [B, H, W, 3].
@@ -31,12 +31,12 @@ def reconstruction_loss(predicted_image, image):
 
 
 def hole_loss(predicted_image, image, mask, discount=1.0):
-    """The mean absolute difference over the hole's pixels; 0 where no image has a hole.
+    """Return the mean absolute difference over the hole's pixels; 0 if no image has a hole.
 
     Args:
         predicted_image, image: float32 [B, H, W, 3].
         mask: float32 [B, H, W, 1], 1 = hole.
-        discount: float in (0, 1], see `discount_weights`; 1 weighs all pixels alike.
+        discount: float in (0, 1], see `discount_weights`; 1 weights all pixels equally.
 
     Returns:
         float32 scalar.
@@ -48,7 +48,7 @@ def hole_loss(predicted_image, image, mask, discount=1.0):
 
 
 def hole_squared_loss(predicted_image, image, mask):
-    """The mean squared difference over the hole's pixels; 0 where no image has a hole.
+    """Return the mean squared difference over the hole's pixels; 0 if no image has a hole.
 
     Args:
         predicted_image, image: float32 [B, H, W, 3].
@@ -63,15 +63,15 @@ def hole_squared_loss(predicted_image, image, mask):
 
 
 def discount_weights(mask, discount):
-    """The spatial discount: pixels deep in the hole, where many fillings are right, count less.
+    """Return the spatial discount: pixels deep in the hole, where many fillings are plausible, count less.
 
-    The weight is `discount` to the power of a pixel's distance from the nearest known one in its row or column. In the
-    authors' code, for squares alone, the distance of the first pixel counts 0 from the left and the top, 1 from the
-    right and the bottom; so it does here, for holes of any shape. Beyond the picture nothing is known.
+    The weight is `discount` to the power of a pixel's distance from the nearest known one in its row or column. As in
+    the authors' code, which handles only squares, the first pixel has distance 0 from the left and the top and 1 from
+    the right and the bottom; here this applies to holes of any shape. Nothing outside the image is known.
 
     Args:
         mask: float32 [B, H, W, 1], 1 = hole.
-        discount: float in (0, 1]; the authors' code has 0.9.
+        discount: float in (0, 1]; 0.9 in the authors' code.
 
     Returns:
         float32 [B, H, W, 1]; 1 at known pixels.
@@ -86,10 +86,10 @@ def discount_weights(mask, discount):
 
 
 def _run_length(mask, axis):
-    """For each pixel the number of hole pixels in a row along the axis up to it; before the first are only holes."""
+    """Return for each pixel the run of hole pixels along the axis up to it; everything before the first is hole."""
     length, reach = mask, 1
     size = mask.shape[axis]
-    while reach < size:  # `length` counts up to `reach`; where it does, the count goes on in the pixel that far back
+    while reach < size:  # `length` counts up to `reach`; at that limit, the count continues in the pixel that far back
         padding = [[reach, 0] if i == axis else [0, 0] for i in range(4)]
         before = tf.pad(length, padding, constant_values=float(reach))
         before = tf.gather(before, tf.range(size), axis=axis)
@@ -99,7 +99,7 @@ def _run_length(mask, axis):
 
 
 def total_variation_loss(images):
-    """How rough images are: twice the mean squared difference of neighbours, along the rows and along the columns.
+    """Return the roughness of images: twice the mean squared difference of neighbours, along rows and columns.
 
     Args:
         images: float32 [B, H, W, C].
@@ -113,23 +113,23 @@ def total_variation_loss(images):
 
 
 def texture_loss(inpainted_image, image, mask, seed):
-    """Sliced Wasserstein distance of small patches of the hole: what they look like, not where they lie.
+    """Return the sliced Wasserstein distance of small patches of the hole: their appearance, not their positions.
 
-    1,024 patches of 7x7 pixels around random pixels of the hole, at the same places in both images, each less its own
-    mean in each channel, are projected on 128 random unit vectors; the distance is the mean absolute difference of the
-    sorted projections. Unlike an l1 loss it gains nothing from a blur.
+    1,024 patches of 7x7 pixels around random pixels of the hole, at the same positions in both images and each minus
+    its own mean in each channel, are projected on 128 random unit vectors; the distance is the mean absolute difference
+    of the sorted projections. Unlike an l1 loss, it does not reward blur.
 
     Args:
-        inpainted_image, image: float32 [B, H, W, 3], equal outside the hole: its patches reach beyond it; H and W at
-            least 7.
+        inpainted_image, image: float32 [B, H, W, 3], equal outside the hole, because patches extend beyond it; H and W
+            at least 7.
         mask: float32 [B, H, W, 1], 1 = hole.
-        seed: int tensor [2], of the places and the projections.
+        seed: int tensor [2], for the positions and the projections.
 
     Returns:
         float32 scalar.
 
     Reference: [Heitz et al., 2021](https://arxiv.org/abs/2006.07229), who compare features; `quality.texture_distance`
-    measures the same of the hole's bounding box.
+    measures the same in the hole's bounding box.
     """
     directions = tf.random.stateless_normal([_PATCH * _PATCH * image.shape[-1], _DIRECTIONS], seed)
     directions /= tf.norm(directions, axis=0)
@@ -144,14 +144,14 @@ def texture_loss(inpainted_image, image, mask, seed):
 
 
 def _patch_corners(mask, seed):
-    """Corners of patches around random pixels of the hole, moved inside the image, row * W + column: int32 [B, N]."""
+    """Return corners of patches around random hole pixels, moved inside, as row * W + column: int32 [B, N]."""
     height, width = mask.shape[1:3]
     rows, columns = tf.unstack(random_hole_pixels(mask, _PATCHES, seed) - _PATCH // 2, axis=-1)
     return tf.clip_by_value(rows, 0, height - _PATCH) * width + tf.clip_by_value(columns, 0, width - _PATCH)
 
 
 def _patches(images, places):
-    """Patches [B, N, 7 * 7, C] of images [B, H, W, C] at these corners [B, N]."""
+    """Return patches [B, N, 7 * 7, C] of images [B, H, W, C] at these corners [B, N]."""
     height, width, channels = images.shape[1:]
     offsets = tf.reshape(width * tf.range(_PATCH)[:, tf.newaxis] + tf.range(_PATCH), [-1])
     pixels = tf.reshape(images, [-1, height * width, channels])
@@ -159,13 +159,13 @@ def _patches(images, places):
 
 
 def gram_matrix(features):
-    """Which features occur together, wherever they do.
+    """Return which features occur together, regardless of their positions.
 
     Args:
         features: float32 [B, H, W, C].
 
     Returns:
-        float32 [B, C, C], the mean over positions of the products of channels, over C.
+        float32 [B, C, C], the mean over positions of the products of channels, divided by C.
     """
     height, width, channels = features.shape[1:]
     flat = tf.reshape(features, [-1, height * width, channels])
@@ -173,10 +173,10 @@ def gram_matrix(features):
 
 
 def style_loss(features, target_features):
-    """The mean squared difference of the Gram matrices, summed over the stages of features (Gatys et al., 2016).
+    """Return the mean squared difference of the Gram matrices, summed over the feature stages (Gatys et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
+        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
 
     Returns:
         float32 scalar.
@@ -186,10 +186,10 @@ def style_loss(features, target_features):
 
 
 def content_loss(features, target_features):
-    """The mean squared difference of the features, summed over their stages (Johnson et al., 2016).
+    """Return the mean squared difference of the features, summed over their stages (Johnson et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
+        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
 
     Returns:
         float32 scalar.
@@ -202,14 +202,14 @@ def perceptual_loss(features, target_features, mask):
 
         sum |f - t| / (s sum |t|)        with s the share of the batch that is hole
 
-    so that each stage counts alike, and a small hole as much as a large one. No gradient reaches the target.
+    so that all stages count equally, and a small hole as much as a large one. No gradient reaches the target.
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C], of a pretrained network.
+        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
-        float32 scalar; 0 where no image has a hole and the features are equal.
+        float32 scalar; 0 if no image has a hole and the features are equal.
 
     Reference: [Johnson et al., 2016](https://arxiv.org/abs/1603.08155), with l1 and this scaling instead of theirs.
     """
@@ -223,10 +223,10 @@ def perceptual_loss(features, target_features, mask):
 
 
 def feature_matching_loss(generated_features, real_features, mask):
-    """The same distance as `perceptual_loss`, of the discriminator's own features.
+    """Return the same distance as `perceptual_loss`, for the discriminator's own features.
 
     Args:
-        generated_features, real_features: lists of float [B, H, W, C], one a layer of the discriminator.
+        generated_features, real_features: lists of float [B, H, W, C], one per layer of the discriminator.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
@@ -239,13 +239,13 @@ def feature_matching_loss(generated_features, real_features, mask):
 
 
 def guidance_loss(decoder_features, target_features, feature_mask):
-    """L_g (equation 2): the decoder features in the hole against the encoder features of the complete image.
+    """Return L_g (equation 2): the decoder features in the hole against the encoder features of the complete image.
 
-    The target is a constant: no gradient reaches it. The mean is over all of [B, H, W, C], in which positions
-    outside the hole count as 0.
+    The target is constant: no gradient reaches it. The mean is over all of [B, H, W, C], with 0 at positions outside
+    the hole.
 
     Args:
-        decoder_features: float [B, H, W, C], with the hole masked out of the image.
+        decoder_features: float [B, H, W, C], of the image with its hole masked.
         target_features: float [B, H, W, C], `generator.encode` of the complete image.
         feature_mask: float [B, H, W, 1], 1 = hole.
 
@@ -258,14 +258,14 @@ def guidance_loss(decoder_features, target_features, feature_mask):
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What the losses of LOSSES compare.
+    """The inputs of the losses in LOSSES.
 
     Attributes:
         predicted_image, inpainted_image, image: float32 [B, H, W, 3] in [-1, 1].
         mask: float32 [B, H, W, 1], 1 = hole.
-        seed: int tensor [2], of the step.
+        seed: int tensor [2], the seed of the step.
         discount: see `hole_loss`.
-        features, target_features: lists of float32 [B, h, w, C] of a pretrained network; empty where no loss uses them.
+        features, target_features: lists of float32 [B, h, w, C] from a pretrained network; empty if no loss uses them.
     """
 
     predicted_image: tf.Tensor
@@ -278,7 +278,7 @@ class Comparison:
     target_features: Sequence[tf.Tensor]
 
 
-LOSSES = {  # those of the image alone: name in the config -> function of a Comparison
+LOSSES = {  # losses of the image only: name in the config -> function of a Comparison
     "reconstruction": lambda x: reconstruction_loss(x.predicted_image, x.image),
     "hole": lambda x: hole_loss(x.predicted_image, x.image, x.mask, x.discount),
     "hole_squared": lambda x: hole_squared_loss(x.predicted_image, x.image, x.mask),

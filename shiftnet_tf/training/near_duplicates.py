@@ -4,10 +4,10 @@ Two photos are compared by grey thumbnails, in two steps:
 
 1. The normalised correlation (mean 0, length 1) of their 16x16 thumbnails: all pairs, as matrix products of blocks.
    Pairs below `CANDIDATE` are different photos.
-2. The similarity of the remaining pairs: the normalised correlation of the differences between neighbouring cells, of
-   the whole of one photo and the best of 256 crops of the other (0, 2, 4 or 6 % off each side), both ways round. Two
-   photos are near-duplicates from `THRESHOLD` on. Step 1 cannot decide this: two landscapes under a bright sky can
-   correlate more than a photo and its crop by 3 % a side.
+2. The similarity of the remaining pairs: the normalised correlation of the differences between neighbouring cells,
+   between one whole photo and the best of 256 crops of the other (0, 2, 4 or 6 % off each side), in both directions.
+   Two photos are near-duplicates from `THRESHOLD` on. Step 1 cannot decide this: two landscapes under a bright sky can
+   correlate more than a photo and its crop by 3 % per side.
 
 Mirror images count as near-duplicates: training flips photos, so a mirrored copy shows it the same picture. The
 differences of a photo with less contrast than `FLAT`, such as a blank sky, stay shorter than 1, so that it is similar
@@ -39,7 +39,7 @@ CANDIDATE = 0.75  # correlation of pairs that step 2 looks at
 FLAT = 1.0  # grey levels: root mean square of the values that are compared
 BLOCK = 256  # photos that are compared at a time with all before them
 FINE, COARSE = 64, 16  # cells on each side of a thumbnail as it is kept, and as it is compared
-MARGINS = (0.0, 0.02, 0.04, 0.06)  # share of the side that a crop cuts off at each end
+MARGINS = (0.0, 0.02, 0.04, 0.06)  # share of a side that a crop cuts off at each end
 KINDS = ("broken", "too small", "near-duplicate")
 
 
@@ -53,7 +53,7 @@ class Match:
 
 
 class Finding(NamedTuple):
-    """One sentence about one photo, which lies below `folder`; `kind` is one of `KINDS`."""
+    """One sentence about one photo in `folder`; `kind` is one of `KINDS`."""
 
     kind: str
     folder: Path
@@ -64,21 +64,21 @@ class Finding(NamedTuple):
 class _Photo(NamedTuple):
     folder: Path
     path: Path
-    size: tuple[int, int]  # height, width; 0 where it is broken
+    size: tuple[int, int]  # height, width; (0, 0) for a broken file
     thumbnail: np.ndarray
     error: str
 
 
 def list_photos(folders: Sequence[str | Path]) -> dict[Path, list[Path]]:
-    """List the photos below each folder.
+    """List the photos in each folder.
 
     Raises:
-        InputError: a folder does not exist, is listed twice, lies inside another one, or holds no photo.
+        InputError: a folder does not exist, is listed twice, is inside another one, or contains no photo.
     """
     listed = {folder: find_photos(folder) for folder in check_distinct(folders)}
     for folder, photos in listed.items():
         if not photos:
-            raise InputError(f"no photo (JPEG, PNG, WebP) below {folder}")
+            raise InputError(f"no photos (JPEG, PNG, WebP) in {folder}")
     return listed
 
 
@@ -90,12 +90,12 @@ def make_thumbnail(photo: np.ndarray) -> np.ndarray:
 def find_duplicates(thumbnails: np.ndarray, kept: int = 0, threshold: float = THRESHOLD) -> dict[int, Match]:
     """Find the photos that are near-duplicates of an earlier one.
 
-    A photo is compared with the earlier photos that are kept, so that of three alike photos the first is kept. Memory:
-    up to 20 kB a photo and that of the pairs of a block.
+    A photo is compared with the earlier photos that are kept, so that the first of three similar photos is kept.
+    Memory: up to 20 kB per photo, plus the pairs of a block.
 
     Args:
         thumbnails: uint8 [N, 64, 64] of `make_thumbnail`, those to keep first.
-        kept: how many at the beginning are kept in any case and not compared with one another (validation photos).
+        kept: how many at the start are always kept and not compared with one another (validation photos).
         threshold: similarity of near-duplicates.
 
     Returns:
@@ -128,7 +128,7 @@ def find_duplicates(thumbnails: np.ndarray, kept: int = 0, threshold: float = TH
 
 
 def _weights() -> np.ndarray:
-    """Triangle filters from 64 cells, less a margin at each end, to 16: float32 [16 pairs of margins, 16, 64]."""
+    """Return triangle filters from 64 cells minus margins to 16: float32 [16 pairs of margins, 16, 64]."""
     weights = []
     for start in MARGINS:
         for end in MARGINS:
@@ -143,13 +143,13 @@ _WEIGHTS = _weights()
 
 
 def _crop(thumbnail: np.ndarray) -> np.ndarray:
-    """[64, 64] -> float32 [16, 16, 16, 16]: vertical margins, horizontal margins, rows, columns."""
+    """Return all crops of a thumbnail: [64, 64] -> float32 [16, 16, 16, 16], vertical and horizontal margins first."""
     crops: np.ndarray = (_WEIGHTS @ thumbnail)[:, None] @ _WEIGHTS.swapaxes(1, 2)
     return crops
 
 
 def _normalize(values: np.ndarray) -> np.ndarray:
-    """[..., n] with mean 0 and length 1; shorter where the values differ by less than FLAT."""
+    """Return values [..., n] with mean 0 and length 1; shorter if they differ by less than FLAT."""
     values = values - values.mean(-1, keepdims=True)
     length = np.linalg.norm(values, axis=-1, keepdims=True)
     normalized: np.ndarray = values / np.maximum(length, FLAT * values.shape[-1] ** 0.5)
@@ -157,7 +157,7 @@ def _normalize(values: np.ndarray) -> np.ndarray:
 
 
 def _differences(small: np.ndarray) -> np.ndarray:
-    """Differences between neighbouring cells of [..., 16, 16], normalised: [..., 480].
+    """Return normalised differences between neighbouring cells: [..., 16, 16] -> [..., 480].
 
     Horizontal and vertical differences have mean 0 each: an even gradient, as of a clear sky, has no contrast.
     """
@@ -179,19 +179,19 @@ def survey(
     image_size: int,
     threshold: float = THRESHOLD,
 ) -> tuple[list[Finding], list[int]]:
-    """Read all photos whole and say what is wrong with them.
+    """Read all photos completely and report problems with them.
 
-    Of near-duplicates the photo with the most pixels is kept, then the first by name; a near-duplicate of a validation
+    Of near-duplicates, the photo with the most pixels is kept, then the first by name; a near-duplicate of a validation
     photo is never kept. Validation photos are not compared with one another.
 
     Args:
-        folders: photos to train on, as `list_photos` gives them.
+        folders: training photos, as returned by `list_photos`.
         validation: likewise, photos that must not be trained on.
         image_size: pixels; photos with a smaller short side cannot be trained on.
         threshold: similarity of near-duplicates.
 
     Returns:
-        One finding at most for a photo, and the short side in pixels of each readable photo to train on.
+        At most one finding per photo, and the short side in pixels of each readable training photo.
     """
     places = [(folder, path) for folder, paths in (validation | folders).items() for path in paths]
     with ThreadPoolExecutor(min(4, usable_cores())) as pool:  # Pillow decodes without the interpreter's lock
@@ -228,13 +228,13 @@ def write_list(path: str | Path, findings: Iterable[Finding]) -> int:
         The number of names.
 
     Raises:
-        InputError: the format cannot hold a name, or the file cannot be written.
+        InputError: the format cannot represent a name, or the file cannot be written.
     """
     reasons: dict[str, list[str]] = {}
     for finding in findings:
         name = finding.path.relative_to(finding.folder).as_posix()
         if re.search(r"(^|\s)#", name) or name != name.strip() or len(name.splitlines()) != 1:
-            raise InputError(f"a list of photos cannot hold the name {name!r}; rename {finding.path}")
+            raise InputError(f"a photo list cannot contain the name {name!r}: rename {finding.path}")
         reasons.setdefault(name, []).append(" ".join(f"{finding.kind}: {finding.text}".split()))
     lines = ["# Photos to leave out of training, written by training/prepare_data.py check"]
     for name, texts in sorted(reasons.items()):

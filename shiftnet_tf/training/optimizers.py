@@ -1,7 +1,7 @@
-"""Adam in one pass over the memory.
+"""Adam in a single pass over memory.
 
-Keras's Adam takes some ten passes over each variable; on a CPU, where a step waits for memory, TensorFlow's own fused
-kernel is several times as fast. The same formula (Kingma and Ba, 2014, before section 2.1):
+Keras's Adam takes about ten passes over each variable; on a CPU, where a step waits for memory, TensorFlow's fused
+kernel is several times as fast. The formula is the same (Kingma and Ba, 2014, before section 2.1):
 
     m += (1 - beta_1) (g - m),   v += (1 - beta_2) (g^2 - v)
     w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)
@@ -16,7 +16,7 @@ class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` with its update as one operation; arguments, variables and results are the same.
 
     Raises:
-        ValueError: `amsgrad`, which the fused operation has not.
+        ValueError: `amsgrad` is set, which the fused operation does not support.
 
     Examples:
 

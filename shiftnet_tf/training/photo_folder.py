@@ -1,4 +1,4 @@
-"""What a run trains on: which photos can be used, reading, scaling and caching them, and what draws its masks.
+"""The inputs of a run: selecting, reading, scaling and caching photos, and sampling masks.
 
 Light: without TensorFlow.
 """
@@ -17,25 +17,25 @@ from shiftnet_tf.masks import sampling
 from shiftnet_tf.photos import finding, image_files, pixels
 from shiftnet_tf.training.photo_lists import read_photo_list
 
-_BROKEN_SHARE = 0.05  # more photos than this that cannot be read stop a run
+_BROKEN_SHARE = 0.05  # a larger share of unreadable photos stops a run
 
 
 class PhotoFolder:
-    """The usable photos below one or several folders, read and scaled on demand.
+    """The usable photos in one or several folders, read and scaled on demand.
 
     Args:
-        folders: str or Path, or a sequence of them; JPEG, PNG and WebP files, nested folders too.
+        folders: str or Path, or a sequence of them; JPEG, PNG and WebP files, including subfolders.
         image_size: int, pixels; a photo whose short side is smaller is skipped, never enlarged.
         short_side: int, pixels; larger photos are scaled down to it.
         cache_megabytes: int, how much of the scaled photos to keep in memory. Defaults to 0.
 
     Attributes:
         paths: list of Path, the usable photos.
-        skipped: list of str, one sentence for each photo that was left out.
-        failure: InputError that stopped the stream, or None; tf.data passes on only its text.
+        skipped: list of str, one sentence per skipped photo.
+        failure: InputError that stopped the stream, or None; needed because tf.data passes on only its text.
 
     Raises:
-        InputError: a folder that does not exist, is given twice or lies in another one; no usable photo in it.
+        InputError: a folder does not exist, is given twice, is inside another one, or has no usable photo.
     """
 
     def __init__(self, folders, image_size, short_side, cache_megabytes=0):
@@ -43,7 +43,7 @@ class PhotoFolder:
         self.short_side = short_side
         self.skipped = []
         self.failure = None
-        self._names = {}  # of each photo that was found, relative to its folder
+        self._names = {}  # name of each photo found, relative to its folder
         self.paths = []
         for folder in check_distinct([folders] if isinstance(folders, str | Path) else folders):
             self.paths += self._select(folder)
@@ -56,7 +56,7 @@ class PhotoFolder:
     def _select(self, folder):
         found = finding.find_photos(folder)
         if not found:
-            raise InputError(f"no photo (JPEG, PNG, WebP) below the folder {str(folder)!r}")
+            raise InputError(f"no photos (JPEG, PNG, WebP) in {str(folder)!r}")
         usable = []
         for path in found:
             self._names[path] = path.relative_to(folder).as_posix()
@@ -66,19 +66,19 @@ class PhotoFolder:
                 self.skipped.append(str(error))
                 continue
             if smallest < self.image_size:
-                self.skipped.append(f"{path} is too small: short side {smallest}, at least {self.image_size} needed")
+                self.skipped.append(f"{path} is too small: short side {smallest}, must be at least {self.image_size}")
             else:
                 usable.append(path)
         if not usable:
             first = self.skipped[0]
-            raise InputError(f"none of the {len(found)} photos below {folder} can be used; the first: {first}")
+            raise InputError(f"none of the {len(found)} photos in {folder} can be used; the first: {first}")
         return usable
 
     def __len__(self):
         return len(self.paths)
 
     def hold_out(self):
-        """Take every tenth photo out for validation, into a PhotoFolder of their own.
+        """Move every tenth photo to a PhotoFolder for validation, and return it.
 
         Raises:
             InputError: there is only one photo.
@@ -88,45 +88,45 @@ class PhotoFolder:
         return self._apart(self.paths[::10])
 
     def take_out(self, names):
-        """Takes the photos of these names out.
+        """Move the photos with these names to a PhotoFolder of their own.
 
         Args:
             names: iterable of str, paths relative to the folder in which a photo was found.
 
         Returns:
-            PhotoFolder of the usable ones among them; it may be empty.
+            PhotoFolder of the usable ones; it may be empty.
 
         Raises:
-            InputError: no folder holds a photo of some name, or nothing is left.
+            InputError: a name is in none of the folders, or no photo is left.
         """
         names = set(names)
         absent = names - set(self._names.values())
         if absent:
             raise InputError(
-                f"{len(absent)} of {len(names)} held-out photos are in none of the folders, such as {min(absent)}"
+                f"{len(absent)} of {len(names)} held-out photos are not in the photo folders, such as {min(absent)}"
             )
         return self._apart([path for path in self.paths if self._names[path] in names])
 
     def _apart(self, paths):
-        """These photos as a PhotoFolder of their own, and no longer in this one."""
-        held = copy.copy(self)  # counts damaged photos together with this one, but caches none
+        """Move these photos to a PhotoFolder of their own, and return it."""
+        held = copy.copy(self)  # shares the count of damaged photos with this one, but caches none
         held.paths, held.skipped, held._cache, held._cache_room = paths, [], {}, 0
         self.exclude(held)
         return held
 
     def exclude(self, others):
-        """Take out the photos that another PhotoFolder holds too.
+        """Remove the photos that another PhotoFolder contains too.
 
         Raises:
-            InputError: nothing is left.
+            InputError: no photo is left.
         """
         taken = {path.resolve() for path in others.paths}
         self.paths = [path for path in self.paths if path.resolve() not in taken]
         if not self.paths:
-            raise InputError("all photos to train on are also photos to validate with: name different folders")
+            raise InputError("all training photos are also validation photos: choose different folders")
 
     def load(self, index):
-        """One photo, its short side scaled down to `short_side`; for one that cannot be read the next in the list.
+        """Return one photo, its short side scaled down to `short_side`; for an unreadable one, the next in the list.
 
         Args:
             index: int in [0, len).
@@ -171,16 +171,15 @@ class PhotoFolder:
 
 
 def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
-    """Open the photos of a config; what is wrong with its folder of masks is said now too.
+    """Open the photos of a config, and check its folder of masks.
 
     Returns:
-        (photos to train on; photos to validate with by their set: `"val"`, the folders of `data.validation_photos`,
-        then one for each of `data.validation_sets`; every tenth training photo as `"val"` where the config names
-        neither).
+        (training photos; validation photos by set: `"val"` for the folders of `data.validation_photos`, then one for
+        each of `data.validation_sets`; every tenth training photo as `"val"` if the config has neither).
 
     Raises:
-        InputError: no such folder, too few photos, too many broken ones; a list or a held-out photo that is not there;
-            no masks in their folder.
+        InputError: a folder does not exist; there are too few photos or too many broken ones; a list or a held-out
+            photo does not exist; the folder of masks has none.
     """
     for validation in (False, True):
         mask_sampler(config, validation)
@@ -200,7 +199,7 @@ def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
                 f"one of the sets in {section.held_out}: {', '.join(apart)}",
             )
             if not len(apart[name]):
-                raise InputError(f"none of the photos of the set {name} in {section.held_out} can be used")
+                raise InputError(f"none of the photos in the set {name} of {section.held_out} can be used")
             held[name] = apart[name]
     if not held:
         held["val"] = photos.hold_out()
@@ -210,10 +209,10 @@ def open_photos(config: Config) -> tuple[PhotoFolder, dict[str, PhotoFolder]]:
 
 
 def mask_sampler(config: Config, validation: bool = False) -> sampling.MaskSampler:
-    """Return what draws the masks of training or of validation.
+    """Return the sampler of training or validation masks.
 
     Raises:
-        InputError: the folder of mask files is absent or empty.
+        InputError: the folder of mask files does not exist or is empty.
     """
     kind = config.masks.validation
     weights: dict[str, float] = {kind: 1.0} if validation and kind != "mix" else config.masks.weights
@@ -221,23 +220,23 @@ def mask_sampler(config: Config, validation: bool = False) -> sampling.MaskSampl
 
 
 def check_distinct(folders: Iterable[str | Path]) -> list[Path]:
-    """Refuse folders that are given twice or lie in one another, whose photos would count twice.
+    """Refuse folders that are given twice or inside each other, whose photos would count twice.
 
     Returns:
         The folders, without empty names.
 
     Raises:
-        InputError: no folder, one that does not exist, is given twice, or lies in another one.
+        InputError: there is no folder, or one does not exist, is given twice, or is inside another one.
     """
     found = [Path(folder) for folder in folders if str(folder)]
     if not found:
-        raise InputError("no folder of photos is named")
+        raise InputError("no photo folder given")
     resolved: list[Path] = []
     for folder in found:
         if not folder.is_dir():
-            raise InputError(f"no such folder of photos: {folder}")
+            raise InputError(f"the photo folder does not exist: {folder}")
         for other in resolved:
             if folder.resolve() == other or other in folder.resolve().parents or folder.resolve() in other.parents:
-                raise InputError(f"the folder {folder} is listed twice, or lies in another one that is listed: {other}")
+                raise InputError(f"the folder {folder} is listed twice, or is inside another listed folder: {other}")
         resolved.append(folder.resolve())
     return found

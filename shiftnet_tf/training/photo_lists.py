@@ -1,6 +1,6 @@
-"""Text files that name photos: one name a line, relative to its folder of photos; `#` begins a comment.
+"""Text files that list photos: one name per line, relative to the folder of photos; `#` starts a comment.
 
-A heading in square brackets begins a set of its own:
+A heading in square brackets starts a new set:
 
     [val-more]
     castle.jpg
@@ -20,15 +20,15 @@ def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     """Read a list of photos.
 
     Returns:
-        The names by set; the set of the names before the first heading is "".
+        The names by set; names before the first heading are in the set "".
 
     Raises:
-        InputError: the file cannot be read, names nothing, or names a photo twice.
+        InputError: the file cannot be read, lists nothing, or lists a photo twice.
     """
     try:
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list of photos {path}: {getattr(error, 'strerror', error)}") from error
+        raise InputError(f"cannot read the photo list {path}: {getattr(error, 'strerror', error)}") from error
     sets: dict[str, list[str]] = {}
     name = ""
     for line in lines:
@@ -39,8 +39,8 @@ def read_photo_list(path: str | os.PathLike[str]) -> dict[str, list[str]]:
             sets.setdefault(name, []).append(entry)
     entries = [entry for members in sets.values() for entry in members]
     if not entries:
-        raise InputError(f"the list of photos names none: {path}")
+        raise InputError(f"the photo list is empty: {path}")
     twice = {entry for entry in entries if entries.count(entry) > 1}
     if twice:
-        raise InputError(f"the list of photos {path} names {min(twice)} twice")
+        raise InputError(f"the photo list {path} names {min(twice)} twice")
     return sets

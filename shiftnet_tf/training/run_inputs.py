@@ -1,9 +1,10 @@
 """Counts and digests of the files that a run trains on, and its seed: `inputs.json` in the run folder.
 
-A resumed run equals one that was never stopped only if it reads the same files with the same seed. `changes` lists the
-differences. Two files count as the same if name and size agree: reading the contents of a large folder takes too long.
+A resumed run equals an uninterrupted one only if it reads the same files with the same seed. `changes` lists the
+differences. Two files count as equal if name and size agree, because reading the contents of a large folder takes too
+long.
 
-Light: the standard library alone.
+Light: only the standard library.
 """
 
 import hashlib
@@ -24,17 +25,17 @@ def summarize(seed: int, files: Mapping[str, Iterable[str | os.PathLike[str]]]) 
     """Summarize what a run trains on.
 
     Args:
-        seed: of the config.
-        files: paths by what they are, in the plural as `changes` says it, such as `{"photos": [...], "masks": []}`.
-            Give an empty list where a run has none of a kind: a kind that is absent is not compared.
+        seed: the config's seed.
+        files: paths by kind, in the plural as in the sentences of `changes`, such as `{"photos": [...], "masks": []}`.
+            Pass an empty list if a run has none of a kind; missing kinds are not compared.
 
     Returns:
-        What `inputs.json` holds: `{"seed": 0, "files": {"photos": {"count": 28, "sha256": "..."}, ...}}`. A digest is
-        that of the sorted pairs of name and size in bytes. Names are relative to the folder that holds all files of a
-        kind: the digest stays the same where this folder is moved.
+        The content of `inputs.json`: `{"seed": 0, "files": {"photos": {"count": 28, "sha256": "..."}, ...}}`. A digest
+        is that of the sorted pairs of name and size in bytes. Names are relative to the folder that contains all files
+        of a kind, so that the digest does not change if this folder is moved.
 
     Raises:
-        InputError: a file is gone or its size cannot be read.
+        InputError: a file does not exist, or its size cannot be read.
     """
     return {"seed": seed, "files": {kind: _summarize_files(paths) for kind, paths in files.items()}}
 
@@ -54,11 +55,11 @@ def write(folder: str | os.PathLike[str], inputs: Mapping[str, Any]) -> None:
 
 
 def changes(folder: str | os.PathLike[str], inputs: Mapping[str, Any]) -> list[str]:
-    """Compare what a resumed run trains on with what it trained on when it began.
+    """Compare the inputs of a resumed run with those that it started with.
 
     Args:
         folder: the run folder.
-        inputs: from `summarize`, of now.
+        inputs: the present ones, from `summarize`.
 
     Returns:
         One sentence for each change; none for a run folder without `inputs.json`, which an earlier version made.
@@ -93,7 +94,7 @@ def _summarize_files(paths: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
     pairs = sorted((Path(path).relative_to(base).as_posix(), _size(path)) for path in full)
     digest = hashlib.sha256()
     for name, size in pairs:
-        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))  # no file name holds a zero byte
+        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))  # no file name contains a zero byte
     return {"count": len(pairs), "sha256": digest.hexdigest()}
 
 

@@ -3,8 +3,8 @@
 L = reconstruction + guidance + adversarial (section 3.1), each weighted by `LossConfig`. A batch is a dict of
 `image`, float32 [B, S, S, 3] in [-1, 1], and `mask`, float32 [B, S, S, 1], 1 = hole.
 
-Unlike the authors' code both networks take their gradients from one forward pass and are then updated together, which
-saves a pass of the discriminator, and the guidance target costs an encoder pass, not a generator pass.
+Unlike in the authors' code, both networks take their gradients from one forward pass and are then updated together,
+which saves a pass of the discriminator, and the guidance target costs an encoder pass instead of a generator pass.
 """
 
 import dataclasses
@@ -30,15 +30,15 @@ class ShiftNet(keras.Model):
     """Trains a generator against a discriminator with `compile` and `fit`.
 
     Args:
-        config: of which the sections model, discriminator and losses are used. Defaults to the paper's.
+        config: Config. Defaults to the paper's.
 
-    Calling the model calls its generator, or with `training.average` the moving average of it. Logged metrics: `loss`
-    (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in validation
-    `psnr` and `hole_psnr` of the inpainted image, in dB.
+    Calling the model calls its generator, or the moving average of it if `training.average` is set. Logged metrics:
+    `loss` (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in
+    validation `psnr` and `hole_psnr` of the inpainted image, in dB.
 
     Attributes:
-        wants_to_stop: tf.Variable of this process, above 0 when it is to stop; None where nothing stops it.
-        stops: of several devices: above 0 where a process wanted to stop before the last step, the same for all.
+        wants_to_stop: tf.Variable of this process, above 0 if it should stop; None if nothing stops it.
+        stops: with several devices, above 0 if a process wanted to stop before the last step; the same for all.
 
     Examples:
 
@@ -95,14 +95,14 @@ class ShiftNet(keras.Model):
         jit_compile: Switch = "auto",
         **kwargs: Any,
     ) -> None:
-        """Sets the two optimizers.
+        """Set the two optimizers.
 
         Args:
-            generator_optimizer, discriminator_optimizer: not shared.
-            jit_compile: `"auto"` (XLA on a GPU; on a CPU it costs time), `"on"` or `"off"`.
+            generator_optimizer, discriminator_optimizer: keras.optimizers.Optimizer, one for each.
+            jit_compile: `"auto"` (XLA on a GPU; on a CPU it is slower), `"on"` or `"off"`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
-        # auto_scale_loss would wrap one of the two optimizers alone under mixed_float16.
+        # auto_scale_loss would wrap only one of the two optimizers under mixed_float16.
         kwargs = {"auto_scale_loss": False, **kwargs}
         super().compile(optimizer=generator_optimizer, jit_compile=resolve_by_device(jit_compile, gpu=True), **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
@@ -114,7 +114,7 @@ class ShiftNet(keras.Model):
         return self.averaged_generator(inputs)
 
     def make_train_function(self, force=False):
-        """Keras's own fails with several workers: it takes the mean of scalars along axis 0 (tensorflow#72388)."""
+        """Avoid Keras's own, which fails with several workers: it averages scalars along axis 0 (tensorflow#72388)."""
         strategy = self.distribute_strategy
         if strategy.num_replicas_in_sync == 1 or (self.train_function is not None and not force):
             return super().make_train_function(force)
@@ -135,7 +135,7 @@ class ShiftNet(keras.Model):
         self.train_function = train
 
     def _maybe_symbolic_build(self, *arguments, **named):
-        """Do nothing: it is built, and Keras's own fails with several workers (keras#20585)."""
+        """Do nothing: the model is built, and Keras's own fails with several workers (keras#20585)."""
 
     def train_step(self, data):
         image, mask = data["image"], data["mask"]
@@ -168,7 +168,7 @@ class ShiftNet(keras.Model):
         return self._track(self._validation_values(data))
 
     def validate(self, dataset: tf.data.Dataset) -> dict[str, float]:
-        """Measure on this process's first device, whatever the others do; `evaluate` takes all devices.
+        """Measure on this process's first device only; `evaluate` uses all devices.
 
         Args:
             dataset: of batches.
@@ -180,7 +180,7 @@ class ShiftNet(keras.Model):
         return {name: float(np.mean(np.concatenate([value[name] for value in values]))) for name in values[0]}
 
     def _validation_values(self, data):
-        """Each image's `psnr` and `hole_psnr`: float32 [B]."""
+        """Return each image's `psnr` and `hole_psnr`: float32 [B]."""
         image, mask = data["image"], data["mask"]
         inpainted_image = composite(self.averaged_generator(data), image, mask)
         return {
@@ -189,7 +189,7 @@ class ShiftNet(keras.Model):
         }
 
     def _update_average(self):
-        """Batch norm's averages are averaged too. The first steps count more, so that the start is soon forgotten."""
+        """Update the average, also of batch norm's averages. Early steps count more, so that the start fades soon."""
         if self.averaged_generator is self.generator:
             return
         steps = tf.cast(self.optimizer.iterations, tf.float32)
@@ -198,7 +198,7 @@ class ShiftNet(keras.Model):
             average.assign(share * average + (1.0 - share) * value)
 
     def _image_losses(self, predicted_image, image, mask):
-        """Those that compare the prediction with the photo: `losses.LOSSES`."""
+        """Return the losses that compare the prediction with the photo: `losses.LOSSES`."""
         inpainted_image, features, targets = composite(predicted_image, image, mask), (), ()
         if self.config.losses.uses_features:
             shown = predicted_image if self.config.losses.features == "vgg16" else inpainted_image
@@ -216,9 +216,9 @@ class ShiftNet(keras.Model):
         return {f"{name}_loss": loss(compared) for name, loss in losses.LOSSES.items() if self._uses(name)}
 
     def _adversarial_losses(self, predicted_image, image, mask):
-        """(dict of the generator's losses and the penalty, the discriminator's loss).
+        """Return (dict of the generator's losses and the penalty, the discriminator's loss).
 
-        Two passes of the discriminator: the generator's gradient leads back through the second alone.
+        The discriminator runs twice: the generator's gradient passes only through the second run.
         """
         settings = self.config.losses
         real, generated, mask = self._shown(predicted_image, image, mask)
@@ -242,7 +242,7 @@ class ShiftNet(keras.Model):
         return values, discriminator_loss
 
     def _shown(self, predicted_image, image, mask):
-        """What the discriminator sees: the real image, the generated one, and the mask."""
+        """Return what the discriminator sees: the real image, the generated one, and the mask."""
         generated = predicted_image
         if self.config.discriminator.input == "inpainted_image":
             generated = composite(predicted_image, image, mask)
@@ -252,13 +252,13 @@ class ShiftNet(keras.Model):
         return hole_window([image, generated, mask], mask, self._step_seed() if window == "random" else None)
 
     def _judge(self, images, mask):
-        """Logits and features, as the discriminator is trained: with the statistics of the batch."""
+        """Return logits and features in training mode, with the statistics of the batch."""
         if self.config.discriminator.mask_channel:
             images = tf.concat([images, mask], axis=-1)
         return self.discriminator(images, return_features=True, training=True)
 
     def _lazy_r1(self, judge, real):
-        """R1 at every n-th step, n times over: its mean over the steps is that of the penalty itself."""
+        """Return n times R1 at every n-th step, so that its mean over the steps is that of the penalty."""
         every = self.config.losses.r1_every
         due = tf.equal(self.optimizer.iterations % every, 0)
         return tf.cond(due, lambda: float(every) * gan_losses.r1_penalty(judge, real), lambda: 0.0)
@@ -280,13 +280,13 @@ class ShiftNet(keras.Model):
 
 
 def _mean_gradients(tape, loss, variables):
-    """The gradients of the mean loss of all replicas, as this one adds to them: Keras's optimizers take their sum."""
+    """Return this replica's share of the gradients of the mean loss; Keras's optimizers add up the shares."""
     gradients, number = tape.gradient(loss, variables), replicas.count()
     return gradients if number == 1 else [g if g is None else g / number for g in gradients]
 
 
 def _load_features(settings):
-    """function of images to the features that style, content and perceptual losses compare."""
+    """Return the function from images to the features that style, content and perceptual losses compare."""
     if settings.features == "vgg16":
         return load_vgg16(settings.vgg16_weights)
     network, stages = load_efficientnet_lite(0), STAGES[0]
@@ -299,17 +299,17 @@ def _load_features(settings):
 
 
 def _total_guidance(features, targets):
-    """The sum over all shift connections."""
+    """Return the sum of the guidance losses of all shift connections."""
     parts = zip(features["decoder_features"], targets, features["feature_mask"])
     return tf.add_n([losses.guidance_loss(*part) for part in parts])
 
 
 def resolve_by_device(setting, gpu):
-    """What `"auto"` means here.
+    """Return whether a setting is on, resolving `"auto"` by the device.
 
     Args:
         setting: `"auto"`, `"on"` or `"off"`.
-        gpu: bool, what `"auto"` is on a machine with a GPU; on one without it is the opposite.
+        gpu: bool, the value of `"auto"` on a machine with a GPU; without a GPU it is the opposite.
 
     Returns:
         bool.

@@ -1,10 +1,10 @@
-"""The network and the losses of configs/compact.toml in PyTorch, for a machine that has PyTorch and no TensorFlow.
+"""The network and losses of configs/compact.toml in PyTorch, for machines with PyTorch but without TensorFlow.
 
-The functions of the Keras model on the same weights: `read_weights` reads a `generator.weights.h5` or
-`discriminator.weights.h5`, `write_weights` writes one. Images are float32 [B, C, H, W]. tests/test_torch_twin.py holds
-predictions, losses and gradients to those of the Keras model.
+They compute the same as the Keras model, with the same weights: `read_weights` reads a `generator.weights.h5` or
+`discriminator.weights.h5`, `write_weights` writes one. Images are float32 [B, C, H, W]. tests/test_torch_twin.py
+compares predictions, losses and gradients with those of the Keras model.
 
-Only what compact.toml asks for, see `check_config`.
+Only the settings of compact.toml are supported, see `check_config`.
 """
 
 import math
@@ -27,10 +27,10 @@ LOSSES = ("reconstruction", "hole", "perceptual", "guidance", "adversarial", "fe
 
 
 def check_config(config):
-    """Refuse what is not written here.
+    """Refuse settings that are not implemented here.
 
     Raises:
-        InputError: a setting of the network or of the losses that differs from configs/compact.toml in kind.
+        InputError: a setting of the network or the losses differs in kind from configs/compact.toml.
     """
     wanted = {
         "model": {
@@ -78,7 +78,7 @@ def check_config(config):
 
 
 def read_weights(path):
-    """dict of Keras's names to float32 tensors in PyTorch's layouts."""
+    """Return a dict of Keras's names to float32 tensors in PyTorch's layouts."""
     found = {}
     with h5py.File(path) as file:
         file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
@@ -89,12 +89,12 @@ def write_weights(template, path, weights):
     """Write a file of weights for Keras.
 
     Args:
-        template: file of the same network, of which all but the values is copied.
+        template: file of the same network; everything except the values is copied from it.
         path: the file to write; an existing one is replaced.
-        weights: as of `read_weights`.
+        weights: as returned by `read_weights`.
 
     Raises:
-        ValueError: a tensor of another shape.
+        ValueError: a tensor has the wrong shape.
     """
     with h5py.File(template) as source, h5py.File(path, "w") as target:
 
@@ -121,7 +121,7 @@ def _to_torch(name, value):
     if not _upsamples(name):
         return torch.from_numpy(value.transpose(3, 2, 0, 1).copy())
     filters = value.shape[-1] // 4
-    kernel = np.zeros((value.shape[2], filters, 4, 4), np.float32)  # of a transposed convolution
+    kernel = np.zeros((value.shape[2], filters, 4, 4), np.float32)  # for a transposed convolution
     for a, rows in enumerate(_TAPS):
         for b, columns in enumerate(_TAPS):
             group = value[..., (2 * a + b) * filters : (2 * a + b + 1) * filters]
@@ -177,12 +177,12 @@ def downsample_mask(mask, layers):
 
 
 def _gather(rows, index):
-    """rows [B, M, C] at index [B, N] -> [B, N, C]."""
+    """Return rows [B, M, C] at index [B, N]: [B, N, C]."""
     return torch.gather(rows, 1, index[..., None].expand(-1, -1, rows.shape[-1]))
 
 
 class _Level:
-    """As in ops/patch_filling.py; offsets are [B, N, 2]."""
+    """One level of ops/patch_filling.py; offsets are [B, N, 2]."""
 
     def __init__(self, smooth, known, scale, size, coarser=None):
         self.scale, self.size, self.n = scale, size, smooth.shape[2] // scale
@@ -333,7 +333,7 @@ def encode(weights, image, mask, count=8):
 
 
 def _shift(decoder, encoder, feature_mask):
-    """Decoder, encoder and shifted features, [B, 3C, H, W]."""
+    """Return decoder, encoder and shifted features, [B, 3C, H, W]."""
     batch, channels, height, width = decoder.shape
     hole = feature_mask.flatten(1)  # [B, N]
     queries = decoder.flatten(2).transpose(1, 2).float()
@@ -350,7 +350,7 @@ def _shift(decoder, encoder, feature_mask):
 
 
 def generate(weights, image, mask, training=False):
-    """Prediction [B, 3, S, S] and (decoder features, feature mask) of the shift."""
+    """Return the prediction [B, 3, S, S] and (decoder features, feature mask) of the shift."""
     masked = composite(torch.zeros_like(image), image, mask)
     seen = fill_from_patches(masked, mask)
     *skips, bottleneck = encode(weights, seen, mask)
@@ -378,7 +378,7 @@ def generate(weights, image, mask, training=False):
 
 @torch.no_grad()
 def normalize_spectrum(weights):
-    """One step of power iteration on each convolution of the discriminator, and its kernel divided by the norm."""
+    """Run one power iteration on each convolution of the discriminator, and divide its kernel by the norm."""
     for i in range(5):
         name = _numbered("convolutions/spectral_normalization", i)
         kernel, u = weights[f"{name}/layer/vars/0"], weights[f"{name}/vars/1"]
@@ -390,7 +390,7 @@ def normalize_spectrum(weights):
 
 
 def judge(weights, images):
-    """Logits and features."""
+    """Return logits and features."""
     x, features = images, []
     for i in range(5):
         name = _numbered("convolutions/spectral_normalization", i) + "/layer"
@@ -404,18 +404,18 @@ def judge(weights, images):
 
 
 def trainable(discriminator):
-    """The weights of a discriminator that have a gradient: all but what spectral normalisation keeps for itself."""
+    """Return the trainable weights of a discriminator: all except the vectors of spectral normalisation."""
     return {name: x for name, x in discriminator.items() if "spectral" not in name or "/layer/" in name}
 
 
 class EfficientNetLite:
-    """Frozen features of images in [-1, 1], one a block; see networks/efficientnet_lite.py.
+    """Frozen features of images in [-1, 1], one per block; see networks/efficientnet_lite.py.
 
     Args:
         arrays: dict of name to array: PyTorch's `state_dict`.
         number: 0 or 2.
-        device: of PyTorch.
-        last: the last block that is computed.
+        device: PyTorch's device.
+        last: the last block to compute.
     """
 
     def __init__(self, arrays, number, device, last):
@@ -446,7 +446,7 @@ class EfficientNetLite:
 
 
 def load_features(number, device):
-    """The EfficientNet-Lite of that number, 0 (for the loss) or 2 (to measure), with the weights of its package.
+    """Load EfficientNet-Lite 0 (for the loss) or 2 (for metrics), with the weights of its package.
 
     Raises:
         MissingPackageError: the package is not installed.
@@ -460,7 +460,7 @@ def load_features(number, device):
 
 
 def deep_distance(network, image, filled):
-    """As networks/deep_distance.py has it, of boxes [1, 3, h, w] in [-1, 1] that are cut out already."""
+    """Return the distance of networks/deep_distance.py for boxes [1, 3, h, w] in [-1, 1] that are already cut out."""
     both = [network(x) for x in (image, filled)]
     distances = []
     for i in _DEEP_STAGES:
@@ -491,7 +491,7 @@ def _same(x, folded, stride=1, groups=1):
 
 
 def window(images, middles, size):
-    """Squares of `size` around `middles` int64 [B, 2], inside the pictures: of each of `images` [B, C, S, S]."""
+    """Return squares of `size` around `middles` int64 [B, 2], moved inside, of each of `images` [B, C, S, S]."""
     start = (middles - size // 2).clamp(0, images[0].shape[2] - size)  # [B, 2]
     steps = torch.arange(size, device=start.device)
     rows, columns = start[:, 0, None] + steps, start[:, 1, None] + steps
@@ -519,19 +519,19 @@ def _relative(features, targets, mask):
 
 
 def losses(generator, discriminator, features, image, mask, middles):
-    """The losses of a step, unweighted, as `ShiftNet.train_step` has them.
+    """Return the losses of a step, unweighted, as in `ShiftNet.train_step`.
 
     Args:
-        generator, discriminator: weights by their names; the spectra of the latter are normalised, see
+        generator, discriminator: weights by name; the discriminator's spectra must be normalised, see
             `normalize_spectrum`.
-        features: EfficientNetLite of number 0.
+        features: EfficientNetLite number 0.
         image: float32 [B, 3, S, S] in [-1, 1].
         mask: float32 [B, 1, S, S], 1 = hole.
-        middles: int64 [B, 2], row and column of the middle of the discriminator's window.
+        middles: int64 [B, 2], row and column of the centre of the discriminator's window.
 
     Returns:
-        dict of scalars: LOSSES, whose gradients lead to the generator alone, and `discriminator`, whose gradient leads
-        to the discriminator alone: one backward pass of a weighted sum serves both.
+        dict of scalars: LOSSES, whose gradients reach only the generator, and `discriminator`, whose gradient reaches
+        only the discriminator, so that one backward pass of a weighted sum serves both.
     """
     frozen = {name: x.detach() for name, x in discriminator.items()}
     with torch.no_grad():

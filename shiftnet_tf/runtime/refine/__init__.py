@@ -1,4 +1,4 @@
-"""Fill a hole with matter of the photo itself, at the photo's own resolution, guided by the network's answer."""
+"""Fill a hole with pixels copied from the photo itself, at its own resolution, guided by the network's output."""
 
 from shiftnet_tf.runtime.refine.detail import DETAILS, copies, refine
 

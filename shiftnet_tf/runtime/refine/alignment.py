@@ -1,8 +1,8 @@
-"""Offsets on finer grids: doubled, then aligned by a position each way.
+"""Offsets on finer grids: doubled, then aligned by up to one position in each direction.
 
-Two structures that meet on a coarse grid may miss each other by a few pixels of the photo. So on each finer grid all
-positions that share an offset move it together by the step of -1, 0 or 1 each way that fits their seams and the hole's
-rim best. Source: the pyramid is that of Pritch et al., ICCV 2009, section 3.1; the common step is ours.
+Two structures that meet on a coarse grid may miss each other by a few pixels of the photo. On each finer grid, all
+positions that share an offset therefore move it together by -1, 0 or 1 in each direction, whichever fits their seams
+and the hole's rim best. Source: the pyramid follows Pritch et al., ICCV 2009, section 3.1; the common step is ours.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from shiftnet_tf.runtime.refine.arrays import BESIDE, column, edge, in_threads, positions
 from shiftnet_tf.runtime.refine.energy import RIM_UNKNOWN, SEAM_UNKNOWN, Source, difference
 
-_STEPS = np.array(sorted(np.ndindex(3, 3), key=lambda step: step != (1, 1)), np.int32).T - 1  # staying wins a tie
+_STEPS = np.array(sorted(np.ndindex(3, 3), key=lambda step: step != (1, 1)), np.int32).T - 1  # no step wins a tie
 
 
 def aligned(
     label: np.ndarray, table: np.ndarray, image: Source, hole: np.ndarray, corner: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move each offset by up to one position each way so that seams and rim fit better.
+    """Move each offset by up to one position in each direction so that seams and rim fit better.
 
     Args:
         label: int [h, w], the column of `table` of each position; ignored outside the hole.

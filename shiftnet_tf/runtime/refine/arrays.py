@@ -71,12 +71,12 @@ def depths(mask: np.ndarray) -> np.ndarray:
 
 
 def positions(mask: np.ndarray) -> Ints:
-    """Return the rows and columns of what is True, row by row: int32 [2, n]."""
+    """Return the rows and columns of all True elements, row by row: int32 [2, n]."""
     return np.stack(np.nonzero(mask)).astype(np.int32)
 
 
 def column(place: tuple[int, int]) -> Ints:
-    """Return a place or a step so that it can be added to many: int32 [2, 1]."""
+    """Return a position or a step as a column, to be added to many: int32 [2, 1]."""
     return np.array(place, np.int32)[:, np.newaxis]
 
 
@@ -120,7 +120,7 @@ def in_threads(function: Callable[[slice], None], length: int, size: int) -> Non
     Args:
         function: takes a part and writes the part of the results that depends on it.
         length: of the range.
-        size: of a part: small enough that what is worked on stays in the cache.
+        size: of a part; small enough for its data to stay in the cache.
     """
     parts = [slice(start, min(start + size, length)) for start in range(0, length, size)]
     threads = max(1, min(_THREADS, usable_cores(), len(parts)))

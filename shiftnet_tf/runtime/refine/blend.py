@@ -1,13 +1,13 @@
 """Copied pixels, blended into their surroundings in the gradient domain.
 
-The picture u is sought whose differences between neighbours are those of their source, in the sense of least squares:
+Find the picture u whose differences between neighbours are closest to those of their sources, in least squares:
 
 min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
 
-with g_pq = I(p + o_p) - I(q + o_p) within one source and beside the hole, and at a seam the mean of that of both
-sources. What is solved for is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ
-by e grey levels, at a seam or beside the hole, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: two kinds of matter that meet
-stay apart, where equal weights would spread their difference over the hole as a haze.
+with g_pq = I(p + o_p) - I(q + o_p) within one source and at the hole's rim, and at a seam the mean of both sources'
+differences. The unknown is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ by e
+grey levels, at a seam or at the rim, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: different materials that meet stay
+distinct, while equal weights would spread their difference over the hole as a haze.
 
 Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7. The weights are ours.
 """
@@ -19,7 +19,7 @@ from shiftnet_tf.runtime.refine.arrays import Slices, column, edge, positions
 from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.system.progress import Progress, silent
 
-_TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed over
+_TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed out
 
 
 def blended(
@@ -35,8 +35,8 @@ def blended(
 
     Args:
         image: the photo at full resolution.
-        pixels: uint8 [H, W, 3], the box of the hole with a border of known pixels; the content of the hole is kept
-            where an offset leads to no known pixel.
+        pixels: uint8 [H, W, 3], the box of the hole with a border of known pixels; the hole keeps its content where an
+            offset leads to no known pixel.
         hole: bool [H, W], the pixels that are filled.
         known: bool [H, W], the pixels that may be copied.
         offsets: int32 [2, H, W].
@@ -65,7 +65,7 @@ def blended(
 
 
 def _robust(lack: np.ndarray) -> np.ndarray:
-    """Return the weight of edges, from what they lack: float32 [C, n] -> float32 [n]."""
+    """Return the weight of each edge, lower the larger its remaining gradient error: float32 [C, n] -> float32 [n]."""
     weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / _TOLERATED) ** 2)
     return weight
 

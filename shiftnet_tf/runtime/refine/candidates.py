@@ -1,8 +1,8 @@
 """Candidate offsets: where the content of a hole may come from.
 
 An offset leads from a position of the hole to the known position that it copies. There are two sources:
-- dominant offsets of the known part: a photo repeats itself at few distances;
-- a sparse regular grid, without which a smooth background, which repeats at no distance in particular, is not found.
+- dominant offsets of the known part, because a photo repeats itself at few distances; - a sparse regular grid, because
+a smooth background repeats at no particular distance.
 
 Source: He and Sun, "Statistics of Patch Offsets for Image Completion", ECCV 2012, section 3. The grid is ours.
 """
@@ -89,7 +89,7 @@ def dominant_offsets(picture: np.ndarray, source: np.ndarray, count: int = _COUN
     found = nearest >= 0
     offsets = places[nearest[found]] - places[queries[found]]
     votes = np.zeros(2 * shape + 1, np.float32)
-    for signed in (offsets, -offsets):  # what fits one way fits the other way too
+    for signed in (offsets, -offsets):  # an offset that fits also fits in the opposite direction
         np.add.at(votes, tuple((signed + shape).T), 1)
     peaks: np.ndarray = _peaks(blurred(votes[..., np.newaxis], 1.4)[..., 0], count) - shape
     return peaks

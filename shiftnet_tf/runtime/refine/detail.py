@@ -18,8 +18,8 @@ from shiftnet_tf.system.progress import Progress, part, silent
 logger = logging.getLogger(__name__)
 DETAILS = ("auto", "model", "shift-map")
 
-_DEPTH = 12  # pixels: `auto` copies into holes that are so deep, see docs/strategies.md
-_REACH = 1.0  # of the longer side of a hole's box: how far around it pixels are looked for
+_DEPTH = 12  # pixels: `auto` copies into holes at least this deep, see docs/strategies.md
+_REACH = 1.0  # of the longer side of a hole's box: how far around it pixels are searched
 _CELLS = 128  # along the longer side of a hole's box, when its depth is measured
 _LEAST = 64  # pixels, the least of that
 _PER_PIXEL, _PER_HOLE_PIXEL = 24, 320  # bytes, estimated, for a pixel around a hole and for one of its box
@@ -37,13 +37,13 @@ def region(box: Window, shape: tuple[int, int]) -> Window:
 
 
 def needed_memory(box: Window, shape: tuple[int, int]) -> int:
-    """Return how much memory the filling of a hole takes, in bytes, estimated; see `region`."""
+    """Return an estimate of the memory that filling a hole takes, in bytes; see `region`."""
     around = region(box, shape)
     return _PER_PIXEL * around.height * around.width + _PER_HOLE_PIXEL * box.height * box.width
 
 
 def depth(hole: np.ndarray) -> int:
-    """Return how far the innermost pixel of a hole lies from the nearest known one, in pixels.
+    """Return the distance from the innermost pixel of a hole to the nearest known one, in pixels.
 
     Args:
         hole: bool [H, W]; outside the array counts as known.
@@ -60,7 +60,7 @@ def depth(hole: np.ndarray) -> int:
 
 
 def copies(mask: np.ndarray, box: Window, detail: str = "auto") -> bool:
-    """Return whether a hole is filled with copied pixels; with `auto` not if the memory is too small, which is logged.
+    """Tell whether to fill a hole with copied pixels; `auto` does not if memory is short, and logs a warning.
 
     Args:
         mask: bool [H, W].
@@ -77,7 +77,7 @@ def copies(mask: np.ndarray, box: Window, detail: str = "auto") -> bool:
         return False
     lack = _lack_of_memory(box, mask.shape)
     if lack:
-        logger.warning("%s: the network's answer stays", lack)
+        logger.warning("%s: keeping the network's output instead", lack)
     return not lack
 
 
@@ -92,11 +92,11 @@ def refine(
     """Fill holes with pixels of their surroundings, guided by the content of the holes.
 
     Args:
-        canvas: holds the network's answer in the holes; it is changed there.
+        canvas: the photo with the network's output in its holes; these are modified.
         mask: bool [H, W], all holes of the canvas.
         boxes: the bounding boxes of the holes to fill, in this order.
         progress: called before each step, see `shiftnet_tf.system.progress`.
-        guided: whether the content of the holes counts.
+        guided: whether the content of the holes guides the choice.
         return_shift_maps: whether to return the shift maps.
 
     Returns:
@@ -122,7 +122,7 @@ def _fill(
     """Fill one hole; return the part that was searched and its shift map if `return_shift_map` is True."""
     lack = _lack_of_memory(box, canvas.shape)
     if lack:
-        raise InputError(f"{lack}: use the detail of the model")
+        raise InputError(f"{lack}: pass --detail model")
     around = region(box, canvas.shape)
     inner = box.within(around)
     pad = [(0, -length % grid_factor(mask[box.slices])) for length in (around.height, around.width)]
@@ -144,12 +144,12 @@ def _fill(
 
 
 def _lack_of_memory(box: Window, shape: tuple[int, int]) -> str:
-    """Say in one sentence that the memory is too small; return "" if it is not."""
+    """Return a sentence if there is too little memory, else ""."""
     needed, free = needed_memory(box, shape), available_memory()
     if free is None or needed <= free:
         return ""
     return (
-        f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, and "
+        f"copying pixels into a hole of {box.width}x{box.height} needs about {needed / 1e9:.1f} GB of memory, but only "
         f"{free / 1e9:.1f} GB are free"
     )
 

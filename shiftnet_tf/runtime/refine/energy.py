@@ -5,9 +5,9 @@ E(o) = sum_p D_p(o_p) + sum_(p,q) V_pq(o_p, o_q) over the hole's positions p and
 D_p(o) = guide * min(|B(p + o) - G(p)|, cap) + rim * sum_k f(|I(k + o) - I(k)|),  k known, near p,
 V_pq(a, b) = change + f(|I(p + a) - I(p + b)|) + f(|I(q + a) - I(q + b)|)  for a != b, else 0,
 
-with the photo I, the guide G, and B, the photo blurred like the guide; | | is the sum of absolute differences of the
-three channels in grey levels, and f(d) = d + d^2 / 20: a seam through an edge costs more than many through what is
-nearly alike. An offset that leads out of the known part is forbidden.
+with the photo I, the guide G, and B, the photo blurred like the guide; | | is the sum of absolute differences over the
+three channels in grey levels, and f(d) = d + d^2 / 20, so that one seam through an edge costs more than many through
+similar pixels. An offset that leads out of the known part is forbidden.
 
 Source: Pritch, Kav-Venaki and Peleg, "Shift-Map Image Editing", ICCV 2009, equations 2 to 4. The guide's term, f,
 the wider rim and the price of a change are ours; docs/strategies.md says how they were chosen.
@@ -67,7 +67,7 @@ class Source:
         """Return the indices of positions in a plane, of any value outside, and whether they may be copied."""
         height, width = self.usable.shape
         rows, columns = places[0] + offsets[0], places[1] + offsets[1]
-        inside = (rows.view(np.uint32) < height) & (columns.view(np.uint32) < width)  # less than 0 is large there
+        inside = (rows.view(np.uint32) < height) & (columns.view(np.uint32) < width)  # negative values are large there
         index = (rows * width + columns).astype(np.intp)
         return index, inside & self.usable.ravel().take(index, mode="clip")
 

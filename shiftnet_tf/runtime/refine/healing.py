@@ -1,12 +1,12 @@
-"""Offsets healed at their seams: each patch of the filled hole is made to look like some patch of the known part.
+"""Heal the seams of a shift map: make each patch of the filled hole look like some patch of the known part.
 
-A shift map cuts where two offsets meet: a ridge ends at a straight line. Starting from it, two steps in turn:
+Where two offsets meet, a shift map cuts structures: a ridge ends at a straight line. From there, two steps alternate:
 
 o_x = argmin_o |P(x) - Q(x + o)|^2,        for all x whose patch P(x) of the filled picture u touches the hole,
 u_p = sum_x w_x I(p + o_x) / sum_x w_x,    over the patches x that cover p, w_x = 1 / (|P(x) - Q(x + o_x)|^2 + s)^2,
 
-with patches Q of the photo I that lie in the known part, and s a tenth of the median distance. The offsets of the
-last step are kept, and the pictures u forgotten: pixels are copied by them, not averaged.
+with patches Q of the photo I that lie in the known part, and s a tenth of the median distance. Only the offsets of the
+last step are kept, not the pictures u: pixels are copied, not averaged.
 
 Source: Wexler, Shechtman and Irani, "Space-Time Completion of Video", PAMI 2007, section 3; the search is that of
 Barnes et al., "PatchMatch", SIGGRAPH 2009, section 3, with offsets of neighbours 1, 2 and 4 positions away.
@@ -23,11 +23,11 @@ _PATCH = 7  # side of the patches, in positions
 _REACH = _PATCH // 2
 _COMPONENTS = 24  # principal components that are kept of a patch
 _PRODUCT = 64  # patches that are projected at a time: so few that the matrix product starts no threads of its own
-_FIRST = 4  # of them, by which most patches are found to be too far
+_FIRST = 4  # of them, which rule most patches out
 _ROUNDS = 3
 _JUMPS = (4, 2, 1)  # positions to the neighbours whose offsets are tried
-_GAIN = np.float32(0.2)  # of its squared distance, at most, has what replaces an offset: what fits stays in one piece
-_SHRINK = 3  # by which the radius of the random search falls, from half the picture to 1
+_GAIN = np.float32(0.2)  # a new offset must reduce the squared distance to this share: what fits stays in one piece
+_SHRINK = 3  # factor by which the radius of the random search falls, from half the picture to 1
 
 
 def heal(
@@ -49,8 +49,8 @@ def heal(
         progress: called before each step, see `system.progress`.
 
     Returns:
-        int [2, h, w], offsets of the hole's positions, each of which leads to a position that may be copied; as they
-        came where no whole patch is known.
+        int [2, h, w], offsets of the hole's positions, each leading to a position that may be copied; unchanged if no
+        whole patch is known.
     """
     centres = eroded(source, _PATCH // 2)
     if not centres.any():
@@ -92,7 +92,7 @@ class _Search:
         self._rng = np.random.default_rng(0)
 
     def _neighbours(self, touched: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """Targets that have a neighbour at some step, that neighbour, both indices of `targets`, and the step."""
+        """Yield targets that have a neighbour at some step, the neighbours (as indices of `targets`), and the step."""
         border, (rows, columns) = max(_JUMPS), np.unravel_index(self.targets, self.shape)
         index = np.full(self.shape, -1)
         index[touched] = np.arange(len(self.targets))
@@ -104,7 +104,7 @@ class _Search:
                 yield which, near[which], jump * (down * self.shape[1] + right)
 
     def project(self, picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """The principal components of the patches around places: float32 [n, _COMPONENTS]."""
+        """Return the principal components of the patches around places: float32 [n, _COMPONENTS]."""
         windows, (rows, columns) = patches(picture, _PATCH), np.unravel_index(places, self.shape)
         found = np.empty((len(places), _COMPONENTS), np.float32)
 
@@ -115,7 +115,7 @@ class _Search:
         return found
 
     def first(self, offsets: np.ndarray) -> np.ndarray:
-        """Positions to begin with, of all targets: those of the hole, beside it those of the nearest in the hole."""
+        """Return the first sources of all targets: by their own offsets in the hole, by the nearest beside it."""
         height, width = self.shape
         spread = offsets.copy()
         has = (spread != 0).any(0)
@@ -131,20 +131,20 @@ class _Search:
         return places
 
     def improve(self, patches: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One pass of the search: (int [n], positions; float32 [n], the squared distances of their patches)."""
+        """Run one pass of the search: return (int [n], positions; float32 [n], squared distances of their patches)."""
         (height, width), every, places = self.shape, np.arange(len(places)), places.copy()
         best = squares(patches - self._known[1][places])
         stages = tuple(zip((np.ascontiguousarray(patches[:, :_FIRST]), patches), self._known))
 
         def attempt(which: np.ndarray, candidates: np.ndarray) -> None:
-            for own, known in stages:  # most are too far by their first components
+            for own, known in stages:  # the first components rule most out
                 found = squares(own.take(which, 0) - known.take(candidates, 0, mode="clip"))
                 better = np.flatnonzero(found < _GAIN * best[which])
                 which, candidates, found = which[better], candidates[better], found[better]
             places[which], best[which] = candidates, found
 
         for targets, near, step in self._near:
-            moved = places[near] - step  # a step out of the picture leads to its edge, where no whole patch is
+            moved = places[near] - step  # a step out of the picture leads to its edge, where there is no whole patch
             differ = np.flatnonzero(moved != places[targets])
             attempt(targets[differ], moved[differ])
         radius: float = max(self.shape) / 2
@@ -157,7 +157,7 @@ class _Search:
         return places, best
 
     def vote(self, picture: np.ndarray, hole: np.ndarray, places: np.ndarray, distances: np.ndarray) -> np.ndarray:
-        """The mean of what the patches say of each position of the hole: float32 [n, 3]."""
+        """Return the weighted mean of the patches that cover each position of the hole: float32 [n, 3]."""
         height, width = self.shape
         softness = np.float32(0.1) * np.median(distances) + np.float32(1e-3)
         wide = width + 2 * _REACH  # with a border, on which no patch has its centre

@@ -16,7 +16,7 @@ import numpy as np
 from shiftnet_tf.runtime.refine.arrays import Floats, in_threads
 from shiftnet_tf.system.progress import Progress, silent
 
-_DAMPING = np.float32(1.39), np.float32(0.56)  # of two Jacobi steps: Chebyshev's for eigenvalues from 0.5 to 2
+_DAMPING = np.float32(1.39), np.float32(0.56)  # of two Jacobi steps: Chebyshev weights for eigenvalues from 0.5 to 2
 _SMALLEST = 4  # positions along a side of the coarsest grid
 _BAND = 8192  # positions of a band of rows
 _LAST_STEPS = 10  # pairs of smoothing steps on the coarsest grid
@@ -52,7 +52,7 @@ class Grid:
         return np.where(self.diagonal > 0, 1 / np.maximum(self.diagonal, np.float32(1e-12)), np.float32(0))
 
     def in_bands(self, function: Callable[[slice], None]) -> None:
-        """Call a function with bands of rows of even height, which fit into the cache, several at a time."""
+        """Call a function with bands of rows, of even height, that fit into the cache, several at a time."""
         height, width = self.fixed.shape
         in_threads(function, height, height if height * width <= 2 * _BAND else 2 * max(1, _BAND // (2 * width)))
 
@@ -81,7 +81,7 @@ class Grid:
         return out
 
     def coarser(self) -> "Grid":
-        """Return the grid of cells of 2x2: edges twice as long weigh half, those to known positions two thirds."""
+        """Return the grid of 2x2 cells: edges, twice as long, weigh half, edges to known positions two thirds."""
         height, width = (length + length % 2 for length in self.fixed.shape)
         across, down = np.zeros((2, height, width), np.float32)
         across[: self.across.shape[0], : self.across.shape[1]] = self.across
@@ -94,13 +94,13 @@ class Grid:
 
 
 def solve(grid: Grid, right: Floats, tolerance: float = 0.25, rounds: int = 20, progress: Progress = silent) -> Floats:
-    """Return x.
+    """Solve the equation for x.
 
     Args:
         grid: the weights.
         right: float32 [C, H, W], b; 0 at known positions.
-        tolerance: largest residual at which to stop.
-        rounds: most rounds of conjugate gradients.
+        tolerance: stop at residuals up to this.
+        rounds: maximum number of rounds of conjugate gradients.
         progress: called before each round, see `shiftnet_tf.system.progress`.
 
     Returns:

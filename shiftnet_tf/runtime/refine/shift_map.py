@@ -11,7 +11,7 @@ from shiftnet_tf.runtime.refine.healing import heal
 from shiftnet_tf.system.progress import Progress, part, silent
 
 _LABELS = 16  # offsets that a position chooses from
-_BY_COST = 4  # of them the cheapest ones there; the others are the most frequent ones that are allowed there
+_BY_COST = 4  # the number of those that are the cheapest there; the others are the most frequent of the allowed ones
 _ROUNDS = 3  # of belief propagation
 _NODES = 16384  # positions of the hole on the coarsest grid, at most
 _EDGES = 300  # pairs of neighbours whose costs are found at a time
@@ -36,11 +36,11 @@ def choose_offsets(
     """Choose an offset for each pixel of a hole.
 
     Args:
-        picture: uint8 [H, W, 3], the photo, in the hole the guide; H and W multiples of `grid_factor` of the hole.
+        picture: uint8 [H, W, 3], the photo with the guide in its hole; H and W multiples of `grid_factor` of the hole.
         hole: bool [H, W], the pixels to fill.
         source: bool [H, W], the pixels that may be copied.
         progress: called before each step, see `shiftnet_tf.system.progress`.
-        guided: whether the guide counts.
+        guided: whether to use the guide.
 
     Returns:
         int [2, h, w], rows and columns, of the hole's bounding box; None if no pixel can be copied.

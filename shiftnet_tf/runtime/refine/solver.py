@@ -17,7 +17,8 @@ from shiftnet_tf.system.progress import Progress, silent
 def solve(data: Floats, across: Floats, down: Floats, rounds: int, progress: Progress = silent) -> np.ndarray:
     """Return the label of the lowest cost of each position.
 
-    A line, whose positions send their messages at the same time, comes last in each array: numpy is fast along it.
+    The positions of a line send their messages at the same time. The line is the last axis of each array, along which
+    numpy is fast.
 
     Args:
         data: float32 [H, M, W], D; 0 outside the hole.

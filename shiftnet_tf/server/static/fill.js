@@ -4,13 +4,13 @@ import { $, say } from "./dom.js";
 
 const TRIES = 6; // of a request that the server is too busy for
 const SAYS = { // where a proxy answers, without the server's sentence
-  413: "the photo is larger than the server takes",
+  413: "the photo is larger than the server accepts",
   429: "the server is busy",
-  502: "the server behind the proxy does not answer",
-  503: "the server is busy or stopped",
+  502: "the server behind the proxy does not respond",
+  503: "the server is busy or has stopped",
   504: "the server behind the proxy took too long",
 };
-const GONE = "The server does not answer: is it still running? Your mask is kept; try again with Fill.";
+const GONE = "The server does not respond. Is it still running? Your mask is kept: press Fill to try again.";
 
 export class Filler {
   #onChange;
@@ -31,11 +31,11 @@ export class Filler {
   refuses({ name, size }, photoPixels, mask = null) {
     const { bytes = Infinity, pixels = Infinity } = this.#limits, million = (number) => (number / 1e6).toFixed(1);
     if (photoPixels > pixels) {
-      const numbers = `${million(photoPixels)} million pixels; the server takes ${million(pixels)} million`;
+      const numbers = `${million(photoPixels)} million pixels; the server accepts up to ${million(pixels)} million`;
       return `${name} is too large: ${numbers}.`;
     }
-    const sent = size + (mask?.size ?? 0);
-    return sent > bytes ? `${name} is too large: ${million(sent)} MB; the server takes ${million(bytes)} MB.` : "";
+    const sent = size + (mask?.size ?? 0), most = million(bytes);
+    return sent > bytes ? `${name} is too large: ${million(sent)} MB; the server accepts up to ${most} MB.` : "";
   }
 
   useToken(token) {
@@ -90,7 +90,7 @@ export class Filler {
       if (request.status !== 429 || tries === TRIES) throw new Error(await reasonOf(request));
       const given = request.getResponseHeader("Retry-After");
       const seconds = /^\d+$/.test(given) ? Number(given) : 1; // it may be a date
-      this.#progress(`The server is busy: next try in ${seconds} s (${tries} of ${TRIES - 1}) ...`, null);
+      this.#progress(`The server is busy. Retrying in ${seconds} s (${tries} of ${TRIES - 1}) ...`, null);
       await pause(1000 * seconds, signal);
     }
     return null;
@@ -126,14 +126,14 @@ async function reasonOf(request) {
     const hadToken = sessionStorage.getItem("token") !== null;
     sessionStorage.removeItem("token");
     setTimeout(() => $("token").focus()); // after the tools are there again
-    return hadToken ? "The server refused this token." : "The server asks for a token.";
+    return hadToken ? "The server rejected this token." : "The server requires a token.";
   }
   const text = await request.response.text();
   let said = SAYS[status] ?? `the server answered ${status}`;
   try {
     said = JSON.parse(text).error ?? said;
   } catch {} // the page of a proxy
-  const again = status === 429 || status >= 500 ? " Try again with Fill." : "";
+  const again = status === 429 || status >= 500 ? " Press Fill to try again." : "";
   return `${said[0].toUpperCase()}${said.slice(1).replace(/\.$/, "")}.${again}`;
 }
 

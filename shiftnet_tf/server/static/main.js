@@ -17,7 +17,7 @@ async function open(file) {
   const canShow = await isShowable(file);
   if (state.opening !== file) return;
   if (!canShow) {
-    const other = "for TIFF and HEIC use shiftnet inpaint";
+    const other = "for TIFF and HEIC, use shiftnet inpaint";
     return say(`${file.name} is not an image that this browser can show; ${other}.`, true);
   }
   show($("before"), file);
@@ -30,12 +30,12 @@ async function open(file) {
 
 async function openSample() {
   const answer = await fetch("static/sample.jpg").catch(() => null);
-  if (!answer?.ok) return say("The server does not answer: is it still running?", true);
+  if (!answer?.ok) return say("The server does not respond. Is it still running?", true);
   await open(new File([await answer.blob()], "sample.jpg", { type: "image/jpeg" }));
 }
 
 async function loadMask(file) {
-  if (!painter.isOn) return say("A mask can be loaded while its photo's mask is edited.", true);
+  if (!painter.isOn) return say("Open a photo, or choose Edit mask, before you load a mask.", true);
   try {
     const shapes = await readMask(file, state.mask.width, state.mask.height);
     change((mask) => mask.add(...shapes));
@@ -133,4 +133,5 @@ watchKeys($("editor"), canvas, view, painter, {
   Escape: escape,
 });
 const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-$("privacy").textContent = isLocal ? "It stays on this machine." : `It is sent to ${location.host} alone.`;
+const place = isLocal ? "stays on this machine" : `is sent only to ${location.host}`;
+$("privacy").textContent = `Your photo ${place}.`;

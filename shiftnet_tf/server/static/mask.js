@@ -96,14 +96,14 @@ function shapesOf(text, name) {
     if (!shapes.length || !shapes.every(isShape)) throw new Error("a shape is invalid");
     return shapes;
   } catch {
-    throw new Error(`${name} is not a mask: a mask in JSON is an object with boxes, polygons or strokes, each a list.`);
+    throw new Error(`${name} is not a mask: a JSON mask is an object with the lists boxes, polygons and strokes.`);
   }
 }
 
 // A canvas of a mask picture; hole is what masks.mask_files and masks.holes.find_hole take for it in Python.
 async function pictureOf(file, width, height) {
   const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name} is neither a picture that this browser can show nor a mask in JSON.`);
+    throw new Error(`${file.name} is neither an image that this browser can show nor a JSON mask.`);
   });
   if (bitmap.width !== width || bitmap.height !== height) {
     const sizes = `${bitmap.width} x ${bitmap.height} pixels, and the photo ${width} x ${height}`;
@@ -113,7 +113,7 @@ async function pictureOf(file, width, height) {
   context.drawImage(bitmap, 0, 0);
   const { isTransparent, least, most } = levelsOf(context);
   if (isTransparent && most.some((level, i) => level - least[i] > SAME)) {
-    throw new Error(`${file.name} has transparent pixels and several colours, so that it does not say what is hole.`);
+    throw new Error(`${file.name} is ambiguous: it has transparent pixels and several colours.`);
   }
   const above = Math.max(...most) > 1 ? 127 : 0;
   const isHole = (data, i) => (isTransparent ? data[i + 3] > 127 : Math.max(data[i], data[i + 1], data[i + 2]) > above);

@@ -9,7 +9,7 @@ import { Tools } from "./tools.js";
 import { View } from "./view.js";
 
 const HELP = {
-  painting: "Arrow keys move the cursor, Enter starts and ends a shape, Escape drops it, plus and minus zoom.",
+  painting: "Arrow keys move the cursor, Enter starts and ends a shape, Escape discards it, plus and minus zoom.",
   comparing: "Arrow keys move the photo, plus and minus zoom.",
 };
 const [before, after, map, canvas] = ["before", "after", "map", "brush"].map($);

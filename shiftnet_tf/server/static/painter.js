@@ -99,7 +99,7 @@ export class Painter {
     const [[left, top] = [], , [right, bottom] = []] = this.#tools.shape.points;
     const isBox = this.#tools.kind === "rectangle" && right !== undefined;
     const size = isBox ? ` of ${right - left + 1} x ${bottom - top + 1} pixels` : "";
-    return `Drawing a ${what}${size}: Enter ends it, Escape drops it.`;
+    return `Drawing a ${what}${size}: Enter ends it, Escape discards it.`;
   }
 
   // The outline of the brush again, after its size or the view has changed.

@@ -15,7 +15,7 @@ export async function fill() {
     if (refusal) throw new Error(refusal);
     const fields = { image: file, mask };
     for (const each of detail === "model" ? ["model"] : ["model", detail]) {
-      const doing = state.result ? "This is the network's answer. Copying detail from the photo ..." : "Filling ...";
+      const doing = state.result ? "This is the network's result. Copying detail from the photo ..." : "Filling ...";
       const answer = await ask("v1/inpaint", { ...fields, detail: each }, doing);
       if (!answer || !(await showResult(answer.blob, mask, { ...fields, detail: each }, each === detail, signal))) {
         return false;
@@ -30,13 +30,14 @@ export async function fill() {
   if (state.file !== file || !state.result || state.result.isFinal) return;
   state.result.isFinal = true; // the network's answer stays where the other one was cancelled or failed
   const isError = $("status").classList.contains("error");
-  say(`${isError ? $("status").textContent : "Stopped."} What is shown is the network's answer.`, isError);
+  const reason = isError ? $("status").textContent : "Stopped.";
+  say(`${reason} This is the network's result, without copied detail.`, isError);
   showTools();
 }
 
 // Returns false where `signal` aborted meanwhile.
 async function showResult(blob, mask, fields, isFinal, signal) {
-  if (!(await isShowable(blob))) throw new Error(`This browser cannot show the server's answer (${blob.type}).`);
+  if (!(await isShowable(blob))) throw new Error(`This browser cannot show the server's result (${blob.type}).`);
   if (signal.aborted) return false;
   const isFirst = state.result === null;
   const ending = { "image/jpeg": "jpg", "image/tiff": "tif" }[blob.type] ?? blob.type.split("/")[1];
@@ -58,13 +59,13 @@ export async function toggleSources() {
   }
   const { result } = state;
   if (!map.hasAttribute("src")) {
-    const answer = await filler.run((ask) => ask("v1/shift-map", result.fields, "Looking for the sources ..."));
+    const answer = await filler.run((ask) => ask("v1/shift-map", result.fields, "Finding the sources ..."));
     if (!answer || state.result !== result) return;
     show(map, answer.blob);
     await map.decode();
   }
   map.hidden = false;
-  say("Filled regions have the colours of the places that they were filled from.");
+  say("Each filled region has the colour of the place it was filled from.");
   showTools();
 }
 
@@ -78,5 +79,5 @@ export function edit(text) {
 
 export function goOn() {
   state.mask.goOn(state.result.file);
-  edit("Brush over what else to remove; all of it is filled from the original photo.");
+  edit("Brush over what else you want to remove; everything is filled from the original photo.");
 }
