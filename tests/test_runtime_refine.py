@@ -252,6 +252,27 @@ def test_two_kinds_of_matter_that_meet_leave_no_haze(monkeypatch):
     assert haze[0] < 5 and haze[1] > 20
 
 
+def test_the_guide_corrects_colours_and_leaves_detail_alone():
+    """A copy that is 20 grey levels too bright in the middle of a hole, guided by the same without its stripes."""
+    rows, columns = np.mgrid[0:160, 0:300]
+    stripes = 100 + 30.0 * (columns // 4 % 2)
+    photo = np.where(columns < 160, stripes, stripes + 20 * np.sin(np.pi * (rows - 20) / 120))
+    photo = np.repeat(np.round(photo).astype(np.uint8)[..., np.newaxis], 3, -1)
+    hole = box_mask((160, 300), 20, 20, 120, 120)
+    pixels = np.where(hole[..., np.newaxis], np.uint8(115), photo)
+    part = Window(19, 19, 122, 122)
+    offsets = np.zeros((2, 122, 122), np.int32)
+    offsets[1, 1:-1, 1:-1] = 152  # stripes upon stripes
+    parts = [x[part.slices] for x in (pixels, hole, ~hole)]
+    source = energy.Source(photo, ~hole)
+    bright, guided = (
+        blend.blended(source, *parts, offsets, (19, 19), guided=guided)[41:81, 41:81].astype(float)
+        for guided in (False, True)
+    )
+    assert bright.mean() > 126 and guided.mean() < 120, (bright.mean(), guided.mean())
+    assert np.std(guided, axis=1).mean() > 0.98 * np.std(bright, axis=1).mean()
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +287,8 @@ def test_two_kinds_of_matter_that_meet_leave_no_haze(monkeypatch):
         ((200, 220), (100, 0, 1, 220)),  # a strip of one pixel
     ],
 )
-def test_a_photo_that_repeats_itself_is_restored(shape, box):
+def test_a_photo_that_repeats_itself_is_restored(shape, box, monkeypatch):
+    monkeypatch.setattr(blend, "_GUIDE", 0)  # a plain grey one, which would pull the colours towards it
     image = tiles(shape, (16, 20))
     smooth = arrays.blurred(image.astype(np.float32), 1)  # no pixel noise, as photos have none
     image = np.round(smooth).astype(np.uint8)

@@ -2,14 +2,19 @@
 
 Find the picture u whose differences between neighbours are closest to those of their sources, in least squares:
 
-min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2,  u_q = I_q where q is known,
+min_u sum_(p,q) w_pq (u_p - u_q - g_pq)^2 + sum_p v_p (u_p - n_p)^2,  u_q = I_q where q is known,
 
 with g_pq = I(p + o_p) - I(q + o_p) within one source and at the hole's rim, and at a seam the mean of both sources'
 differences. The unknown is the correction c = u - copy, which is smooth between seams. Where copy and g_pq differ by e
 grey levels, at a seam or at the rim, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: different materials that meet stay
 distinct, while equal weights would spread their difference over the hole as a haze.
 
-Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7. The weights are ours.
+The second sum pulls the colours towards a guide n, the network's answer: v_p = v / (1 + (e / 100)^2), where copy and
+guide differ by e grey levels. The pull acts over 1 / sqrt(v) pixels: 16 in holes up to 120x120, in larger ones as much
+more as their sides are longer, so fine detail remains that of the copy.
+
+Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7; Bhat, Curless, Cohen and Zitnick,
+"Fourier Analysis of the 2D Screened Poisson Equation for Gradient Domain Problems", ECCV 2008. The weights are ours.
 """
 
 import numpy as np
@@ -20,6 +25,8 @@ from shiftnet_tf.runtime.refine.energy import Source
 from shiftnet_tf.system.progress import Progress, silent
 
 _TOLERATED = np.float32(25)  # grey levels: a difference that is still smoothed out
+_STRAYED = np.float32(100)  # grey levels, as _TOLERATED, of a copy from its guide
+_GUIDE, _GUIDED = 1 / 16**2, 120**2  # v in a hole of so many pixels
 
 
 def blended(
@@ -30,6 +37,7 @@ def blended(
     offsets: np.ndarray,
     corner: tuple[int, int],
     progress: Progress = silent,
+    guided: bool = False,
 ) -> np.ndarray:
     """Copy the pixels of a hole and blend them.
 
@@ -42,6 +50,7 @@ def blended(
         offsets: int32 [2, H, W].
         corner: row and column in `image` of the first pixel.
         progress: called before each step, see `shiftnet_tf.system.progress`.
+        guided: whether the content of the hole pulls the colours towards it.
 
     Returns:
         uint8 [H, W, 3]; known pixels are those of `pixels`.
@@ -58,15 +67,20 @@ def blended(
         _add_seams(image, copy, offsets, both, step, corner, right, weights[-1])
         for inner, outer, away in ((first, second, step), (second, first, (-step[0], -step[1]))):
             _add_rim(image, copy, offsets, hole[inner] & known[outer], inner, away, corner, right, fixed)
+    if guided:
+        lack = np.moveaxis(pixels, -1, 0)[:, hole] - copy[:, hole]
+        weight = np.float32(_GUIDE * min(1, _GUIDED / max(1, lack.shape[1]))) * _robust(lack, _STRAYED)
+        fixed[hole] += weight
+        right[:, hole] += weight * lack
     across, down = weights
     copy += multigrid.solve(multigrid.Grid(across, down, fixed), right, progress=progress)
     levels = np.moveaxis(np.clip(np.round(copy), 0, 255).astype(np.uint8), 0, -1)
     return np.where(hole[..., np.newaxis], levels, pixels)
 
 
-def _robust(lack: np.ndarray) -> np.ndarray:
+def _robust(lack: np.ndarray, tolerated: np.float32) -> np.ndarray:
     """Return the weight of each edge, lower the larger its remaining gradient error: float32 [C, n] -> float32 [n]."""
-    weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / _TOLERATED) ** 2)
+    weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / tolerated) ** 2)
     return weight
 
 
@@ -92,7 +106,7 @@ def _add_seams(
         count += usable & also
     copied = copy[:, *p] - copy[:, *q]
     lack = np.where(count > 0, total / np.maximum(count, 1) - copied, 0)
-    weights[p] = _robust(lack)
+    weights[p] = _robust(lack, _TOLERATED)
     lack *= weights[p]
     right[:, *p] += lack  # each position has one edge in this direction: no index comes twice
     right[:, *q] -= lack
@@ -115,6 +129,6 @@ def _add_rim(
     p, q = tuple(at), tuple(beside)
     found, usable = image.at(beside + column(corner), offsets[:, *p])
     lack = np.where(usable, copy[:, *q] - found, 0)
-    weight = _robust(lack)
+    weight = _robust(lack, _TOLERATED)
     fixed[p] += weight
     right[:, *p] += weight * lack

@@ -137,7 +137,8 @@ def _fill(
         bordered = np.zeros((2, rim.height, rim.width), np.int32)
         bordered[:, *inner.within(rim).slices] = offsets
         inside, filled, known = (array[rim.slices] for array in (picture, hole, source))
-        pixels = blended(image, inside, filled, known, bordered, (rim.top, rim.left), part(progress, 0.7, 1))
+        corner = rim.top, rim.left
+        pixels = blended(image, inside, filled, known, bordered, corner, part(progress, 0.7, 1), guided)
         target = Window(around.top + rim.top, around.left + rim.left, rim.height, rim.width)
         canvas.write(target, pixels, filled)
     return (around, _sources(around, image, hole, inner, offsets)) if return_shift_map else None
