@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
     from shiftnet_tf.training.shiftnet import ShiftNet
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # The layers call TensorFlow operations directly, so Keras must run on TensorFlow whatever keras.json says.
 # (The environment's own KERAS_BACKEND stands; layers/ refuses another.)
