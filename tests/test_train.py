@@ -294,7 +294,7 @@ BAD_INPUT = [
     (BAD + "data.held_out=TMP/absent.txt", "cannot read the photo list"),
     (BAD + "data.held_out=TMP/bare.toml", "held-out photos are not in the photo folders"),
     ("--run-dir RUN --from TRAINED", "does not fit the network"),
-    (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package of `training.callbacks`"),
+    (BAD + "training.callbacks=absent.package:Class", "cannot import absent.package for `training.callbacks`"),
     (BAD + "training.callbacks=keras.losses:Loss", "must name subclasses of keras.callbacks.Callback"),
     (BAD + "losses.content=1 --set losses.vgg16_weights=absent.h5", "`losses.vgg16_weights` does not exist"),
     (BAD + "model.shift_layers=[8]", "must be distinct whole numbers from 1 to 7"),
@@ -304,7 +304,7 @@ BAD_INPUT = [
     ("--run-dir TRAINED", "is not empty: choose a new run folder"),
     ("--resume", "pass --run-dir"),
     ("--resume --run-dir TMP/absent", "not a run folder"),
-    ("--resume --run-dir TRAINED --set model.filters=8", "only training.epochs and training.learning_rate"),
+    ("--resume --run-dir TRAINED --set model.filters=8", "can change only training.epochs, training.learning_rate"),
 ]
 
 
@@ -365,7 +365,7 @@ def test_a_missing_gpu_is_refused_on_request(train, tmp_path, capsys):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     result = train(with_settings(["--run-dir", str(tmp_path / "run"), "--require-gpu"], TINY))
-    says(capsys, 3, "TensorFlow finds no GPU", result)
+    says(capsys, 3, "a GPU is required, but TensorFlow finds none", result)
     assert not (tmp_path / "run").exists()
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from train_torch import WARMUP, Batches, Trainer, draw_masks, fill_center, read_all, validate
 
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import check, check_folder
@@ -27,6 +26,7 @@ from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.command import command
 from shiftnet_tf.training import torch_twin
 from shiftnet_tf.training.photo_folder import open_photos
+from shiftnet_tf.training.torch_trainer import WARMUP, Batches, Trainer, draw_masks, fill_center, read_all, validate
 
 _MASKS = 20_000
 _KERNEL_AFTER_SHIFT = "decoder_ups/subpixel_upsampling_2/vars/0"  # its last third reads the shifted features
