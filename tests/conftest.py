@@ -74,9 +74,13 @@ def untrained_run(path, **model):
 
 
 def change_weights(run):
-    """Take the weights of a run far from their small beginnings, at which sources of the shift are nearly alike."""
+    """Take the weights of a run far from their small beginnings, at which sources of the shift are nearly alike.
+
+    Moving averages stay: a variance below 0 gives NaN.
+    """
     generator, rng = run.load_generator(), np.random.default_rng(0)
-    generator.set_weights([w + 0.05 * rng.normal(size=w.shape) for w in generator.get_weights()])
+    for weight in generator.trainable_weights:
+        weight.assign(weight.numpy() + 0.05 * rng.normal(size=weight.shape))
     generator.save_weights(run.generator_weights)
     return generator
 

@@ -38,9 +38,9 @@ GENERATORS = {
     "context encoder": ["model.shift_layers=[]", "model.skips=false"],
     "batch norm": ["model.normalization=batch", "discriminator.normalization=batch", "training.batch_size=2"],
     "switchable norm": ["model.normalization=switchable", "discriminator.normalization=switchable"],
-    "seamless": ["model.seamless=true"],
-    "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored"],
-    "blended patches": ["model.patches=true", "model.blend_patches=true", "model.seamless=true"],
+    "seamless": ["model.seamless=true", *EVEN_EPOCHS],
+    "patches": ["model.patches=true", "model.seamless=true", "model.shift=mirrored", *EVEN_EPOCHS],
+    "blended patches": ["model.patches=true", "model.blend_patches=true", "model.seamless=true", *EVEN_EPOCHS],
     "smooth": ["model.smooth_upsampling=true"],
     "smooth, blended patches": [
         "model.smooth_upsampling=true",
