@@ -33,10 +33,11 @@ def test_the_citation_names_the_paper_and_this_version():
     assert paper["url"].endswith("1801.09392")
 
 
-def test_every_container_image_has_this_version():
+def test_every_image_and_wheel_that_is_named_has_this_version():
     files = [*(ROOT / "deploy").iterdir(), *(ROOT / "docs").glob("*.md")]
-    found = [tag for path in files for tag in re.findall(r"shiftnet:(\d+\.[\d.]*\d)", path.read_text("utf-8"))]
-    assert set(found) == {__version__} and len(found) >= 9
+    named = re.compile(r"shiftnet(?:_tf-|:)(\d+\.[\d.]*\d)")
+    found = [version for path in files for version in named.findall(path.read_text("utf-8"))]
+    assert set(found) == {__version__} and len(found) >= 11
 
 
 def test_ci_runs_the_script_and_hooks_are_local():
