@@ -56,12 +56,14 @@ def fill_heic(shiftnet: Path, folder: Path) -> None:
 
 
 def serve(shiftnet: Path, folder: Path) -> None:
-    process = subprocess.Popen([shiftnet, "serve", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    with (folder / "log.txt").open("w", encoding="utf-8") as log:
+        words = [str(shiftnet), "serve", "--port", "0"]
+        process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     found = None
     while not found:  # a server that ends closes its output
         line = process.stdout.readline()
-        assert line, "the server ended before it named its address"
+        assert line, (folder / "log.txt").read_text("utf-8")
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
     with urllib.request.urlopen(f"{found[0]}/healthz", timeout=30) as answer:
         assert answer.status == 200
