@@ -22,7 +22,24 @@ MASK = ROOT / "training" / "sample_masks" / "gc_farm_sheep.png"  # around the sh
 
 # Small networks, for tests of the path and not of the picture. Most of the time of a training is TensorFlow tracing
 # its step, which grows with the number of layers.
+PLAIN = [  # the paper's network and losses, for demo.toml has the whole recipe
+    *(f"model.{name}=false" for name in ("seamless", "patches", "blend_patches", "smooth_upsampling")),
+    "discriminator.window=image",
+    "discriminator.spectral_norm=false",
+    "losses.reconstruction=100",
+    "losses.hole=50",
+    "losses.adversarial=0.2",
+    "losses.adversarial_region=image",
+    "losses.gan=vanilla",
+    "losses.feature_matching=0",
+    "data.colour=0",
+    "masks.freeform=1",
+    "masks.objects=0",
+    "training.beta_1=0.9",
+    "training.average=0",
+]
 SMALL = [  # for what is exported
+    *PLAIN,
     "model.image_size=64",
     "model.depth=4",
     "model.filters=4",
