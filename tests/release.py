@@ -80,7 +80,8 @@ def load_weights(shiftnet: Path, folder: Path) -> None:
 
 
 def export(shiftnet: Path, folder: Path) -> None:
-    run(shiftnet, "export", "onnx", "compact", "--out", "exported", cwd=folder)
+    words = ("--out", "exported", "--photos", PHOTO.parent)
+    run(shiftnet, "export", "onnx", "compact", *words, cwd=folder)
     assert (folder / "exported" / "model.onnx").is_file()
 
 

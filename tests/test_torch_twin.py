@@ -1,5 +1,8 @@
 """The PyTorch twin of the recipe against the Keras model: weights, prediction, losses, gradients, and its script."""
 
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -162,3 +165,38 @@ def test_the_script_trains_and_saves(run, tmp_path, monkeypatch, capsys, referen
     says(capsys, 2, "is not empty: choose a new run folder", script.main(arguments))
     refused = [*arguments[:4], str(tmp_path / "other"), "--set", "losses.gan=vanilla", "--device", "cpu"]
     says(capsys, 2, "losses.gan", script.main(refused))
+
+
+@pytest.mark.long
+def test_the_ablation_trains_each_variant_alike(run, tmp_path, monkeypatch, capsys, reference):
+    script = load_script("training/ablation_torch")
+    record = reference("efficientnet_lite")
+
+    def features(number, device):
+        return twin.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
+
+    trainers = []
+
+    def recorded(kind):
+        return lambda *arguments: trainers.append(kind(*arguments)) or trainers[-1]
+
+    monkeypatch.setattr(twin, "load_features", features)
+    for name in ("Trainer", "WithoutShift"):
+        monkeypatch.setattr(script, name, recorded(getattr(script, name)))
+    settings = [f"data.photos={PHOTOS / 'train'}", f"data.validation_photos={PHOTOS / 'test'}", "training.batch_size=1"]
+    arguments = [str(run.path / "config.toml"), "--from", str(run.path), "--out", str(tmp_path / "out")]
+    arguments += [word for setting in settings for word in ("--set", setting)]
+    (tmp_path / "few").mkdir()
+    shutil.copy(min((PHOTOS / "train").glob("*.jpg")), tmp_path / "few")
+    arguments += ["--few-photos", str(tmp_path / "few")]
+    assert script.main([*arguments, "--steps", "2", "--falling-steps", "1", "--device", "cpu"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert list(results) == [*script.VARIANTS, "few-photos"]
+    full, *others = (trainer.generator for trainer in trainers)
+    for name, other in zip([*script.VARIANTS, "few-photos"][1:], others, strict=True):
+        assert any(not torch.equal(full[x], other[x]) for x in full), name
+    for trainer in trainers:
+        kernel = trainer.generator[script._KERNEL_AFTER_SHIFT]
+        shifted = kernel[2 * kernel.shape[0] // 3 :]
+        assert bool(shifted.any()) == (trainer is not trainers[4])  # no-shift
+    capsys.readouterr()
