@@ -45,7 +45,7 @@ def object_removal(inpainter):
 
 
 def stages(inpainter):
-    """Hole, network's answer, shift map, copied pixels, blended pixels: uint8 [H, W, 3], two rows of crops."""
+    """Hole, network's prediction, shift map, copied pixels, blended pixels: uint8 [H, W, 3], two rows of crops."""
     rows = []
     for name in ("gc_farm_sheep", "gc_kingfisher"):
         image, mask = sample(name)
@@ -69,7 +69,7 @@ def copied(image, shift_maps):
 
 
 def large_removals(inpainter, folder):
-    """Crops at 100 %: photo, network's answer, shift map, a row for each of LARGE."""
+    """Crops at 100 %: photo, network's prediction, shift map, a row for each of LARGE."""
     rows = []
     for name, image, mask in read_removals(REMOVALS, [folder], LARGE):
         print(name)

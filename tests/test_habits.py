@@ -13,6 +13,7 @@ YAML = [".pre-commit-config.yaml", "CITATION.cff", ".github/workflows/ci.yml"]
 YAML += [f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("bug", "feature", "config")]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 TEXTS = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
+FOLDERS = ["docs", "saved_models", "training", "export", "benchmarks", "deploy"]
 
 
 def load(name):
@@ -82,6 +83,12 @@ def test_every_path_and_name_in_contributing_exists():
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text("utf-8")):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_no_placeholder_is_left_in_a_text():
+    texts = [*ROOT.glob("*.md"), *(path for name in FOLDERS for path in (ROOT / name).rglob("*.md"))]
+    assert ROOT / "saved_models" / "compact" / "README.md" in texts
+    assert [path for path in texts if re.search(r"^@\w+@$|\bTODO\b|\bTBD\b", path.read_text("utf-8"), re.M)] == []
 
 
 def test_the_changelog_has_known_headings():

@@ -320,7 +320,7 @@ def test_too_many_bytes_or_pixels(server):
     large = io.BytesIO()
     Image.new("RGB", (1001, 1000)).save(large, "PNG")
     message = error(server.ask("/v1/inpaint", *form(image=large.getvalue(), mask=MASK.read_bytes())), 413)
-    assert "1001x1000 is 1 megapixels, the limit is 1" in message
+    assert "1001x1000 is 1.001 megapixels, the limit is 1" in message
 
 
 def test_health_metrics_and_documentation(server):

@@ -75,7 +75,7 @@ LARGE_ATTACKS = {
     "large JPEG 2000": (lambda: as_photo(attacks.flat_jpeg_2000(5000, 5000)), 200, ""),
 }
 if features.check("avif"):
-    ATTACKS["avif"] = (lambda: as_photo(attacks.avif_that_lies(7200)), 413, "52 megapixels, the limit is 50")
+    ATTACKS["avif"] = (lambda: as_photo(attacks.avif_that_lies(7200)), 413, "51.84 megapixels, the limit is 50")
     LARGE_ATTACKS["large avif"] = (lambda: as_photo(attacks.avif_that_lies()), 413, "196 megapixels")
 
 

@@ -195,7 +195,7 @@ def test_what_is_wrong_with_a_request(server):
 def test_the_limits_of_the_server(server):
     image, mask = pairs(1)
     many = described(np.repeat(image, 25, 0), np.repeat(mask, 25, 0))
-    assert "0.1 megapixels, the limit is 0.1: send fewer" in error(post(server, many), 413)
+    assert "0.1024 megapixels, the limit is 0.1: send fewer images" in error(post(server, many), 413)
     body = b'{"inputs": [' + b"," * 10_000_000
     answer = server.ask(INFER, body, {"Authorization": "Bearer sesame"})
     assert "more than 10,000,000 commas and brackets: send binary tensors" in error(answer, 413)

@@ -76,7 +76,7 @@ class Cluster:
         actors: how many.
         start: seconds until an actor has loaded its model, also after it was killed.
         dispatch: photos that the driver hands out a second.
-        store_reads, store_writes: requests that the object store answers a second; a photo takes two reads (photo and
+        store_reads, store_writes: requests that the object store answers per second; a photo takes two reads (photo and
             mask) and one write.
         store_latency: seconds of a request.
         gigabits: of the connection to the store, shared by all, a second.
@@ -216,7 +216,7 @@ class _Simulation:
 
 
 def saturation(photos: Sequence[Photo], cluster: Cluster) -> dict[str, tuple[float, float]]:
-    """Return for each shared thing the photos a second that it lets through, and the actors that ask for as many."""
+    """Return for each shared thing the photos per second that it lets through, and the actors that ask for as many."""
     bytes_of_one = fmean(photo.bytes_in + photo.bytes_out for photo in photos)
     rates = {
         "reads of the object store": cluster.store_reads / 2,

@@ -35,7 +35,7 @@ def gradients_table(names: Sequence[str] = ("paper_paris", "compact")) -> str:
             [devices, *(f"{1000 * all_reduce_seconds(size, devices, gigabits):.1f}" for gigabits in GIGABITS)]
             for devices in DEVICES
         ]
-        title = f"{name}: {size / 1e6:.1f} MB of gradients a step; ms of an all-reduce, computed"
+        title = f"{name}: {size / 1e6:.1f} MB of gradients per step; ms of an all-reduce, computed"
         parts.append(title + "\n\n" + table(["GPUs", *(f"{gigabits} Gb/s" for gigabits in GIGABITS)], rows))
     return "\n\n".join(parts)
 
@@ -65,11 +65,11 @@ def bulk_table(photos: Sequence[Photo], number: int, clusters: Sequence[Cluster]
                 f"{outcome.kills:,}",
             ]
         )
-    heads = ["actors", "hours", "photos an hour", "dollars a million", "% computing", "% waiting", "% lost", "tail, s"]
+    heads = ["actors", "hours", "photos/hour", "dollars per million", "% computing", "% waiting", "% lost", "tail, s"]
     return f"{title}\n\n{table([*heads, 'attempts again', 'killed'], rows)}"
 
 
 def saturation_table(photos: Sequence[Photo], cluster: Cluster) -> str:
     """Return what is full at how many actors, the first one first."""
     rows = [[name, f"{rate:,.0f}", f"{actors:,.0f}"] for name, (rate, actors) in saturation(photos, cluster).items()]
-    return table(["what is full", "at photos a second", "at actors"], rows)
+    return table(["what is full", "at photos per second", "at actors"], rows)

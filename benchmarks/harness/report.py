@@ -128,7 +128,7 @@ def draw_bars(path: str, labels: Sequence[str], values: Sequence[float], title: 
     figure, axis = pyplot.subplots(figsize=(9, 1.1 + 0.42 * len(labels)), layout="tight")
     axis.bar_label(axis.barh(labels, values), fmt=" %.3g", fontsize=9)
     axis.invert_yaxis()
-    axis.set(xlabel="milliseconds a photo", title=title)
+    axis.set(xlabel="milliseconds per photo", title=title)
     axis.spines[["top", "right"]].set_visible(False)
     make_folder(Path(path).parent)
     write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))

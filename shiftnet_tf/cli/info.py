@@ -29,8 +29,8 @@ def _info(options: argparse.Namespace) -> None:
         print(f"{file}: {entry.format}, {entry.precision}, {entry.image_size}x{entry.image_size}, {batch}")
         print(f"    outputs: {', '.join(entry.outputs)}")
         print(
-            f"    against Keras on {entry.parity['pairs']} photos: mean difference "
-            f"{entry.parity['mean_difference']:.2g} grey levels, at most {entry.parity['max_difference']}"
+            f"    against Keras on {entry.parity['pairs']} photos: difference in grey levels: mean "
+            f"{entry.parity['mean_difference']:.2g}, maximum {entry.parity['max_difference']}"
         )
     print(f"runtimes installed: {', '.join(list_installed()) or 'none'}")
     try:

@@ -102,7 +102,7 @@ def load_lpips(path: str | os.PathLike[str]) -> tuple[str, Distance]:
 
 
 def load_inception(path: str | os.PathLike[str]) -> Embedding:
-    """The 2,048 features of FID (Heusel et al., 2017, arXiv 1706.08500) of a whole photo.
+    """Return a function that computes a whole photo's 2,048 features of FID (Heusel et al., 2017, arXiv 1706.08500).
 
     Args:
         path: file of the weights of TensorFlow's Inception of 2015-12-05 in PyTorch, as torch-fidelity and pytorch-fid

@@ -143,7 +143,7 @@ def summarize(rows, embedded, methods):
 
 
 def table(summary, masks):
-    """The summary as Markdown, the best of each column in bold."""
+    """Return the summary as a Markdown table, with the best value of each column in bold."""
     lines = [f"Masks: {masks}. PSNR in dB, l1, l2 and texture distance in grey levels.", ""]
     for group, methods in summary.items():
         names = [name for name in next(iter(methods.values())) if name in MEASURES]

@@ -85,9 +85,6 @@ def normalization(kind: str, name: str) -> keras.layers.Layer:
         kind: `"instance"` (the paper), `"batch"` or `"switchable"`.
         name: the layer's name.
 
-    Returns:
-        keras.layers.Layer.
-
     Raises:
         ValueError: an unknown kind.
     """

@@ -147,7 +147,7 @@ def _check_header(picture: ImageFile.ImageFile, source: FileSource, what: str, m
     if width * height > most:
         of = " for a JPEG 2000" if deep else ""
         raise TooLargeError(
-            f"the {what} is too large: {width}x{height} is {width * height / 1e6:.0f} megapixels, the limit{of} is "
+            f"the {what} is too large: {width}x{height} is {width * height / 1e6:g} megapixels, the limit{of} is "
             f"{most / 1e6:g}: {name}"
         )
     with decoding(source, what):

@@ -153,7 +153,7 @@ class Photo:
         return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
 
     def is_a(self, file_format: str) -> bool:
-        """Tell whether the file itself has that format (a phone's JPEG with several images is a JPEG too)."""
+        """Tell whether the file has this format; an MPO, a phone's JPEG with several images, also counts as a JPEG."""
         return file_format in (self.format, "JPEG" if self.format == "MPO" else None)
 
     def _write(

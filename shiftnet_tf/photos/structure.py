@@ -90,7 +90,7 @@ def _check_av1(begun: bytes, what: str, name: str, max_pixels: int) -> None:
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > max_pixels:
         raise TooLargeError(
-            f"the {what} is too large: its coded picture is {width}x{height}, {width * height / 1e6:.0f} megapixels, "
+            f"the {what} is too large: its coded picture is {width}x{height}, {width * height / 1e6:g} megapixels, "
             f"the limit is {max_pixels / 1e6:g}: {name}"
         )
 

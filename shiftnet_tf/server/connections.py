@@ -107,7 +107,7 @@ class Connection(H11Protocol):
 
 
 def limited(most: int, most_unread: int) -> type[Connection]:
-    """Return the connection class of one server, with its limits; see `Connection`."""
+    """Return a subclass of `Connection` with one server's limits."""
     return type("LimitedConnection", (Connection,), {"most": most, "most_unread": most_unread, "_open": {}})
 
 

@@ -28,5 +28,5 @@ class PageFiles(StaticFiles):
 
 
 def answer_page() -> FileResponse:
-    """Return the page itself."""
+    """Return the page's HTML file."""
     return FileResponse(_FOLDER / "page.html", headers={"Content-Security-Policy": _POLICY, **_REVALIDATE})

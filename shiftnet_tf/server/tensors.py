@@ -137,7 +137,7 @@ def read_inference(job: TensorJob, image_size: int, outputs: list[str], max_pixe
     if len(image) != len(mask):
         raise RequestError(400, f"{len(image)} images and {len(mask)} masks: send one mask per image")
     if image.size // 3 > max_pixels:
-        text = f"the images have {image.size / 3e6:.1f} megapixels, the limit is {max_pixels / 1e6:g}: send fewer"
+        text = f"the images have {image.size / 3e6:g} megapixels, the limit is {max_pixels / 1e6:g}: send fewer images"
         raise RequestError(413, text)
     return Inference(image, mask, _wanted(request, outputs), request.id)
 

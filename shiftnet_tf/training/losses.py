@@ -198,7 +198,7 @@ def content_loss(features, target_features):
 
 
 def perceptual_loss(features, target_features, mask):
-    """How far the features of the inpainted image are from those of the true one: the mean over stages of
+    """Return the distance of the inpainted image's features from those of the true one: the mean over stages of
 
         sum |f - t| / (s sum |t|)        with s the share of the batch that is hole
 
@@ -239,7 +239,7 @@ def feature_matching_loss(generated_features, real_features, mask):
 
 
 def guidance_loss(decoder_features, target_features, feature_mask):
-    """Return L_g (equation 2): the decoder features in the hole against the encoder features of the complete image.
+    """Return L_g (equation 2): the squared distance in the hole of decoder features from the complete image's features.
 
     The target is constant: no gradient reaches it. The mean is over all of [B, H, W, C], with 0 at positions outside
     the hole.

@@ -171,7 +171,7 @@ class ShiftNet(keras.Model):
         """Measure on this process's first device only; `evaluate` uses all devices.
 
         Args:
-            dataset: of batches.
+            dataset: batches of `image` and `mask`, as for `fit`.
 
         Returns:
             `psnr` and `hole_psnr`, means over the images, in dB.

@@ -137,7 +137,7 @@ class Trainer:
             self.sums.add_(values.detach())
 
     def capture(self):
-        """Record the step as a CUDA graph: thousands of small kernels are started at once. Takes three steps."""
+        """Record the step as a CUDA graph, which launches its thousands of kernels at once; runs three steps first."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -176,13 +176,16 @@ class Trainer:
 
 @torch.no_grad()
 def fill_center(weights, photo, config, device):
-    """Fill the centre hole of a photo's middle.
+    """Fill the centre hole of a crop from the middle of a photo.
 
     Args:
-        photo: uint8 [3, H, W].
+        weights: of the generator, as `torch_twin.generate` takes them.
+        photo: uint8 [3, H, W]; H and W are at least S.
+        config: Config of the run.
+        device: torch device.
 
     Returns:
-        (photo's middle; the same with the hole filled; hole), float32 [1, 3, S, S] in grey levels, [1, 1, S, S].
+        (crop, crop with the hole filled, hole): float32 [1, 3, S, S] twice, in grey levels, and [1, 1, S, S].
     """
     size = config.model.image_size
     hole = torch.from_numpy(sampling.center(size, config.masks.overlap)).to(device).float()[None, None]
@@ -193,7 +196,7 @@ def fill_center(weights, photo, config, device):
 
 
 def validate(weights, photos, network, config, device):
-    """PSNR of the hole in dB and deep distance, mean over photos: the centre hole of each photo's middle."""
+    """Return PSNR of the hole in dB and deep distance, as means over the centre holes of the photos' middles."""
     touched = np.flatnonzero(sampling.center(config.model.image_size, config.masks.overlap).any(axis=1))
     box = slice(int(touched[0]) - 8, int(touched[-1]) + 9)  # as networks.deep_distance has it
     found = []

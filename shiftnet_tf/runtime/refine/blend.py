@@ -9,9 +9,9 @@ differences. The unknown is the correction c = u - copy, which is smooth between
 grey levels, at a seam or at the rim, w_pq = 1 / (1 + (e / 25)^2), elsewhere 1: different materials that meet stay
 distinct, while equal weights would spread their difference over the hole as a haze.
 
-The second sum pulls the colours towards a guide n, the network's answer: v_p = v / (1 + (e / 100)^2), where copy and
-guide differ by e grey levels. The pull acts over 1 / sqrt(v) pixels: 16 in holes up to 120x120, in larger ones as much
-more as their sides are longer, so fine detail remains that of the copy.
+The second sum pulls the colours towards a guide n, the network's prediction: v_p = v / (1 + (e / 100)^2), where copy
+and guide differ by e grey levels. The pull acts over 1 / sqrt(v) pixels: 16 in holes up to 120x120, in larger ones as
+much more as their sides are longer, so fine detail remains that of the copy.
 
 Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, equation 7; Bhat, Curless, Cohen and Zitnick,
 "Fourier Analysis of the 2D Screened Poisson Equation for Gradient Domain Problems", ECCV 2008. The weights are ours.

@@ -5,7 +5,7 @@ import { comparison, filler, showTools, state } from "./page.js";
 
 const [before, after, map] = ["before", "after", "map"].map($);
 
-// Shows the network's answer at once, and the one with copied detail when it is there.
+// Shows the network's prediction at once, and the one with copied detail when it is there.
 export async function fill() {
   const { file } = state, detail = $("detail").value, started = performance.now();
   let report = "";
@@ -28,7 +28,7 @@ export async function fill() {
   });
   if (isDone) return say(report);
   if (state.file !== file || !state.result || state.result.isFinal) return;
-  state.result.isFinal = true; // the network's answer stays where the other one was cancelled or failed
+  state.result.isFinal = true; // the network's prediction stays where the other one was cancelled or failed
   const isError = $("status").classList.contains("error");
   const reason = isError ? $("status").textContent : "Stopped.";
   say(`${reason} This is the network's result, without copied detail.`, isError);
