@@ -211,6 +211,19 @@ def test_a_file_that_computes_something_else_is_not_kept(small_run, few_photos, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_of_nan_is_refused(small_run, few_photos, tmp_path):
+    """As uint8 its picture would be that of the file."""
+    shutil.copytree(small_run, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    generator = run.load_generator()
+    kernel = generator.decoder_ups[0].kernel
+    kernel.assign(kernel.numpy() * np.nan)
+    generator.save_weights(run.generator_weights)
+    with pytest.raises(InputError, match="predicts values that are not finite; train it again"):
+        export_onnx(run.path, tmp_path / "out", photos=few_photos)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
 def test_the_limits_of_parity():
     good = {"pairs": 20, "equal_shifts": 0.995, "compared_pairs": 15, "mean_difference": 0.01, "pixels_off": 0.0005}
     assert parity.within_limits(good) and parity.within_limits(good | {"equal_shifts": None})

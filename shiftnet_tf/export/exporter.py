@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf import model_folder
@@ -102,6 +103,7 @@ def export(
         raise InputError(f"cannot export a shift map: the network of {run.path} has no shift connection")
     photos = _folders(run, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
+    _check_finite(generator, pairs, run.path)
     if precision == "int8":
         folders = _folders(run, calibration_photos, "to calibrate int8 on", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
@@ -136,6 +138,14 @@ def export(
             dataclasses.replace(spec, files={name: entry}).merge_into(out).write(out)
     log(f"{out / name}: {megabytes(out / name):.1f} MB; {_in_words(measured)}")
     return out / name
+
+
+def _check_finite(generator, pairs, path):
+    """Refuse a network of NaN: as uint8, it would equal its exported file."""
+    image, mask = (pair[:1].astype(np.float32) for pair in pairs)
+    prediction = generator({"image": image / 127.5 - 1.0, "mask": np.minimum(mask, 1.0)})
+    if not np.isfinite(np.asarray(prediction)).all():
+        raise InputError(f"the network predicts values that are not finite; train it again: {path}")
 
 
 def _folders(run, given, use, option):
