@@ -3,8 +3,8 @@
     python tests/release.py dist
 
 Names and versions agree with the package and CHANGELOG.md. Then the wheel goes into a fresh environment for each extra,
-and a command that needs the extra runs there; without `train` TensorFlow must be absent. Extras with CUDA are resolved
-only.
+and a command that needs the extra runs there; without `train` TensorFlow must be absent. The other extras, which need
+CUDA or are for developers, are resolved only.
 """
 
 import argparse
@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable
+from email import message_from_bytes
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +121,6 @@ LIGHT = {  # extras: a check
     "onnx,cluster": importing("ray.data", "ray.serve", "shiftnet_tf.cluster.serve"),
 }
 HEAVY = {"train": load_weights, "export": export, "evaluate": evaluate}
-RESOLVED = ("onnx-gpu", "train-gpu", "torch-import", "perceptual", "bench", "docs", "dev")
 
 
 def check_names(dist: Path) -> tuple[Path, Path]:
@@ -135,6 +136,12 @@ def check_names(dist: Path) -> tuple[Path, Path]:
     assert size <= MOST_BYTES, f"{wheel.name} has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}"
     print(f"{wheel.name}: {size / 1e6:.1f} MB; {weights.name}: {weights.stat().st_size / 1e6:.1f} MB")
     return wheel, weights
+
+
+def extras_of(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as content:
+        (name,) = (name for name in content.namelist() if name.endswith(".dist-info/METADATA"))
+        return set(message_from_bytes(content.read(name)).get_all("Provides-Extra", []))
 
 
 def check_extra(wheel: Path, weights: Path | None, extra: str, use: Callable[[Path, Path], None]) -> None:
@@ -161,7 +168,8 @@ def main() -> None:
         check_extra(wheel, None, extra, use)
     for extra, use in HEAVY.items():
         check_extra(wheel, weights, extra, use)
-    for extra in RESOLVED:
+    used = {name for extras in (*LIGHT, *HEAVY) for name in extras.split(",")}
+    for extra in sorted(extras_of(wheel) - used):
         with tempfile.TemporaryDirectory() as name:  # empty: nothing that is installed counts
             run(
                 Path(sys.executable).parent / "uv",

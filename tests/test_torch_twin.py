@@ -181,6 +181,7 @@ def test_the_ablation_trains_each_variant_alike(run, tmp_path, monkeypatch, caps
         return lambda *arguments: trainers.append(kind(*arguments)) or trainers[-1]
 
     monkeypatch.setattr(twin, "load_features", features)
+    monkeypatch.setattr(script, "_MASKS", 8)
     for name in ("Trainer", "WithoutShift"):
         monkeypatch.setattr(script, name, recorded(getattr(script, name)))
     settings = [f"data.photos={PHOTOS / 'train'}", f"data.validation_photos={PHOTOS / 'test'}", "training.batch_size=1"]

@@ -13,20 +13,20 @@ and deep distance of the validation photos (centre hole) at each validation; OUT
 import argparse
 import contextlib
 import json
-import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.errors import check, check_folder
+from shiftnet_tf.errors import check_folder
+from shiftnet_tf.photos import sheets
 from shiftnet_tf.run_folder import Run
+from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training import torch_twin
+from shiftnet_tf.training import torch_trainer, torch_twin
 from shiftnet_tf.training.photo_folder import open_photos
-from shiftnet_tf.training.torch_trainer import WARMUP, Batches, Trainer, draw_masks, fill_center, read_all, validate
+from shiftnet_tf.training.torch_trainer import Batches, Trainer, draw_masks, fill_center, read_all, validate
 
 _MASKS = 20_000
 _KERNEL_AFTER_SHIFT = "decoder_ups/subpixel_upsampling_2/vars/0"  # its last third reads the shifted features
@@ -41,17 +41,9 @@ VARIANTS = {
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="read the recipe from this TOML file")
-    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    torch_trainer.add_arguments(parser, look_every=3_000)
     parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
     parser.add_argument("--few-photos", metavar="DIR", help="also train on these photos alone (default: no)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting, such as training.batch_size=4 (repeatable)",
-    )
     parser.add_argument(
         "--steps", type=int, default=6_000, metavar="N", help="train each variant for N steps (default: %(default)s)"
     )
@@ -62,14 +54,8 @@ def parse(arguments):
         metavar="N",
         help="lower the rates over the last N (default: %(default)s)",
     )
-    parser.add_argument(
-        "--look-every", type=int, default=3_000, metavar="N", help="validate every N steps (default: %(default)s)"
-    )
-    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    options = torch_trainer.parse(parser, arguments)
     check_folder("--out", options.out)
-    for name in ("steps", "falling_steps", "look_every"):
-        check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")
     return options
 
 
@@ -105,10 +91,8 @@ def train(groups, options):
             trainer.capture()
     streams = {trainer: torch.cuda.Stream() if gpu else None for trainer in trainers}
     for step in range(options.steps):
-        left = options.steps - step
-        share = 0.5 * (1 - math.cos(math.pi * min(1.0, left / options.falling_steps)))
         for trainer in trainers:
-            trainer.set_rates(min(1.0, (step + 1) / WARMUP) * share)
+            trainer.set_rates(step, options.steps - options.falling_steps, options.falling_steps)
         for batches, members in groups:
             batches.draw()
             for trainer in members:
@@ -132,8 +116,8 @@ def main(arguments=None):
     config = variants["full"]
     torch_twin.check_config(config)
     start, out = Run.open(options.start), Path(options.out)
+    masks = draw_masks(config, _MASKS)
     features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))
-    masks = draw_masks(config, _MASKS if options.device != "cpu" else 64, 0)
     held = {name: read_all(folder) for name, folder in open_photos(config)[1].items()}
     batches, trainers = {}, {}
     for name, settings in variants.items():
@@ -151,14 +135,14 @@ def main(arguments=None):
             looks = {k: validate(trainer.average, v, measure, config, options.device) for k, v in held.items()}
             results[name][step] = {"losses": trainer.read_losses(), **looks}
             print(f"step {step} {name}", json.dumps(results[name][step]), flush=True)
-        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        text = json.dumps(results, indent=1) + "\n"
+        write_atomically(out / "results.json", lambda path, text=text: path.write_text(text, "utf-8"))
     for name, trainer in trainers.items():
         photos = [photo for images in held.values() for photo in images[:24]]
         filled = [fill_center(trainer.average, photo, config, options.device)[1] for photo in photos]
         pictures = [x[0].clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy() for x in filled]
-        rows = [np.concatenate(pictures[i : i + 8], 1) for i in range(0, len(pictures) // 8 * 8, 8)]
-        if rows:
-            Image.fromarray(np.concatenate(rows)).save(out / f"{name}.jpg", quality=95)
+        rows = [pictures[i : i + 8] for i in range(0, len(pictures), 8)]
+        Image.fromarray(sheets.grid(rows)).save(out / f"{name}.jpg", quality=95)
 
 
 if __name__ == "__main__":

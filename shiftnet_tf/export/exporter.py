@@ -17,6 +17,7 @@ from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, InputError, check, first_line
 from shiftnet_tf.export import parity
 from shiftnet_tf.export.facts import describe
+from shiftnet_tf.photos import pixels
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import backends
 from shiftnet_tf.system.atomic import locked, remove_leftovers, temporary_path
@@ -143,7 +144,7 @@ def export(
 def _check_finite(generator, pairs, path):
     """Refuse a network of NaN: as uint8, it would equal its exported file."""
     image, mask = (pair[:1].astype(np.float32) for pair in pairs)
-    prediction = generator({"image": image / 127.5 - 1.0, "mask": np.minimum(mask, 1.0)})
+    prediction = generator({"image": pixels.to_unit(image), "mask": np.minimum(mask, 1.0)})
     if not np.isfinite(np.asarray(prediction)).all():
         raise InputError(f"the network predicts values that are not finite; train it again: {path}")
 

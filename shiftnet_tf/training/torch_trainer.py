@@ -3,15 +3,17 @@
 Networks and losses: `torch_twin`.
 """
 
+import argparse
 import functools
 import math
+import multiprocessing
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftnet_tf.errors import InputError
+from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.machine import usable_cores
@@ -19,13 +21,49 @@ from shiftnet_tf.training import torch_twin
 from shiftnet_tf.training.photo_folder import mask_sampler
 from shiftnet_tf.training.torch_twin import LOSSES
 
-WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
+_WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
 _NAMES = (*LOSSES, "discriminator")
 _EPSILON = 1e-7  # Keras's, of Adam
 
 
-def draw_masks(config, count, part):
-    """Return `count` masks, packed bits [count, S, S / 8]; `part` tells apart what several processes draw."""
+def add_arguments(parser, look_every):
+    """Add the arguments of every script that trains in PyTorch, but for its steps; see `parse`."""
+    parser.add_argument("config", help="read the recipe from this TOML file")
+    parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as losses.hole=3 (repeatable)",
+    )
+    parser.add_argument(
+        "--look-every", type=int, default=look_every, metavar="N", help="validate every N steps (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
+
+
+def parse(parser: argparse.ArgumentParser, arguments):
+    """Parse the arguments of such a script, which has `--steps` and `--falling-steps` too.
+
+    Raises:
+        InputError: a number below 1.
+    """
+    options = parser.parse_args(arguments)
+    for name in ("steps", "falling_steps", "look_every"):
+        check(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) >= 1, "1 or more")
+    return options
+
+
+def draw_masks(config, count):
+    """Draw at least `count` masks, packed bits [N, S, S / 8], on all cores; call it before the GPU is used."""
+    cores = usable_cores()
+    drawn = functools.partial(_draw_part, config, -(-count // (4 * cores)))
+    with multiprocessing.get_context("fork").Pool(cores) as pool:
+        return np.concatenate(pool.map(drawn, range(4 * cores)))
+
+
+def _draw_part(config, count, part):
     draw, rng = mask_sampler(config), np.random.default_rng([config.training.seed, part])
     return np.packbits(np.stack([draw(rng) for _ in range(count)]), axis=-1)
 
@@ -104,7 +142,15 @@ class Trainer:
         self.weights = torch.tensor(weights, device=device)
         self.sums, self.summed, self.graph = torch.zeros_like(self.weights), 0, None
 
-    def set_rates(self, share):
+    def set_rates(self, step, constant, falling):
+        """Set the learning rates of a step: after a warm-up those of the config, then half a period of a cosine to 0.
+
+        Args:
+            step: from 0.
+            constant: the step at which the rates begin to fall.
+            falling: steps until they are 0.
+        """
+        share = min(1.0, (step + 1) / _WARMUP) * 0.5 * (1 + math.cos(math.pi * max(0, step - constant) / falling))
         settings = self.config.training
         rates = (settings.learning_rate, settings.discriminator_learning_rate or settings.learning_rate)
         for rate, value in zip(self.rates, rates):

@@ -79,7 +79,7 @@ def blended(
 
 
 def _robust(lack: np.ndarray, tolerated: np.float32) -> np.ndarray:
-    """Return the weight of each edge, lower the larger its remaining gradient error: float32 [C, n] -> float32 [n]."""
+    """Return the weight of each equation, lower the larger its error: float32 [C, n], grey levels -> float32 [n]."""
     weight: np.ndarray = 1 / (1 + (np.abs(lack).max(0) / tolerated) ** 2)
     return weight
 
