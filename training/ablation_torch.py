@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.errors import check_folder
+from shiftnet_tf.errors import InputError, check_folder
 from shiftnet_tf.photos import sheets
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
@@ -30,6 +30,7 @@ from shiftnet_tf.training.torch_trainer import Batches, Trainer, draw_masks, fil
 
 _MASKS = 20_000
 _KERNEL_AFTER_SHIFT = "decoder_ups/subpixel_upsampling_2/vars/0"  # its last third reads the shifted features
+_FEW_PHOTOS = "few-photos"
 VARIANTS = {
     "full": [],
     "no-perceptual": ["losses.perceptual=0"],
@@ -54,8 +55,16 @@ def parse(arguments):
         metavar="N",
         help="lower the rates over the last N (default: %(default)s)",
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*VARIANTS, _FEW_PHOTOS],
+        help="train only this variant (repeatable; default: all), for example to share them between processes",
+    )
     options = torch_trainer.parse(parser, arguments)
     check_folder("--out", options.out)
+    if _FEW_PHOTOS in (options.only or []) and not options.few_photos:
+        raise InputError(f"--only {_FEW_PHOTOS} needs --few-photos: give its folder")
     return options
 
 
@@ -112,9 +121,11 @@ def main(arguments=None):
     options = parse(arguments)
     variants = {name: toml_file.read(options.config, [*options.set, *items]) for name, items in VARIANTS.items()}
     if options.few_photos:
-        variants["few-photos"] = toml_file.read(options.config, [*options.set, f"data.photos={options.few_photos}"])
+        items = [f"data.photos={options.few_photos}", "data.held_out=", "data.validation_sets=[]"]
+        variants[_FEW_PHOTOS] = toml_file.read(options.config, [*options.set, *items])
     config = variants["full"]
     torch_twin.check_config(config)
+    variants = {name: x for name, x in variants.items() if name in (options.only or variants)}
     start, out = Run.open(options.start), Path(options.out)
     masks = draw_masks(config, _MASKS)
     features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))

@@ -83,6 +83,7 @@ class Batches:
         self.mask = torch.zeros(count, 1, size, size, device=device)
         self.middles = torch.zeros(count, 2, dtype=torch.int64, device=device)
         self.bits = torch.arange(7, -1, -1, device=device, dtype=torch.uint8)
+        self.pixel_rng = torch.Generator(device).manual_seed(config.training.seed)
 
     def draw(self):
         count, _, size, _ = self.image.shape
@@ -92,7 +93,7 @@ class Batches:
         mask = ((self.masks[chosen][..., None] >> self.bits) & 1).reshape(self.mask.shape)
         mirrored = torch.from_numpy(self.rng.random((count, 1, 1, 1)) < 0.5).to(self.image.device)
         self.mask.copy_(torch.where(mirrored, mask.flip(3), mask))
-        pixel = torch.multinomial(self.mask.flatten(1), 1)[:, 0]
+        pixel = torch.multinomial(self.mask.flatten(1), 1, generator=self.pixel_rng)[:, 0]
         self.middles.copy_(torch.stack([pixel // size, pixel % size], 1))
 
     def _crop(self, size):
@@ -137,7 +138,8 @@ class Trainer:
         settings = {"betas": (config.training.beta_1, 0.999), "eps": _EPSILON, "fused": gpu, "capturable": gpu}
         parameters = (list(self.generator.values()), [x.requires_grad_() for x in trained.values()])
         self.optimizers = [torch.optim.Adam(x, lr=rate, **settings) for x, rate in zip(parameters, self.rates)]
-        self.bfloat16 = config.training.mixed_precision != "off" and gpu
+        wanted = config.training.mixed_precision
+        self.bfloat16 = wanted == "on" or (wanted == "auto" and gpu)
         weights = [getattr(config.losses, name) for name in LOSSES] + [1.0]
         self.weights = torch.tensor(weights, device=device)
         self.sums, self.summed, self.graph = torch.zeros_like(self.weights), 0, None
