@@ -24,9 +24,14 @@ from shiftnet_tf.photos import sheets
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training import torch_trainer, torch_twin
 from shiftnet_tf.training.photo_folder import open_photos
-from shiftnet_tf.training.torch_trainer import Batches, Trainer, draw_masks, fill_center, read_all, validate
+from shiftnet_tf.training.pytorch import arguments as shared
+from shiftnet_tf.training.pytorch import pretrained
+from shiftnet_tf.training.pytorch.batches import Batches, draw_masks, read_all
+from shiftnet_tf.training.pytorch.recipe import check_config
+from shiftnet_tf.training.pytorch.trainer import Trainer
+from shiftnet_tf.training.pytorch.validation import fill_center, validate
+from shiftnet_tf.training.pytorch.weights import read_weights
 
 _MASKS = 20_000
 _KERNEL_AFTER_SHIFT = "decoder_ups/subpixel_upsampling_2/vars/0"  # its last third reads the shifted features
@@ -42,7 +47,7 @@ VARIANTS = {
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    torch_trainer.add_arguments(parser, look_every=3_000)
+    shared.add_arguments(parser, look_every=3_000)
     parser.add_argument("--out", required=True, metavar="DIR", help="write the results to this folder")
     parser.add_argument("--few-photos", metavar="DIR", help="also train on these photos alone (default: no)")
     parser.add_argument(
@@ -61,7 +66,7 @@ def parse(arguments):
         choices=[*VARIANTS, _FEW_PHOTOS],
         help="train only this variant (repeatable; default: all), for example to share them between processes",
     )
-    options = torch_trainer.parse(parser, arguments)
+    options = shared.parse(parser, arguments)
     check_folder("--out", options.out)
     if _FEW_PHOTOS in (options.only or []) and not options.few_photos:
         raise InputError(f"--only {_FEW_PHOTOS} needs --few-photos: give its folder")
@@ -124,18 +129,18 @@ def main(arguments=None):
         items = [f"data.photos={options.few_photos}", "data.held_out=", "data.validation_sets=[]"]
         variants[_FEW_PHOTOS] = toml_file.read(options.config, [*options.set, *items])
     config = variants["full"]
-    torch_twin.check_config(config)
+    check_config(config)
     variants = {name: x for name, x in variants.items() if name in (options.only or variants)}
     start, out = Run.open(options.start), Path(options.out)
     masks = draw_masks(config, _MASKS)
-    features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))
+    features, measure = (pretrained.load_features(number, options.device) for number in (0, 2))
     held = {name: read_all(folder) for name, folder in open_photos(config)[1].items()}
     batches, trainers = {}, {}
     for name, settings in variants.items():
         photos = tuple(settings.data.photos)
         if photos not in batches:
             batches[photos] = Batches(read_all(open_photos(settings)[0]), masks, settings, options.device), []
-        networks = (torch_twin.read_weights(x) for x in (start.generator_weights, start.discriminator_weights))
+        networks = (read_weights(x) for x in (start.generator_weights, start.discriminator_weights))
         kind = WithoutShift if name == "no-shift" else Trainer
         trainers[name] = kind(settings, *networks, features, batches[photos][0], options.device)
         batches[photos][1].append(trainers[name])

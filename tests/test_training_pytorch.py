@@ -1,4 +1,4 @@
-"""The PyTorch twin of the recipe against the Keras model: weights, prediction, losses, gradients, and its script."""
+"""The recipe in PyTorch against the Keras model: weights, prediction, losses, gradients, and its scripts."""
 
 import json
 import shutil
@@ -20,7 +20,10 @@ from shiftnet_tf.training import losses
 from shiftnet_tf.training import shiftnet as shiftnet_module
 
 torch = pytest.importorskip("torch")
-twin = pytest.importorskip("shiftnet_tf.training.torch_twin")
+networks, pretrained, pytorch_losses, weight_files = (
+    pytest.importorskip(f"shiftnet_tf.training.pytorch.{name}")
+    for name in ("networks", "pretrained", "losses", "weights")
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +43,14 @@ def model(config, reference):
     rng = np.random.default_rng(0)
     for variable in model.generator.trainable_variables:  # so that no bias is 0 and the gate is no constant
         variable.assign(variable + rng.normal(scale=0.05, size=variable.shape))
-    for _ in range(30):  # until the power iteration stands: Keras iterates between its two passes, the twin before
+    for _ in range(30):  # until the power iteration stands: Keras iterates between its two passes, `losses` before
         model.discriminator(np.zeros((1, 128, 128, 3), np.float32), training=True)
     return model
 
 
 @pytest.fixture(scope="module")
 def run(model, config, tmp_path_factory):
-    run = Run.create(tmp_path_factory.mktemp("twin") / "run", config)
+    run = Run.create(tmp_path_factory.mktemp("pytorch") / "run", config)
     model.generator.save_weights(run.generator_weights)
     model.discriminator.save_weights(run.discriminator_weights)
     return run
@@ -69,42 +72,42 @@ def to_torch(images):
 def test_weights_survive_the_way_there_and_back(run, model, tmp_path):
     for path, network in ((run.generator_weights, model.generator), (run.discriminator_weights, model.discriminator)):
         copy = tmp_path / path.name
-        twin.write_weights(path, copy, twin.read_weights(path))
+        weight_files.write_weights(path, copy, weight_files.read_weights(path))
         before = network.get_weights()
         network.set_weights([np.zeros_like(x) for x in before])
         network.load_weights(copy)
         assert all(np.array_equal(a, b) for a, b in zip(network.get_weights(), before, strict=True))
     with pytest.raises(ValueError, match="must have the shape"):
-        twin.write_weights(run.generator_weights, tmp_path / "x.h5", _with_a_longer_bias(run.generator_weights))
+        weight_files.write_weights(run.generator_weights, tmp_path / "x.h5", _with_a_longer_bias(run.generator_weights))
 
 
 def _with_a_longer_bias(path):
-    weights = twin.read_weights(path)
+    weights = weight_files.read_weights(path)
     return weights | {"detail_gate/vars/1": torch.zeros(2)}
 
 
 def test_predicts_what_keras_predicts(run, model, batch):
     image, mask = batch
     expected = model.generator({"image": image, "mask": mask}).numpy()
-    weights = twin.read_weights(run.generator_weights)
-    predicted = twin.generate(weights, to_torch(image), to_torch(mask))[0].permute(0, 2, 3, 1).numpy()
+    weights = weight_files.read_weights(run.generator_weights)
+    predicted = networks.generate(weights, to_torch(image), to_torch(mask))[0].permute(0, 2, 3, 1).numpy()
     assert np.abs(expected * mask).max() > 0.5  # a picture, not zeros
     np.testing.assert_allclose(predicted, expected, atol=1e-3)
 
 
 def test_losses_and_gradients_are_those_of_the_train_step(run, model, batch, config, reference, tmp_path):
     image, mask = map(tf.constant, batch)
-    generator = {name: x.requires_grad_() for name, x in twin.read_weights(run.generator_weights).items()}
-    discriminator = twin.read_weights(run.discriminator_weights)
-    for x in twin.trainable(discriminator).values():
+    generator = {name: x.requires_grad_() for name, x in weight_files.read_weights(run.generator_weights).items()}
+    discriminator = weight_files.read_weights(run.discriminator_weights)
+    for x in networks.trainable(discriminator).values():
         x.requires_grad_()
-    features = twin.EfficientNetLite(random_weights(reference("efficientnet_lite"), 0), 0, "cpu", 10)
+    features = pretrained.EfficientNetLite(random_weights(reference("efficientnet_lite"), 0), 0, "cpu", 10)
     middles = random_hole_pixels(mask, 1, model._step_seed())[:, 0]
-    twin.normalize_spectrum(discriminator)  # Keras does so before each of its two passes
-    twin.normalize_spectrum(discriminator)
+    networks.normalize_spectrum(discriminator)  # Keras does so before each of its two passes
+    networks.normalize_spectrum(discriminator)
     middles = torch.from_numpy(middles.numpy().astype(np.int64))
-    values = twin.losses(generator, discriminator, features, to_torch(batch[0]), to_torch(batch[1]), middles)
-    total = sum(getattr(config.losses, name) * values[name] for name in twin.LOSSES)
+    values = pytorch_losses.losses(generator, discriminator, features, to_torch(batch[0]), to_torch(batch[1]), middles)
+    total = sum(getattr(config.losses, name) * values[name] for name in pytorch_losses.LOSSES)
     (total + values["discriminator"]).backward()
 
     targets = model.generator.encode(image, mask, training=True)
@@ -121,15 +124,15 @@ def test_losses_and_gradients_are_those_of_the_train_step(run, model, batch, con
     for name, value in values.items():
         np.testing.assert_allclose(float(value.detach()), float(expected[f"{name}_loss"]), rtol=1e-3, err_msg=name)
 
-    networks = (
+    both = (
         (model.generator, loss, generator, run.generator_weights),
         (model.discriminator, expected["discriminator_loss"], discriminator, run.discriminator_weights),
     )
     model.discriminator.set_weights(before)
-    for network, loss, weights, path in networks:
+    for network, loss, weights, path in both:
         gradients = tape.gradient(loss, network.trainable_variables)
         received = {name: torch.zeros_like(x) if x.grad is None else x.grad for name, x in weights.items()}
-        twin.write_weights(path, tmp_path / path.name, received)
+        weight_files.write_weights(path, tmp_path / path.name, received)
         kept = network.get_weights()
         network.load_weights(tmp_path / path.name)
         largest = max(float(tf.norm(gradient)) for gradient in gradients)
@@ -145,9 +148,9 @@ def test_the_script_trains_and_saves(run, tmp_path, monkeypatch, capsys, referen
     record = reference("efficientnet_lite")
 
     def features(number, device):
-        return twin.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
+        return pretrained.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
 
-    monkeypatch.setattr(twin, "load_features", features)
+    monkeypatch.setattr(pretrained, "load_features", features)
     monkeypatch.setattr(script, "_MASKS", 8)
     settings = [f"data.photos={PHOTOS / 'train'}", f"data.validation_photos={PHOTOS / 'test'}", "training.batch_size=1"]
     arguments = [str(run.path / "config.toml"), "--from", str(run.path), "--run-dir", str(tmp_path / "new")]
@@ -158,7 +161,7 @@ def test_the_script_trains_and_saves(run, tmp_path, monkeypatch, capsys, referen
     assert [line.split(" {")[0] for line in lines[1:3]] == ["step 2", "step 3"] and '"val": [' in lines[1]
     trained = Run.open(tmp_path / "new")
     trained.load_generator()  # a file for Keras
-    before, after = (twin.read_weights(x.generator_weights) for x in (run, trained))
+    before, after = (weight_files.read_weights(x.generator_weights) for x in (run, trained))
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) > 40 and all(torch.isfinite(x).all() for x in after.values())
 
@@ -173,14 +176,14 @@ def test_the_ablation_trains_each_variant_alike(run, tmp_path, monkeypatch, caps
     record = reference("efficientnet_lite")
 
     def features(number, device):
-        return twin.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
+        return pretrained.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
 
     trainers = []
 
     def recorded(kind):
         return lambda *arguments: trainers.append(kind(*arguments)) or trainers[-1]
 
-    monkeypatch.setattr(twin, "load_features", features)
+    monkeypatch.setattr(pretrained, "load_features", features)
     monkeypatch.setattr(script, "_MASKS", 8)
     for name in ("Trainer", "WithoutShift"):
         monkeypatch.setattr(script, name, recorded(getattr(script, name)))
