@@ -20,9 +20,9 @@ from shiftnet_tf.training import losses
 from shiftnet_tf.training import shiftnet as shiftnet_module
 
 torch = pytest.importorskip("torch")
-networks, pretrained, pytorch_losses, weight_files = (
+ablation, fitting, networks, pretrained, pytorch_losses, weight_files = (
     pytest.importorskip(f"shiftnet_tf.training.pytorch.{name}")
-    for name in ("networks", "pretrained", "losses", "weights")
+    for name in ("ablation", "fitting", "networks", "pretrained", "losses", "weights")
 )
 
 
@@ -151,7 +151,7 @@ def test_the_script_trains_and_saves(run, tmp_path, monkeypatch, capsys, referen
         return pretrained.EfficientNetLite(random_weights(record, number), number, device, 10 if number == 0 else 14)
 
     monkeypatch.setattr(pretrained, "load_features", features)
-    monkeypatch.setattr(script, "_MASKS", 8)
+    monkeypatch.setattr(fitting, "_MASKS", 8)
     settings = [f"data.photos={PHOTOS / 'train'}", f"data.validation_photos={PHOTOS / 'test'}", "training.batch_size=1"]
     arguments = [str(run.path / "config.toml"), "--from", str(run.path), "--run-dir", str(tmp_path / "new")]
     arguments += [word for setting in settings for word in ("--set", setting)]
@@ -184,9 +184,9 @@ def test_the_ablation_trains_each_variant_alike(run, tmp_path, monkeypatch, caps
         return lambda *arguments: trainers.append(kind(*arguments)) or trainers[-1]
 
     monkeypatch.setattr(pretrained, "load_features", features)
-    monkeypatch.setattr(script, "_MASKS", 8)
+    monkeypatch.setattr(ablation, "_MASKS", 8)
     for name in ("Trainer", "WithoutShift"):
-        monkeypatch.setattr(script, name, recorded(getattr(script, name)))
+        monkeypatch.setattr(ablation, name, recorded(getattr(ablation, name)))
     settings = [f"data.photos={PHOTOS / 'train'}", f"data.validation_photos={PHOTOS / 'test'}", "training.batch_size=1"]
     arguments = [str(run.path / "config.toml"), "--from", str(run.path), "--out", str(tmp_path / "out")]
     arguments += [word for setting in settings for word in ("--set", setting)]
@@ -195,12 +195,12 @@ def test_the_ablation_trains_each_variant_alike(run, tmp_path, monkeypatch, caps
     arguments += ["--few-photos", str(tmp_path / "few")]
     assert script.main([*arguments, "--steps", "2", "--falling-steps", "1", "--device", "cpu"]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
-    assert list(results) == [*script.VARIANTS, "few-photos"]
+    assert list(results) == [*ablation.VARIANTS, "few-photos"]
     full, *others = (trainer.generator for trainer in trainers)
-    for name, other in zip([*script.VARIANTS, "few-photos"][1:], others, strict=True):
+    for name, other in zip([*ablation.VARIANTS, "few-photos"][1:], others, strict=True):
         assert any(not torch.equal(full[x], other[x]) for x in full), name
     for trainer in trainers:
-        kernel = trainer.generator[script._KERNEL_AFTER_SHIFT]
+        kernel = trainer.generator[ablation._KERNEL_AFTER_SHIFT]
         shifted = kernel[2 * kernel.shape[0] // 3 :]
         assert bool(shifted.any()) == (trainer is not trainers[4])  # no-shift
     capsys.readouterr()

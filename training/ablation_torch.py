@@ -11,38 +11,12 @@ and deep distance of the validation photos (centre hole) at each validation; OUT
 """
 
 import argparse
-import contextlib
-import json
 from pathlib import Path
 
-import torch
-from PIL import Image
-
-from shiftnet_tf.config import toml_file
 from shiftnet_tf.errors import InputError, check_folder
-from shiftnet_tf.photos import sheets
-from shiftnet_tf.run_folder import Run
-from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training.photo_folder import open_photos
 from shiftnet_tf.training.pytorch import arguments as shared
-from shiftnet_tf.training.pytorch import pretrained
-from shiftnet_tf.training.pytorch.batches import Batches, draw_masks, read_all
-from shiftnet_tf.training.pytorch.recipe import check_config
-from shiftnet_tf.training.pytorch.trainer import Trainer
-from shiftnet_tf.training.pytorch.validation import fill_center, validate
-from shiftnet_tf.training.pytorch.weights import read_weights
-
-_MASKS = 20_000
-_KERNEL_AFTER_SHIFT = "decoder_ups/subpixel_upsampling_2/vars/0"  # its last third reads the shifted features
-_FEW_PHOTOS = "few-photos"
-VARIANTS = {
-    "full": [],
-    "no-perceptual": ["losses.perceptual=0"],
-    "no-gan": ["losses.adversarial=0", "losses.feature_matching=0"],
-    "no-guidance": ["losses.guidance=0"],
-    "no-shift": ["losses.guidance=0"],
-}
+from shiftnet_tf.training.pytorch.ablation import FEW_PHOTOS, VARIANTS, ablate, read_variants
 
 
 def parse(arguments):
@@ -63,102 +37,30 @@ def parse(arguments):
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*VARIANTS, _FEW_PHOTOS],
+        choices=[*VARIANTS, FEW_PHOTOS],
         help="train only this variant (repeatable; default: all), for example to share them between processes",
     )
     options = shared.parse(parser, arguments)
     check_folder("--out", options.out)
-    if _FEW_PHOTOS in (options.only or []) and not options.few_photos:
-        raise InputError(f"--only {_FEW_PHOTOS} needs --few-photos: give its folder")
+    if FEW_PHOTOS in (options.only or []) and not options.few_photos:
+        raise InputError(f"--only {FEW_PHOTOS} needs --few-photos: give its folder")
     return options
-
-
-class WithoutShift(Trainer):
-    """A trainer whose network never reads the shifted features."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self._cut()
-
-    def _step(self):
-        super()._step()
-        self._cut()
-
-    @torch.no_grad()
-    def _cut(self):
-        for weights in (self.generator, self.average):
-            kernel = weights[_KERNEL_AFTER_SHIFT]
-            kernel[2 * kernel.shape[0] // 3 :].zero_()
-
-
-def train(groups, options):
-    """Train all variants step by step, each in a stream of its own; yield the number of steps at each look.
-
-    Args:
-        groups: list of (Batches, list of Trainer that learn from them).
-        options: `parse`'s.
-    """
-    gpu = options.device != "cpu"
-    trainers = [trainer for _, members in groups for trainer in members]
-    if gpu:
-        for trainer in trainers:
-            trainer.capture()
-    streams = {trainer: torch.cuda.Stream() if gpu else None for trainer in trainers}
-    for step in range(options.steps):
-        for trainer in trainers:
-            trainer.set_rates(step, options.steps - options.falling_steps, options.falling_steps)
-        for batches, members in groups:
-            batches.draw()
-            for trainer in members:
-                if gpu:
-                    streams[trainer].wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(streams[trainer]) if gpu else contextlib.nullcontext():
-                    trainer.step()
-        if gpu:
-            for stream in streams.values():
-                torch.cuda.current_stream().wait_stream(stream)
-        if (step + 1) % options.look_every == 0 or step + 1 == options.steps:
-            yield step + 1
 
 
 @command
 def main(arguments=None):
     options = parse(arguments)
-    variants = {name: toml_file.read(options.config, [*options.set, *items]) for name, items in VARIANTS.items()}
-    if options.few_photos:
-        items = [f"data.photos={options.few_photos}", "data.held_out=", "data.validation_sets=[]"]
-        variants[_FEW_PHOTOS] = toml_file.read(options.config, [*options.set, *items])
-    config = variants["full"]
-    check_config(config)
-    variants = {name: x for name, x in variants.items() if name in (options.only or variants)}
-    start, out = Run.open(options.start), Path(options.out)
-    masks = draw_masks(config, _MASKS)
-    features, measure = (pretrained.load_features(number, options.device) for number in (0, 2))
-    held = {name: read_all(folder) for name, folder in open_photos(config)[1].items()}
-    batches, trainers = {}, {}
-    for name, settings in variants.items():
-        photos = tuple(settings.data.photos)
-        if photos not in batches:
-            batches[photos] = Batches(read_all(open_photos(settings)[0]), masks, settings, options.device), []
-        networks = (read_weights(x) for x in (start.generator_weights, start.discriminator_weights))
-        kind = WithoutShift if name == "no-shift" else Trainer
-        trainers[name] = kind(settings, *networks, features, batches[photos][0], options.device)
-        batches[photos][1].append(trainers[name])
-    results = {name: {} for name in variants}
-    out.mkdir(parents=True, exist_ok=True)
-    for step in train(list(batches.values()), options):
-        for name, trainer in trainers.items():
-            looks = {k: validate(trainer.average, v, measure, config, options.device) for k, v in held.items()}
-            results[name][step] = {"losses": trainer.read_losses(), **looks}
-            print(f"step {step} {name}", json.dumps(results[name][step]), flush=True)
-        text = json.dumps(results, indent=1) + "\n"
-        write_atomically(out / "results.json", lambda path, text=text: path.write_text(text, "utf-8"))
-    for name, trainer in trainers.items():
-        photos = [photo for images in held.values() for photo in images[:24]]
-        filled = [fill_center(trainer.average, photo, config, options.device)[1] for photo in photos]
-        pictures = [x[0].clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy() for x in filled]
-        rows = [pictures[i : i + 8] for i in range(0, len(pictures), 8)]
-        Image.fromarray(sheets.grid(rows)).save(out / f"{name}.jpg", quality=95)
+    variants = read_variants(options.config, options.set, options.few_photos)
+    ablate(
+        variants["full"],
+        {name: variants[name] for name in variants if name in (options.only or variants)},
+        options.start,
+        Path(options.out),
+        steps=options.steps,
+        falling_steps=options.falling_steps,
+        look_every=options.look_every,
+        device=options.device,
+    )
 
 
 if __name__ == "__main__":

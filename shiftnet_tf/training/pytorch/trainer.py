@@ -10,7 +10,7 @@ from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.training.pytorch.batches import placed
 from shiftnet_tf.training.pytorch.losses import LOSSES, losses
 from shiftnet_tf.training.pytorch.networks import normalize_spectrum, trainable
-from shiftnet_tf.training.pytorch.weights import write_weights
+from shiftnet_tf.training.pytorch.weights import read_weights, write_weights
 
 _WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
 _NAMES = (*LOSSES, "discriminator")
@@ -18,12 +18,15 @@ _EPSILON = 1e-7  # Keras's, of Adam
 
 
 class Trainer:
-    """Both networks, their optimizers and the moving average; `step` trains on the next batch."""
+    """Both networks with the weights of a run `start`, their optimizers, the moving average; `step` trains them."""
 
-    def __init__(self, config, generator, discriminator, features, batches, device):
+    def __init__(self, config, start, features, batches, device):
+        self.start = start
         self.config, self.features, self.batches, self.device = config, features, batches, device
-        self.generator = {name: placed(x, device).requires_grad_() for name, x in generator.items()}
-        self.discriminator = {name: placed(x, device) for name, x in discriminator.items()}
+        self.generator = {
+            name: placed(x, device).requires_grad_() for name, x in read_weights(start.generator_weights).items()
+        }
+        self.discriminator = {name: placed(x, device) for name, x in read_weights(start.discriminator_weights).items()}
         trained = trainable(self.discriminator)
         self.average = {name: x.detach().clone() for name, x in self.generator.items()}
         gpu = device != "cpu"
@@ -92,11 +95,11 @@ class Trainer:
         with torch.cuda.graph(self.graph):
             self._step()
 
-    def save(self, template, run):
-        """Write the weights into a run folder; `template` is one with files of weights of the same networks."""
+    def save(self, run):
+        """Write the weights into a run folder."""
         pairs = (
-            (template.generator_weights, run.generator_weights, self.average),
-            (template.discriminator_weights, run.discriminator_weights, self.discriminator),
+            (self.start.generator_weights, run.generator_weights, self.average),
+            (self.start.discriminator_weights, run.discriminator_weights, self.discriminator),
         )
         for source, path, weights in pairs:
             write_atomically(path, functools.partial(write_weights, source, weights=weights))
