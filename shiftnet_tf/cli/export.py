@@ -5,7 +5,7 @@ import functools
 import inspect
 
 from shiftnet_tf.cli.parsing import Group, Subcommand
-from shiftnet_tf.model_folder import FORMATS
+from shiftnet_tf.model_folder import FORMATS, FileFormat
 from shiftnet_tf.system.bundled import find_bundled
 from shiftnet_tf.system.packages import check_installed
 from shiftnet_tf.system.quiet import load_tensorflow
@@ -89,19 +89,23 @@ def _add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
             help="restrict the operations to those that GPU delegates on phones support (default: default)",
         )
     if len(kind.precisions) > 1:
-        parser.add_argument(
-            "--precision",
-            choices=kind.precisions,
-            default="float32",
-            help="export at this precision (default: float32)",
-        )
-        parser.add_argument(
-            "--max-psnr-drop",
-            type=float,
-            default=0.2,
-            metavar="DB",
-            help="reject a lower precision that loses more PSNR than this (default: 0.2)",
-        )
+        _add_precision(parser, kind)
+
+
+def _add_precision(parser: argparse.ArgumentParser, kind: FileFormat) -> None:
+    parser.add_argument(
+        "--precision",
+        choices=kind.precisions,
+        default="float32",
+        help="export at this precision (default: float32)",
+    )
+    parser.add_argument(
+        "--max-psnr-drop",
+        type=float,
+        default=0.2,
+        metavar="DB",
+        help="reject a lower precision that loses more PSNR than this (default: 0.2)",
+    )
     if "int8" in kind.precisions:
         parser.add_argument(
             "--calibration-photos",

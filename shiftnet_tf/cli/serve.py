@@ -41,6 +41,13 @@ def _add_arguments(parser: argparse.ArgumentParser, page: bool) -> None:
     )
     if page:
         parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    _add_limits(parser)
+    _add_access(parser)
+    add_running(parser)
+    parser.set_defaults(page=page)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits")
     for name, kind, default, metavar, text in (
         ("--max-bytes", float, 64, "MB", "reject requests above this many megabytes"),
@@ -50,9 +57,6 @@ def _add_arguments(parser: argparse.ArgumentParser, page: bool) -> None:
         ("--connections", int, 512, "N", "keep at most this many connections open; close idle ones beyond that"),
     ):
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=f"{text} (default: {default})")
-    _add_access(parser)
-    add_running(parser)
-    parser.set_defaults(page=page)
 
 
 def _add_access(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from shiftnet_tf import model_folder
 from shiftnet_tf.errors import ExportError, InputError, check, first_line
 from shiftnet_tf.export import parity
 from shiftnet_tf.export.facts import describe
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.photos import pixels
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import backends
@@ -99,9 +100,7 @@ def export(
     if out is None and folder != Path(run):
         raise InputError(f"bundled weights need an output folder: pass --out. Received: {run!r}")
     run = Run.open(folder)
-    generator = run.load_generator(image_size)
-    if shift_map and not generator.shift_layers:
-        raise InputError(f"cannot export a shift map: the network of {run.path} has no shift connection")
+    generator = _load_generator(run, image_size, shift_map)
     photos = _folders(run, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
     _check_finite(generator, pairs, run.path)
@@ -109,16 +108,10 @@ def export(
         folders = _folders(run, calibration_photos, "to calibrate int8 on", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
     kind = {"format": file_format.name, "precision": precision, "profile": profile}
-    facts = describe(run, generator, precision, license)
-    job = Job(shift_map=shift_map, calibration=calibration, facts=facts, **kind)
+    job = Job(shift_map=shift_map, calibration=calibration, facts=describe(run, generator, precision, license), **kind)
     name = _file_name(job, run, generator.image_size) + its.suffix
     out = Path(out or run.path / "export")
-    spec = model_folder.ModelSpec(
-        image_size=run.config.model.image_size,
-        masks=run.config.masks.weights,
-        weights_sha256=model_folder.sha256(run.generator_weights),
-        versions=versions_of(file_format.packages),
-    )
+    spec = _describe_run(run, file_format.packages)
     spec.merge_into(out)  # refuses a folder of other weights before the work, not after it
     with _temporary(out) as folder:
         log(f"converting {run.path} ({generator.count_params():,} weights) to {out / name}")
@@ -139,6 +132,24 @@ def export(
             dataclasses.replace(spec, files={name: entry}).merge_into(out).write(out)
     log(f"{out / name}: {megabytes(out / name):.1f} MB; {_in_words(measured)}")
     return out / name
+
+
+def _load_generator(run: Run, image_size: int | None, shift_map: bool) -> Generator:
+    """Return the generator of a run; refuse one without a shift connection if its shift map is wanted."""
+    generator = run.load_generator(image_size)
+    if shift_map and not generator.shift_layers:
+        raise InputError(f"cannot export a shift map: the network of {run.path} has no shift connection")
+    return generator
+
+
+def _describe_run(run: Run, packages: Sequence[str]) -> model_folder.ModelSpec:
+    """Return a spec without files, with the versions of the packages that write them."""
+    return model_folder.ModelSpec(
+        image_size=run.config.model.image_size,
+        masks=run.config.masks.weights,
+        weights_sha256=model_folder.sha256(run.generator_weights),
+        versions=versions_of(packages),
+    )
 
 
 def _check_finite(generator, pairs, path):

@@ -21,7 +21,8 @@ from shiftnet_tf.system.bundled import find_preset
 from shiftnet_tf.system.machine import total_memory
 from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
-from shiftnet_tf.training.distribution import gather, lost_workers_named
+from shiftnet_tf.training.distribution import Team, gather, lost_workers_named
+from shiftnet_tf.training.shiftnet import ShiftNet
 
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
 
@@ -118,15 +119,7 @@ def _train(settings, folder, team, *, photos, validation, device, start, resume,
         if not resume:
             tell(f"starting from {begun}")
         _fit(
-            model,
-            run,
-            team,
-            photos=photos,
-            validation=measured,
-            own=own,
-            resume=resume,
-            started=start is not None,
-            log=tell,
+            model, run, team, photos=photos, validation=measured, own=own, resume=resume, started=bool(start), log=tell
         )
     tell(f"run folder: {run.path}")
     return run
@@ -216,19 +209,24 @@ def _describe(device, team, photos, validation, model, log):
     )
 
 
+def _restore(saved: checkpoints.Checkpoints, model: ShiftNet, run: Run, team: Team, log: Callable[..., object]) -> None:
+    """Continue from the last checkpoint, with the learning rates and the metrics that belong to it."""
+    settings, chief = run.config, team.workers.is_chief
+    saved.restore(log, tidy=chief)
+    team.wait()  # before the chief writes
+    if settings.training.schedule == "constant":
+        model.optimizer.learning_rate = settings.training.learning_rate  # otherwise the checkpoint's rate stays
+        model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
+    if chief:
+        checkpoints.cut_metrics(run.metrics, saved.epoch)
+
+
 def _fit(model, run, team, *, photos, validation, own, resume, started, log):
     """Train to the last epoch of the config."""
-    settings, chief = run.config, team.workers.is_chief
-    steps = settings.training.steps_per_epoch
+    settings, chief, steps = run.config, team.workers.is_chief, run.config.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
     if resume:
-        saved.restore(log, tidy=chief)
-        team.wait()  # before the chief writes
-        if settings.training.schedule == "constant":
-            model.optimizer.learning_rate = settings.training.learning_rate  # otherwise the checkpoint's rate stays
-            model.discriminator_optimizer.learning_rate = settings.discriminator_learning_rate
-        if chief:
-            checkpoints.cut_metrics(run.metrics, saved.epoch)
+        _restore(saved, model, run, team, log)
     elif started and chief:
         saved.save(0, 0)  # otherwise --resume could only start from random weights
     first, done, epochs = saved.epoch, saved.step, settings.training.epochs
@@ -238,31 +236,22 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
     shown, last = [callbacks.StopOnBadLoss()], [stop := checkpoints.StopOnSignal(saved, team)]
     if chief:
         run.write_config()
-        shown = [
-            validation,
-            *shown,
-            callbacks.Progress((epochs - first) * steps - done, epochs, log),
-            callbacks.Pictures(run, next(iter(validation.datasets.values())), first),
-            keras.callbacks.TensorBoard(run.events, write_graph=False),
-            *own,
-        ]
-        last = [saved, stop]
+        progress = callbacks.Progress((epochs - first) * steps - done, epochs, log)
+        pictures = callbacks.Pictures(run, next(iter(validation.datasets.values())), first)
+        events = keras.callbacks.TensorBoard(run.events, write_graph=False)
+        shown, last = [validation, *shown, progress, pictures, events, *own], [saved, stop]
 
     def fit_epochs(begin, end, begun=0):
         log_file = [keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first)] if chief else []
+        sample = (begin * steps + begun) * settings.training.batch_size
         model.fit(
-            team.distribute(
-                functools.partial(
-                    dataset.training_dataset, photos, settings, (begin * steps + begun) * settings.training.batch_size
-                )
-            ),
+            team.distribute(functools.partial(dataset.training_dataset, photos, settings, sample)),
             initial_epoch=begin,
             epochs=end,
             steps_per_epoch=steps - begun,
             shuffle=False,
             verbose=0,
-            # The checkpoint comes after all callbacks that show: by then everything in it has been written elsewhere
-            # too.
+            # The checkpoint comes last: by then everything in it has been written elsewhere too.
             callbacks=[*shown, *log_file, *last],
         )
 
