@@ -22,7 +22,7 @@ import_tensorflow()
 from harness.report import parse
 from harness.runtimes import compare_runtimes
 from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats
 from shiftnet_tf.system.command import command
 
 
@@ -41,7 +41,7 @@ def main(arguments=None):
     if options["run"] and options["filters"]:
         raise InputError("--filters is the base width of random weights: drop it, or drop --run")
     if picture := options["picture"]:
-        check("--picture", picture, image_files.check_output(Path(picture)) == "PNG", "a name that ends in .png")
+        check("--picture", picture, file_formats.check_output(Path(picture)) == "PNG", "a name that ends in .png")
     compare_runtimes(**options)
 
 

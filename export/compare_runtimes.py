@@ -15,7 +15,7 @@ from shiftnet_tf import FillOptions
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
 from shiftnet_tf.model_folder import ModelSpec
-from shiftnet_tf.photos import image_files, pixels, sheets
+from shiftnet_tf.photos import file_formats, image_files, pixels, sheets
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 from shiftnet_tf.system.command import command
@@ -60,7 +60,7 @@ def draw(image, mask, answers):
 @command
 def main(arguments=None):
     options = parse(arguments)
-    image_files.check_output(Path(options.out))
+    file_formats.check_output(Path(options.out))
     image, mask = image_files.read_image(options.photo), mask_files.read_mask(options.mask)
     if not mask.any():
         raise InputError(f"the mask has no hole, so there is nothing to compare: {options.mask}")

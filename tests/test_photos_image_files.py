@@ -14,7 +14,7 @@ from test_any_photo import mutated
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
-from shiftnet_tf.photos import finding, image_files
+from shiftnet_tf.photos import file_formats, finding, image_files
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.system.atomic import write_atomically
 
@@ -154,7 +154,7 @@ def png(header, *chunks):
 
 def files_of_every_format():
     """One file of each format and mode that Pillow can write, by a name: some 100, all small."""
-    image_files.readable_suffixes()  # has HEIC registered, where its package is installed
+    file_formats.readable_suffixes()  # has HEIC registered, where its package is installed
     with Image.open(PHOTOS / "test" / "gc_farm_sheep.jpg") as photo:
         photo = photo.resize((40, 32))
     found = {}

@@ -20,7 +20,7 @@ from conftest import PHOTOS
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from shiftnet_tf.errors import UnwritableError
-from shiftnet_tf.photos import containers, exif, image_files, iptc, metadata, tiff, xmp
+from shiftnet_tf.photos import containers, exif, file_formats, iptc, metadata, metadata_writing, tiff, xmp
 from shiftnet_tf.photos.photo import Photo
 from shiftnet_tf.photos.pictures import holds_picture, is_text
 from shiftnet_tf.photos.tiff import EXIF, GPS, Entry
@@ -35,7 +35,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 @pytest.fixture(scope="module", autouse=True)
 def all_formats():
     pytest.importorskip("pillow_heif")
-    image_files.readable_suffixes()  # has Pillow register them
+    file_formats.readable_suffixes()  # has Pillow register them
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_a_tiff_s_own_copies_do_not_stay(picture, preview, tmp_path):
     kept.directories = exif.Taken(lambda at, size: b""[at:size], 1, SIZE, moved=True)
     kept.directories.order, kept.directories.groups = "<", {0: [*NAMES, *extra]}
     with open(tmp_path / "plain.tif", "r+b") as file:
-        metadata._add_to_tiff(kept, file)
+        metadata_writing._add_to_tiff(kept, file)
     before = (tmp_path / "plain.tif").read_bytes()
     assert before.count(preview[:64]) == 2
     for suffix in (".tif", ".jpg"):
@@ -208,7 +208,7 @@ def test_a_file_that_still_holds_a_picture_is_refused(picture, preview, tmp_path
         if suffix != ".tif":
             assert len(b"".join(found)) < 6000, suffix  # the picture itself is not looked through
     picture.save(tmp_path / "b.jpg", exif=make_block({0: NAMES}), comment=b"before")
-    monkeypatch.setattr(metadata, "_exif", lambda kept, file_format: (block if kept.block else b"", []))
+    monkeypatch.setattr(metadata_writing, "_exif", lambda kept, file_format: (block if kept.block else b"", []))
     with caplog.at_level(logging.WARNING, "shiftnet_tf"):
         Photo(tmp_path / "b.jpg").save(tmp_path / "out.jpg")
     assert "left out: all metadata (the metadata still contain a picture" in caplog.text

@@ -15,7 +15,7 @@ from PIL import Image
 from shiftnet_tf import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.cli import main
 from shiftnet_tf.errors import InputError, MissingPackageError
-from shiftnet_tf.photos import finding, image_files
+from shiftnet_tf.photos import file_formats, finding, image_files
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.jobs import pair
 
@@ -315,8 +315,8 @@ def test_photos_in_formats_that_cannot_be_written_get_another(inpainter, small):
 
 def test_heic_without_its_package_names_it(small, monkeypatch):
     photos, mask, options = small
-    known = tuple(name for name in image_files._readable() if name != "HEIF")
-    monkeypatch.setattr(image_files, "_readable", lambda: known)
+    known = tuple(name for name in file_formats.readable() if name != "HEIF")
+    monkeypatch.setattr(file_formats, "readable", lambda: known)
     monkeypatch.setitem(Image.SAVE, "HEIF", None)
     monkeypatch.delitem(Image.SAVE, "HEIF")
     message = r"HEIC needs the package pillow-heif, .*: pip install pillow-heif: "

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import make_folder, write_atomically
 from shiftnet_tf.system.command import command
@@ -65,7 +65,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     run = Run.open(options.run)
     path = Path(options.out or run.path / "curves.png")
-    if image_files.check_output(path) != "PNG":
+    if file_formats.check_output(path) != "PNG":
         raise InputError(f"--out must end in .png. Received: {path.name!r}")
     draw(read_metrics(run.metrics), run.path.name, path)
     print(path)

@@ -20,7 +20,7 @@ from shiftnet_tf.cli.running import loading, start
 from shiftnet_tf.cluster import bulk
 from shiftnet_tf.errors import InputError, check
 from shiftnet_tf.masks.holes import percent
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats, image_files
 from shiftnet_tf.photos.sources import FileSource
 from shiftnet_tf.runtime import FillOptions, Inpainter, inpaint_file, inpaint_folder
 from shiftnet_tf.runtime.files import Filled
@@ -125,7 +125,7 @@ def _fill_task(inpainter: Inpainter, task: _Task, options: argparse.Namespace) -
     if options.skip_existing and task.out is not None and task.out.exists():
         return None
     content = io.BytesIO()
-    file_format = image_files.check_suffix(f"out.{options.suffix.removeprefix('.')}") if options.suffix else None
+    file_format = file_formats.check_suffix(f"out.{options.suffix.removeprefix('.')}") if options.suffix else None
     with _bar(options.quiet) as progress:
         filled = inpaint_file(
             inpainter,

@@ -16,7 +16,7 @@ from PIL import Image, ImageChops
 
 from shiftnet_tf.errors import InputError, TooLargeError, check, check_choices, first_line
 from shiftnet_tf.masks import holes, shapes
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats, image_files
 from shiftnet_tf.photos.sources import FileSource, decoding, name_of, read_bytes
 
 _SAME = 32  # grey levels by which the colour within one layer of paint may vary
@@ -182,7 +182,7 @@ def _read_levels(source: FileSource, threshold: int | None, mask_from: str, max_
         with decoding(source, "mask"):
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if mask_from == "alpha":
-        above = threshold if threshold is not None else 127 if raw.format in image_files.LOSSY_FORMATS else 0
+        above = threshold if threshold is not None else 127 if raw.format in file_formats.LOSSY_FORMATS else 0
         return np.asarray(picture.convert("RGBA").getchannel("A")) > above
     if picture.mode == "RGBA" and mask_from == "auto":
         alpha = picture.getchannel("A")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from shiftnet_tf.errors import InputError, UnwritableError, check
-from shiftnet_tf.photos import image_files, metadata
+from shiftnet_tf.photos import file_formats, image_files, metadata, metadata_writing
 from shiftnet_tf.photos.sources import FileSource, name_of
 from shiftnet_tf.photos.windows import Window
 
@@ -117,10 +117,10 @@ class Photo:
             quality: 1 to 100, for lossy formats; None: that of the photo's file, or 95.
 
         Raises:
-            InputError: see `check_format`, `image_files.check_output`, `check_quality`; or the file cannot be written.
+            InputError: see `check_format`, `file_formats.check_output`, `check_quality`; or the file cannot be written.
         """
         if isinstance(target, str | Path):
-            file_format = image_files.check_output(Path(target))
+            file_format = file_formats.check_output(Path(target))
         elif file_format is None:
             raise InputError('writing to an open file needs a `file_format`, such as "PNG"')
         self.check_format(file_format)
@@ -150,7 +150,7 @@ class Photo:
     def own_format(self) -> str:
         """The default output format: the photo's own if Pillow writes it, else PNG; JPEG for a phone's MPO."""
         own = "JPEG" if self.format == "MPO" else self.format
-        return own if own in image_files.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
+        return own if own in file_formats.OUTPUT_FORMATS and own in Image.SAVE else "PNG"
 
     def is_a(self, file_format: str) -> bool:
         """Tell whether the file has this format; an MPO, a phone's JPEG with several images, also counts as a JPEG."""
@@ -160,7 +160,7 @@ class Photo:
         self, target: str | Path | BinaryIO, file_format: str, kept: metadata.Metadata, quality: int | None
     ) -> list[str]:
         """Write the photo with these metadata; return those that the format cannot store."""
-        options, lost = metadata.options(kept, file_format, self._picture.mode)
+        options, lost = metadata_writing.options(kept, file_format, self._picture.mode)
         if quality is not None:
             options |= {
                 name: value for name, value in kept.tables.items() if file_format == "JPEG" and name != "qtables"
@@ -174,7 +174,7 @@ class Photo:
             options |= {"quality": self._quality(file_format, kept)}
 
         def finish(file: BinaryIO) -> None:
-            metadata.finish(kept, file, file_format)
+            metadata_writing.finish(kept, file, file_format)
 
         image_files.write_picture(target, self._picture, file_format, options, finish)
         return lost

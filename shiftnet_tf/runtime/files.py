@@ -11,7 +11,7 @@ import numpy as np
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.masks import mask_files
-from shiftnet_tf.photos import image_files, sheets
+from shiftnet_tf.photos import file_formats, image_files, sheets
 from shiftnet_tf.photos.photo import Photo, check_quality
 from shiftnet_tf.photos.sources import FileSource, read_bytes
 from shiftnet_tf.runtime.inpainter import Inpainter
@@ -64,7 +64,7 @@ class Filled:
             quality: see `Photo.save`.
         """
         source = self.photo.source
-        if not self._is_unchanged(image_files.check_output(Path(path))):
+        if not self._is_unchanged(file_formats.check_output(Path(path))):
             self.photo.save(path, quality=quality)
             return
         make_folder(Path(path).parent)
@@ -187,12 +187,12 @@ def inpaint_file(
     masks = [mask] if isinstance(mask, str | os.PathLike | bytes) else list(mask)
     path = Path(out) if isinstance(out, str | os.PathLike) else None
     if path is not None:
-        file_format = image_files.check_output(path)
+        file_format = file_formats.check_output(path)
         check_overwriting([path], [] if overwrite else [photo], masks)
     if file_format is not None:
         check_quality(quality, file_format)
     if shift_map is not None:
-        image_files.check_output(Path(shift_map))
+        file_formats.check_output(Path(shift_map))
         others = [file_id(one) for one in (photo, *masks, path) if isinstance(one, str | os.PathLike)]
         if file_id(shift_map) in others:
             raise InputError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError, ShiftNetError, check, first_line
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats
 from shiftnet_tf.photos.photo import QUALITY_FORMATS, check_quality
 from shiftnet_tf.photos.sources import Content, FileSource
 from shiftnet_tf.runtime.files import Filled, inpaint_file
@@ -117,7 +117,7 @@ class FolderTask:
             return None
         if not job.masks:
             raise InputError(f"no mask named {job.out.relative_to(self.out).with_suffix('')}.* in {self.masks}")
-        file_format = image_files.check_suffix(job.out.name) if isinstance(job.out, Url) else None
+        file_format = file_formats.check_suffix(job.out.name) if isinstance(job.out, Url) else None
         content = io.BytesIO()
         filled = inpaint_file(
             inpainter,
@@ -141,7 +141,7 @@ def _fetched(source: Place) -> FileSource:
 
 def is_lossy(job: Job) -> bool:
     """Tell whether the format of a result has a quality."""
-    return image_files.format_of(job.out.suffix) in QUALITY_FORMATS
+    return file_formats.format_of(job.out.suffix) in QUALITY_FORMATS
 
 
 def plan_folder(
@@ -163,7 +163,7 @@ def plan_folder(
     target = place(out)
     jobs = plan_jobs(photos, masks, target, suffix, overwrite)
     if quality is not None:
-        check_quality(quality, "JPEG" if any(map(is_lossy, jobs)) else image_files.check_suffix(jobs[0].out.name))
+        check_quality(quality, "JPEG" if any(map(is_lossy, jobs)) else file_formats.check_suffix(jobs[0].out.name))
     if isinstance(target, Path):
         make_folder(target)
     return jobs, FolderTask(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftnet_tf.errors import InputError
-from shiftnet_tf.photos import finding, image_files
+from shiftnet_tf.photos import file_formats, finding
 from shiftnet_tf.runtime.files import check_overwriting
 from shiftnet_tf.system.atomic import link_target, real
 from shiftnet_tf.system.storage import Place, Url, place
@@ -39,7 +39,8 @@ def plan_jobs(photos: Paths, masks: Paths, out: Place, suffix: str | None = None
         masks: a folder of masks named like the photos (suffixes may differ), one file for all photos, or a list of
             files, which are combined.
         out: the output folder; results have the names of their photos, or their paths relative to the folder of photos.
-        suffix: such as `".png"` or `"png"`, of the results; None keeps each photo's own, see `image_files.result_name`.
+        suffix: such as `".png"` or `"png"`, of the results; None keeps each photo's own, see
+            `file_formats.result_name`.
         overwrite: whether results may replace photos.
 
     Raises:
@@ -83,15 +84,15 @@ def result_name(photo: Path, suffix: str | None = None) -> Path:
 
     Args:
         photo: name of the photo.
-        suffix: of the result; None: see `image_files.result_name`.
+        suffix: of the result; None: see `file_formats.result_name`.
 
     Raises:
         InputError: the suffix is unknown.
     """
     if not suffix:
-        return image_files.result_name(photo)
+        return file_formats.result_name(photo)
     suffix = "." + suffix.removeprefix(".")
-    image_files.check_suffix(f"photo{suffix}")
+    file_formats.check_suffix(f"photo{suffix}")
     return photo.with_suffix(suffix)
 
 
@@ -117,7 +118,7 @@ def pair(
     others = [real(path) for path in listed(masks)]
     if out is not None and real(out) != real(photos):
         others.append(real(out))
-    found = _find(photos, image_files.readable_suffixes())
+    found = _find(photos, file_formats.readable_suffixes())
     found = [path for path in found if not any(real(path).is_relative_to(other) for other in others)]
     if not found:
         raise InputError(f"no photos in {photos}")
@@ -153,7 +154,7 @@ def match(names: Sequence[Path], masks: Paths) -> list[tuple[Path, tuple[Place, 
     if not paths[0].is_dir():
         return [(name, tuple(paths)) for name in names]
     by_name: dict[str, Place] = {}
-    for path in _find(paths[0], (*image_files.readable_suffixes(), ".json")):
+    for path in _find(paths[0], (*file_formats.readable_suffixes(), ".json")):
         by_name.setdefault(str(path.relative_to(paths[0]).with_suffix("")), path)
     composed: dict[str, Place] = {}
     for stem, path in by_name.items():

@@ -21,7 +21,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shiftnet_tf.errors import check
-from shiftnet_tf.server.protocol import RequestError, drain, refusal
+from shiftnet_tf.server.bodies import drain
+from shiftnet_tf.server.responses import RequestError, refusal
 
 _BEARER = HTTPBearer(auto_error=False, description="the token that the server was started with")
 

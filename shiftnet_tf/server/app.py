@@ -23,8 +23,9 @@ from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.messages import Job
 from shiftnet_tf.server.metrics import Metrics
 from shiftnet_tf.server.page import PageFiles, answer_page
-from shiftnet_tf.server.protocol import BODY, REFUSALS, RequestError, answers, refusal
+from shiftnet_tf.server.protocol import BODY
 from shiftnet_tf.server.requests import Surroundings
+from shiftnet_tf.server.responses import REFUSALS, RequestError, answers, refusal
 from shiftnet_tf.server.service import Service
 from shiftnet_tf.server.tensors import HEADER
 

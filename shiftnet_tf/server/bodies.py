@@ -1,8 +1,14 @@
-"""Limit the memory for the bodies of requests."""
+"""Read the bodies of requests, in limited memory."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from shiftnet_tf.server.responses import CLIENT_GONE, RequestError
+
+_DRAIN_BYTES, _DRAIN_SECONDS = 64_000_000, 10
 
 
 class Bodies:
@@ -48,3 +54,50 @@ class Bodies:
     def _forget(self, patience: asyncio.Timeout) -> None:
         self._coming.pop(patience, None)
         self._held -= self._sizes.pop(patience, 0)
+
+
+async def drain(request: Request) -> None:
+    """Discard the body of a request: most clients send it all before they read why it is refused."""
+    received = 0
+    if "expect" in request.headers:  # this one waits
+        return
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for part in request.stream():
+                received += len(part)
+                if received > _DRAIN_BYTES:
+                    return
+
+
+async def read_body(request: Request, limit: int, took: Callable[[int], None]) -> bytearray:
+    """Read the body of a request, never keeping more than `limit` bytes.
+
+    The rest of a body that is up to four times as long is read and discarded, so that a client that sends before it
+    reads gets the answer. A longer one is not read further.
+
+    Args:
+        request: whose body is read.
+        limit: bytes.
+        took: called with the number of bytes added to those kept.
+
+    Raises:
+        RequestError: 413: the body is longer; 499: the client disconnected.
+    """
+    too_long = RequestError(413, f"the request is larger than {limit / 1e6:g} MB", {"Connection": "close"})
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > 4 * limit:
+        raise too_long
+    body, received = bytearray(), 0
+    try:
+        async for part in request.stream():
+            received += len(part)
+            if received > 4 * limit:
+                break
+            if received <= limit:
+                body += part
+                took(len(part))
+    except ClientDisconnect as error:
+        raise RequestError(CLIENT_GONE, "the client disconnected") from error
+    if received > limit:
+        raise too_long
+    return body

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from shiftnet_tf import __version__
 from shiftnet_tf.model_folder import INPUTS
 from shiftnet_tf.server.messages import TensorJob
-from shiftnet_tf.server.protocol import REFUSALS, Refusal, RequestError
+from shiftnet_tf.server.responses import REFUSALS, Refusal, RequestError
 from shiftnet_tf.server.service import Service
 from shiftnet_tf.server.tensors import HEADER, Tensor, describe_tensors
 

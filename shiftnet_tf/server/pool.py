@@ -19,7 +19,7 @@ from shiftnet_tf.errors import ShiftNetError
 from shiftnet_tf.runtime.inpainter import Inpainter
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.messages import READY, Done, Job, Reply, Setup, TensorJob, Windows
-from shiftnet_tf.server.protocol import RequestError
+from shiftnet_tf.server.responses import RequestError
 
 _CODE = "import sys; sys.path[:] = {path!r}; from shiftnet_tf.server.worker import main; main()"
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}  # for glibc, whose arenas would count as used memory

@@ -1,11 +1,10 @@
-"""Requests as multipart forms or JSON: read, checked and documented from the same types."""
+"""Requests as multipart forms or JSON: parsed, checked and documented from the same types."""
 
 import asyncio
 import base64
-import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -13,83 +12,15 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJso
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
 
 from shiftnet_tf.errors import InputError, first_line
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats
 from shiftnet_tf.runtime.options import FillOptions
+from shiftnet_tf.server.responses import RequestError
 
-CLIENT_GONE = 499  # status in log and metrics of a request whose client disconnected, as in nginx
-_DRAIN_BYTES, _DRAIN_SECONDS = 64_000_000, 10
 _MOST_MASKS = 16
 _MOST_SIGNS = 1_000_000  # commas and brackets of JSON: that many values take up to 100 MB; base64 has none of them
 _ALPHABET = bytes.maketrans(b"-_", b"+/")  # from the URL-safe alphabet of base64
-
-
-class RequestError(Exception):
-    """An error for the client, with its status and message."""
-
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None):
-        super().__init__(text)
-        self.status, self.headers = status, headers
-
-    def __reduce__(self) -> tuple[type["RequestError"], tuple[int, str, dict[str, str] | None]]:
-        """Make it picklable, to pass it between processes."""
-        return type(self), (self.status, str(self), self.headers)
-
-
-def refusal(request: Request, error: RequestError) -> JSONResponse:
-    """Return the answer to a refused request; its message is logged too."""
-    request.state.reason = str(error)
-    return JSONResponse({"error": str(error)}, error.status, error.headers)
-
-
-async def drain(request: Request) -> None:
-    """Discard the body of a request: most clients send it all before they read why it is refused."""
-    received = 0
-    if "expect" in request.headers:  # this one waits
-        return
-    with contextlib.suppress(ClientDisconnect, TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for part in request.stream():
-                received += len(part)
-                if received > _DRAIN_BYTES:
-                    return
-
-
-async def read_body(request: Request, limit: int, took: Callable[[int], None]) -> bytearray:
-    """Read the body of a request, never keeping more than `limit` bytes.
-
-    The rest of a body that is up to four times as long is read and discarded, so that a client that sends before it
-    reads gets the answer. A longer one is not read further.
-
-    Args:
-        request: whose body is read.
-        limit: bytes.
-        took: called with the number of bytes added to those kept.
-
-    Raises:
-        RequestError: 413: the body is longer; 499: the client disconnected.
-    """
-    too_long = RequestError(413, f"the request is larger than {limit / 1e6:g} MB", {"Connection": "close"})
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > 4 * limit:
-        raise too_long
-    body, received = bytearray(), 0
-    try:
-        async for part in request.stream():
-            received += len(part)
-            if received > 4 * limit:
-                break
-            if received <= limit:
-                body += part
-                took(len(part))
-    except ClientDisconnect as error:
-        raise RequestError(CLIENT_GONE, "the client disconnected") from error
-    if received > limit:
-        raise too_long
-    return body
 
 
 def _as_list(value: Any) -> Any:
@@ -189,50 +120,6 @@ BODY = {
 }
 
 
-class Answer(BaseModel):
-    """The answer to a request in JSON."""
-
-    image: Annotated[str, Field(description="the file in base64")]
-    media_type: str
-    plan: Annotated[str, Field(description="what the model looked at")]
-    share: Annotated[float, Field(description="share of the photo's pixels that were filled, 0 to 1")]
-
-
-class Refusal(BaseModel):
-    """The answer to a refused request."""
-
-    error: str
-
-
-_PICTURE = {"schema": {"type": "string", "format": "binary"}}
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "model": Refusal}
-    for status, text in (
-        (401, "The server requires a token, which is missing or wrong"),
-        (403, "Unknown host name, or a web page from an origin that is not allowed"),
-        (408, "The body did not arrive in time"),
-        (413, "More bytes or pixels than the server accepts"),
-        (415, "Neither a form nor JSON"),
-        (422, "Invalid photo, mask or setting; `error` says why"),
-        (429, "The server is handling as many requests as it can"),
-        (503, "No answer in time"),
-    )
-}
-
-
-def answers(text: str, kinds: tuple[str, ...]) -> dict[int | str, dict[str, Any]]:
-    """Return the answers of a path for FastAPI's `responses`; a form is answered with the file itself."""
-    header = {
-        "X-Shiftnet-Plan": {"schema": {"type": "string"}, "description": "what the model looked at"},
-        "X-Shiftnet-Share": {
-            "schema": {"type": "number"},
-            "description": "share of the photo's pixels that were filled",
-        },
-    }
-    found = {"description": text, "model": Answer, "content": dict.fromkeys(kinds, _PICTURE), "headers": header}
-    return {200: found, **REFUSALS}
-
-
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """A parsed request.
@@ -257,7 +144,7 @@ def read_request(content_type: str, body: bytes) -> Wanted:
 
     Args:
         content_type: the header.
-        body: see `read_body`.
+        body: see `bodies.read_body`.
 
     Raises:
         RequestError: 413, 415, 422.
@@ -344,7 +231,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
 def _format(name: str | None) -> str | None:
     if not name:
         return None
-    found = image_files.format_of(f".{name.lstrip('.')}")
+    found = file_formats.format_of(f".{name.lstrip('.')}")
     if found is None:
         raise RequestError(
             422, f"`format` must be an image format such as png, jpg, webp or tiff. Received: {name[:40]!r}"

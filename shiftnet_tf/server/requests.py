@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shiftnet_tf.server.log import REQUESTS
 from shiftnet_tf.server.metrics import Metrics
-from shiftnet_tf.server.protocol import RequestError, refusal
+from shiftnet_tf.server.responses import RequestError, refusal
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

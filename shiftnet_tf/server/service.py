@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from shiftnet_tf.runtime import Inpainter
-from shiftnet_tf.server.bodies import Bodies
+from shiftnet_tf.server.bodies import Bodies, drain, read_body
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.messages import Job, Reply, TensorJob
 from shiftnet_tf.server.metrics import Metrics
 from shiftnet_tf.server.pool import Pool
-from shiftnet_tf.server.protocol import CLIENT_GONE, RequestError, drain, read_body
+from shiftnet_tf.server.responses import CLIENT_GONE, RequestError
 
 
 class Service:

@@ -18,7 +18,7 @@ from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import Backend
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.messages import Reply, TensorJob
-from shiftnet_tf.server.protocol import RequestError
+from shiftnet_tf.server.responses import RequestError
 
 HEADER = "Inference-Header-Content-Length"  # bytes of the JSON before the binary tensors
 _MOST_SIGNS = 10_000_000  # commas and brackets of JSON: that many values take up to 800 MB

@@ -24,12 +24,13 @@ import numpy as np
 from PIL import Image
 
 from shiftnet_tf.errors import InputError, TooLargeError, UnwritableError
-from shiftnet_tf.photos import image_files
+from shiftnet_tf.photos import file_formats
 from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.files import Filled, fill_pair, read_pair
 from shiftnet_tf.server.limits import Limits
 from shiftnet_tf.server.messages import READY, Done, Job, Reply, Setup, TensorJob, Windows
-from shiftnet_tf.server.protocol import RequestError, Wanted, read_request
+from shiftnet_tf.server.protocol import Wanted, read_request
+from shiftnet_tf.server.responses import RequestError
 from shiftnet_tf.server.tensors import infer
 from shiftnet_tf.system.machine import affinity_cores, release_freed_memory, usable_cores
 
@@ -94,7 +95,7 @@ def main() -> None:
         limits = server.setup.limits
         logging.getLogger().addHandler(_Log(server))
         inpainter = Inpainter(server, server.setup.model)
-        image_files.readable_suffixes()  # makes Pillow load its formats
+        file_formats.readable_suffixes()  # makes Pillow load its formats
         _limit_memory(limits.memory)
         start = _memory().resident
         while True:
