@@ -21,32 +21,28 @@ Both make hard links where the file system supports them, and copies elsewhere.
 """
 
 import argparse
-import os
-import re
-import shlex
-import shutil
 import statistics
 from collections import Counter
 from pathlib import Path
 
-from tqdm import tqdm
-
-from shiftnet_tf.errors import InputError, check
-from shiftnet_tf.photos.finding import PHOTO_SUFFIXES, find_files, find_photos
-from shiftnet_tf.system.atomic import write_atomically
+from shiftnet_tf.errors import check
+from shiftnet_tf.photos.finding import find_files
 from shiftnet_tf.system.command import command
-from shiftnet_tf.training import near_duplicates
-
-SCENES = ("butte", "canyon", "field", "synagogue", "tundra", "valley")
-SPLITS = ("train", "val", "test")
+from shiftnet_tf.training import near_duplicates, paper_sets
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    look = commands.add_parser("check", help="find photos that are broken or too small, and near-duplicates")
-    look.add_argument("folders", nargs="+", metavar="DIR", help="read the training photos in these folders")
-    look.add_argument(
+    add_check(commands.add_parser("check", help="find photos that are broken or too small, and near-duplicates"))
+    add_places6(commands.add_parser("places6", help="pick the paper's six scenes out of Places365"))
+    add_paris(commands.add_parser("paris", help="lay out Paris StreetView as in the paper"))
+    return parser.parse_args(arguments)
+
+
+def add_check(parser):
+    parser.add_argument("folders", nargs="+", metavar="DIR", help="read the training photos in these folders")
+    parser.add_argument(
         "--validation",
         nargs="+",
         action="extend",
@@ -54,204 +50,65 @@ def parse(arguments):
         metavar="DIR",
         help="also find near-duplicates of the photos in these folders (default: none)",
     )
-    look.add_argument(
+    parser.add_argument(
         "--image-size",
         type=int,
         default=256,
         metavar="N",
         help="require a short side of at least N pixels (default: 256)",
     )
-    look.add_argument(
+    parser.add_argument(
         "--threshold",
         type=float,
         default=near_duplicates.THRESHOLD,
         metavar="S",
         help=f"report pairs of at least this similarity, from 0 to 1 (default: {near_duplicates.THRESHOLD})",
     )
-    look.add_argument(
+    parser.add_argument(
         "--write-list",
         metavar="FILE",
         help="write the names of the photos to leave out, for data.held_out in a config (default: no list)",
     )
-    look.set_defaults(run=check_photos)
-    places6 = commands.add_parser("places6", help="pick the paper's six scenes out of Places365")
-    places6.add_argument("--images", required=True, metavar="DIR", help="read the unpacked images in this folder")
-    places6.add_argument(
+    parser.set_defaults(run=check_photos)
+
+
+def add_places6(parser):
+    parser.add_argument("--images", required=True, metavar="DIR", help="read the unpacked images in this folder")
+    parser.add_argument(
         "--filelist", required=True, nargs="+", metavar="FILE", help="read these file lists of Places365"
     )
-    places6.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
-    places6.add_argument(
+    parser.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
+    parser.add_argument(
         "--scenes",
         nargs="+",
-        default=list(SCENES),
+        default=list(paper_sets.SCENES),
         metavar="SCENE",
         help="pick these scenes (default: the paper's six)",
     )
-    places6.set_defaults(run=lay_out_places6)
-    paris = commands.add_parser("paris", help="lay out Paris StreetView as in the paper")
-    paris.add_argument("--images", required=True, metavar="DIR", help="read the unpacked set in this folder")
-    paris.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
-    paris.add_argument(
+    parser.set_defaults(run=lambda x: paper_sets.lay_out_places6(x.images, x.out, x.filelist, x.scenes))
+
+
+def add_paris(parser):
+    parser.add_argument("--images", required=True, metavar="DIR", help="read the unpacked set in this folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="create train, val and test in this folder")
+    parser.add_argument(
         "--train",
         nargs="+",
         default=["paris_train_original"],
         metavar="DIR",
         help="use these folders of training photos, relative to --images (default: paris_train_original)",
     )
-    paris.add_argument(
+    parser.add_argument(
         "--test",
         nargs="+",
         default=["paris_eval_gt"],
         metavar="DIR",
         help="use these folders of test photos, relative to --images (default: paris_eval_gt)",
     )
-    paris.add_argument(
+    parser.add_argument(
         "--val-count", type=int, default=100, metavar="N", help="put N training photos into OUT/val (default: 100)"
     )
-    paris.set_defaults(run=lay_out_paris)
-    return parser.parse_args(arguments)
-
-
-def read_list(path):
-    """list of (name without leading slash, label as text or "") of a file list."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"the file list is not a UTF-8 text file: {path}") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        name, label = re.fullmatch(r"(.*?)(?:\s+(\d+))?", line.strip()).groups(default="")
-        if label == "" and re.search(r"\s", name):
-            raise InputError(f"line {number} of {path} must be a path and a number. Received: {line[:80]!r}")
-        if name:
-            rows.append((name.lstrip("/"), label))
-    if not rows:
-        raise InputError(f"the file list is empty: {path}")
-    return rows
-
-
-def is_image(name):
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES
-
-
-def scene_of(name):
-    """`b/butte/00000001.jpg` and `b/butte` -> `butte`; "" for a bare file name."""
-    parts = name.split("/")
-    return "/".join(parts[1:-1] if is_image(name) else parts[1:])
-
-
-def split_of(path):
-    splits = [split for split in SPLITS if split in Path(path).name.lower()]
-    if len(splits) != 1:
-        raise InputError(f"the name of a file list must contain one of {', '.join(SPLITS)}. Received: {path}")
-    return splits[0]
-
-
-def wanted(scene, scenes):
-    """Whether a scene such as `field/wild` is one of these, such as `field`."""
-    return any(scene == one or scene.startswith(f"{one}/") for one in scenes)
-
-
-def pick(filelists, scenes):
-    """list of (split, scene, name) of the images of these scenes."""
-    lists = {path: read_list(path) for path in filelists}
-    labels = {label: scene_of(name) for rows in lists.values() for name, label in rows if label and scene_of(name)}
-    explained = all(any(wanted(scene, [one]) for scene in labels.values()) for one in scenes)
-    picked = []
-    for path, rows in lists.items():
-        images = [(name, label) for name, label in rows if is_image(name)]
-        if not images:
-            continue  # the list of categories
-        split = split_of(path)
-        for name, label in images:
-            scene = scene_of(name) or labels.get(label)
-            if scene is None and explained:
-                continue  # all wanted scenes have a label, so this is another scene
-            if scene is None:
-                lack = f"no list explains its label {label}" if label else "it has no label"
-                raise InputError(f"cannot find the scene of {name} in {path}: {lack}")
-            if wanted(scene, scenes):
-                picked.append((split, scene, name))
-    absent = [one for one in scenes if not any(wanted(scene, [one]) for _, scene, _ in picked)]
-    if absent:
-        raise InputError(f"no image of the scene {absent[0]!r} in {', '.join(map(str, filelists))}")
-    return picked
-
-
-def place(source, target):
-    """Make a hard link, which takes no space; a copy where the file system has no links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        return
-    source = source.resolve()  # a hard link to a symbolic link would be a symbolic link
-    try:
-        os.link(source, target)
-    except OSError:
-        write_atomically(target, lambda part: shutil.copyfile(source, part))
-
-
-def print_training(config, out):
-    photos = [f"data.photos={out.absolute() / 'train'}", f"data.validation_photos={out.absolute() / 'val'}"]
-    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in photos)
-    print(f"train with: python training/train.py training/configs/{config}.toml {settings} --run-dir runs/{config}")
-
-
-def lay_out_places6(options):
-    images, out = Path(options.images), Path(options.out)
-    if not images.is_dir():
-        raise InputError(f"--images must be a folder. Received: {images}")
-    picked = pick(options.filelist, options.scenes)
-    roots = [images, *sorted(path for path in images.iterdir() if path.is_dir())]  # such as data_256, val_256
-    placed, absent = Counter(), []
-    for split, scene, name in tqdm(picked, unit="image"):
-        source = next((root / name for root in roots if (root / name).is_file()), None)
-        if source is None:
-            absent.append(name)
-            continue
-        place(source, out / split / scene.replace("/", "_") / Path(name).name)
-        placed[split, scene] += 1
-    if not placed:
-        raise InputError(f"none of the {len(picked)} listed images is in {images}; the first: {absent[0]}")
-    for (split, scene), count in sorted(placed.items()):
-        print(f"{out / split}: {count} of {scene}")
-    if absent:
-        print(f"{len(absent)} of the {len(picked)} listed images are not in {images}; the first: {absent[0]}")
-    if all((out / split).is_dir() for split in ("train", "val")):
-        print_training("paper_places6", out)
-
-
-def lay_out_paris(options):
-    images, out = Path(options.images), Path(options.out)
-    if not images.is_dir():
-        raise InputError(f"--images must be a folder. Received: {images}")
-    folders = {split: [images / name for name in getattr(options, split)] for split in ("train", "test")}
-    for split, paths in folders.items():
-        absent = [path for path in paths if not path.is_dir()]
-        if absent:
-            names = ", ".join(sorted(path.name for path in images.iterdir() if path.is_dir())) or "no folder"
-            raise InputError(f"no such folder: {absent[0]}; {images} has {names}: pass the right one as --{split}")
-    listed = near_duplicates.list_photos([path for paths in folders.values() for path in paths])
-    found = {split: [(root, path) for root in paths for path in listed[root]] for split, paths in folders.items()}
-    count, total = options.val_count, len(found["train"])
-    check("--val-count", count, 1 <= count < total, f"at least 1 and below the number of training photos, {total}")
-    val = {i * total // count for i in range(count)}
-    planned = {}
-    for split, photos in found.items():
-        for i, (root, path) in enumerate(photos):
-            target = out / ("val" if split == "train" and i in val else split) / path.relative_to(root)
-            if target in planned:
-                raise InputError(f"{planned[target]} and {path} would both become {target}: rename one of them")
-            planned[target] = path
-    old = [path for split in SPLITS for path in find_photos(out / split) if path not in planned]
-    if old:
-        raise InputError(f"{out} has photos of another layout, such as {old[0]}: choose an empty --out")
-    for target, path in tqdm(planned.items(), unit="photo"):
-        place(path, target)
-    placed = Counter(target.relative_to(out).parts[0] for target in planned)
-    print(f"found {total} training photos (the paper: 14900) and {placed['test']} test photos (the paper: 100)")
-    for split in SPLITS:
-        print(f"{out / split}: {placed[split]}")
-    print_training("paper_paris", out)
+    parser.set_defaults(run=lambda x: paper_sets.lay_out_paris(x.images, x.out, x.train, x.test, x.val_count))
 
 
 def check_photos(options):
