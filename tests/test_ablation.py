@@ -8,6 +8,7 @@ import pytest
 from conftest import PHOTOS, ROOT, SMALL, load_script, says, with_settings
 
 from shiftnet_tf.config import toml_file
+from shiftnet_tf.evaluation import ablation
 from shiftnet_tf.networks import Generator
 from shiftnet_tf.run_folder import Run
 
@@ -66,8 +67,8 @@ def test_a_stopped_ablation_trains_what_is_left_and_measures_all(script, tmp_pat
     def evaluate(out, samples, folders, baselines):
         measured.extend(folder.name for folder in folders)
 
-    monkeypatch.setattr(script, "fit", fit)
-    monkeypatch.setattr(script, "evaluate", evaluate)
+    monkeypatch.setattr(ablation, "fit", fit)
+    monkeypatch.setattr(ablation, "evaluate", evaluate)
     arguments = with_settings([str(DEMO), "--out", str(tmp_path)], SETTINGS)
     assert script.main(arguments) == 0
     assert trained == [
