@@ -11,7 +11,7 @@ import pytest
 
 from shiftnet_tf import FillOptions, Inpainter
 from shiftnet_tf.errors import InputError, ShiftNetError
-from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.runtime.model_file import ModelFile
 
 MODEL = FillOptions(detail="model")
 

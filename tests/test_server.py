@@ -25,7 +25,7 @@ from shiftnet_tf.errors import InputError, ShiftNetError
 from shiftnet_tf.photos import finding
 from shiftnet_tf.runtime import inpaint_photo
 from shiftnet_tf.runtime.batching import GroupedBackend
-from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.runtime.model_file import ModelFile
 
 pytest.importorskip("fastapi")
 PHOTO = PHOTOS / "test" / "gc_farm_sheep.jpg"

@@ -13,7 +13,7 @@ from conftest import MASK, PHOTOS
 from test_server import Server, error, form
 
 from shiftnet_tf import Inpainter, cli
-from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.runtime.model_file import ModelFile
 
 pytest.importorskip("fastapi")
 from shiftnet_tf.server import connections

@@ -13,7 +13,7 @@ from shiftnet_tf.export.graph import GeneratorBackend
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import FillOptions, Inpainter, refine
 from shiftnet_tf.runtime.filling import ArrayCanvas
-from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.runtime.model_file import ModelFile
 from shiftnet_tf.runtime.strategies import plan
 from shiftnet_tf.system.bundled import find_preset
 

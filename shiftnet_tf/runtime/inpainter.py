@@ -1,50 +1,20 @@
 """Fill the holes of photos of any size: the one path for the command, Python, the server and the page."""
 
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftnet_tf import model_folder
-from shiftnet_tf.errors import InputError, check
+from shiftnet_tf.errors import InputError
 from shiftnet_tf.photos.windows import Window
 from shiftnet_tf.runtime import backends, batching, filling, refine, strategies
+from shiftnet_tf.runtime.model_file import ModelFile, open_model
 from shiftnet_tf.runtime.options import DEFAULTS, FillOptions
+from shiftnet_tf.runtime.predicting import Task, fill_stream, plan_filling, predict
 from shiftnet_tf.system.progress import Progress, part, silent
-
-_Task = tuple[filling.Filling, filling.Look, filling.Pair]
-_Waiting = tuple[filling.ArrayCanvas, filling.Filling, list[_Task]]
-
-_ABSENT = object()
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """The model that a backend runs.
-
-    Attributes:
-        path: the model file, or a run folder.
-        image_size: S in pixels, the size at which the network works.
-        batch: images that it takes at a time; None for any number.
-        spec: the spec of its model folder; None without one.
-        entry: the file's entry in the spec; None without one.
-    """
-
-    path: Path
-    image_size: int
-    batch: int | None = None
-    spec: model_folder.ModelSpec | None = None
-    entry: model_folder.FileEntry | None = None
-
-    @property
-    def name(self) -> str:
-        """A short name: folder and file, such as `"compact/model-int8.onnx"`."""
-        path = self.path.absolute()
-        return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True)
@@ -148,22 +118,9 @@ class Inpainter:
             MissingPackageError: no runtime that fits is installed.
             MissingGpuError: a GPU, or a provider for one, was requested and does not load.
         """
-        if threads is not None and not 1 <= threads <= 256:
-            raise InputError(f"`threads` must be from 1 to 256. Received: {threads}")
-        check("provider", provider, isinstance(provider, str) and provider, 'a name such as "auto" or "cpu"')
-        folder, name = model_folder.locate(path)
-        spec = model_folder.ModelSpec.read(folder)
-        runtime, name = backends.choose_file(folder / model_folder.SPEC_NAME, spec, name, runtime, precision)
-        file, entry = folder / name, spec.files[name]
-        model_folder.verify_file(file, entry)
-        backend = backends.RUNTIMES[runtime].backend(
-            file, threads=threads, provider=provider, require_gpu=require_gpu, image_size=entry.image_size
-        )
-        if absent := sorted(set(entry.outputs) - set(backend.outputs)):
-            raise InputError(f"{file} has no output {', '.join(absent)}, which its spec lists: export the model again")
-        again: dict[str, Any] = {"threads": threads, "provider": provider, "require_gpu": require_gpu}
-        reopen = functools.partial(cls.load, file.absolute(), runtime=runtime, **again)
-        return cls(backend, ModelFile(file, entry.image_size, entry.batch, spec, entry), reopen)
+        more: dict[str, Any] = {"threads": threads, "provider": provider, "require_gpu": require_gpu}
+        backend, model, runtime = open_model(path, runtime, precision, **more)
+        return cls(backend, model, functools.partial(cls.load, model.path.absolute(), runtime=runtime, **more))
 
     @property
     def warm_up_sizes(self) -> tuple[int, ...]:
@@ -243,7 +200,7 @@ class Inpainter:
         Returns:
             The plan, and the shift maps as in `Inpainted`.
         """
-        work = self._work(canvas, mask, options)
+        work = plan_filling(canvas, mask, options, self.model.image_size)
         plan, copied = work.plan, work.plan.copied or ()
         found: list[tuple[Window, np.ndarray]] = []
         of_model = shift_maps and "shift_map" in self.backend.outputs
@@ -253,12 +210,12 @@ class Inpainter:
             )
         of_network = len(plan.holes) / max(1, len(plan.holes) + len(copied))  # share of the time, roughly
 
-        def looks() -> Iterator[_Task]:
+        def looks() -> Iterator[Task]:
             for done, look in enumerate(work.looks):
                 progress(of_network * done / len(work.looks))
                 yield work, look, work.read(look)
 
-        for _, look, outputs in self._answer(looks(), self._batch_size(None)):
+        for _, look, outputs in predict(self.backend, looks(), self._batch_size(None)):
             work.put(look, outputs["inpainted_image"])
             if of_model and look[1] is None and copied != plan.holes:
                 found.append((look[0], outputs["shift_map"]))
@@ -298,57 +255,13 @@ class Inpainter:
         >>> for inpainted in inpainter.batch(photos, masks):        # doctest: +SKIP
         ...     show(inpainted)
         """
-        return self._stream(images, masks, options, self._batch_size(batch_size))
+        return fill_stream(self.backend, self.model.image_size, images, masks, options, self._batch_size(batch_size))
 
     def _batch_size(self, wanted: int | None) -> int:
         if wanted is None and not self.backend.batch_sizes:
             return 1
         size = batching.batch_size(wanted, self.model.image_size)
         return 1 if self.model.batch == 1 else size
-
-    def _stream(
-        self, images: Iterable[np.ndarray], masks: Iterable[np.ndarray], options: FillOptions, size: int
-    ) -> Iterator[np.ndarray]:
-        waiting: list[_Waiting] = []
-        for index, (image, mask) in enumerate(itertools.zip_longest(images, masks, fillvalue=_ABSENT)):
-            try:
-                if image is _ABSENT or mask is _ABSENT:
-                    more, fewer = ("masks", "photos") if image is _ABSENT else ("photos", "masks")
-                    raise InputError(f"fewer {fewer} than {more}")
-                image, mask = filling.check_pair(image, mask, options)
-                canvas = filling.ArrayCanvas(image.copy())
-                work = self._work(canvas, mask, options)
-                waiting.append((canvas, work, [(work, look, work.read(look)) for look in work.looks]))
-            except InputError as error:
-                yield from self._finish(waiting, size)
-                raise InputError(f"pair {index}: {error}") from error
-            if sum(len(looks) for *_, looks in waiting) >= size:
-                yield from self._finish(waiting, size)
-                waiting = []
-        yield from self._finish(waiting, size)
-
-    def _finish(self, waiting: list[_Waiting], size: int) -> Iterator[np.ndarray]:
-        for work, look, outputs in self._answer((look for *_, looks in waiting for look in looks), size):
-            work.put(look, outputs["inpainted_image"])
-        for canvas, work, _ in waiting:
-            refine.refine(canvas, work.mask, work.plan.copied or ())
-            yield canvas.image
-
-    def _work(self, canvas: filling.Canvas, mask: np.ndarray, options: FillOptions) -> filling.Filling:
-        plan = strategies.plan(mask, self.model.image_size, options.strategy)
-        copied = tuple(box for box in plan.holes if refine.copies(mask, box, options.detail))
-        return filling.Filling(canvas, mask, replace(plan, copied=copied), self.model.image_size)
-
-    def _answer(
-        self, looks: Iterable[_Task], size: int
-    ) -> Iterator[tuple[filling.Filling, filling.Look, dict[str, np.ndarray]]]:
-        """Run the model on looks, `size` at a time; yield each with its output arrays by name."""
-        looks = iter(looks)
-        while some := list(itertools.islice(looks, size)):
-            images, masks = zip(*(pair for *_, pair in some))
-            outputs = batching.run(self.backend, np.stack(images), np.stack(masks))
-            for i, (work, look, _) in enumerate(some):
-                yield work, look, {name: values[i] for name, values in outputs.items()}
 
 
 def _open_pickled(reopen: functools.partial[Inpainter]) -> Inpainter:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shiftnet_tf.runtime.inpainter import ModelFile
+from shiftnet_tf.runtime.model_file import ModelFile
 from shiftnet_tf.server.limits import Limits
 
 READY = "ready"  # asks a process whether it is alive, and is its answer
