@@ -116,7 +116,7 @@ def load_inception(path: str | os.PathLike[str]) -> Embedding:
             have them: `weights-inception-2015-12-05-6726825d.pth` or `pt_inception-2015-12-05-6726825d.pth`.
 
     Returns:
-        function of a photo and its mask, which it ignores.
+        Function of a photo and its mask, which it ignores.
 
     Raises:
         InputError: there is no such file, or it holds other weights.

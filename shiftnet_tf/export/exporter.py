@@ -53,6 +53,9 @@ class Job:
     facts: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+Convert = Callable[[Generator, Path, Job], dict[str, Any] | None]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
     """How to write a file format, and which versions to record.
@@ -65,7 +68,7 @@ class Format:
     """
 
     name: str
-    convert: Callable[[Generator, Path, Job], dict[str, Any] | None]
+    convert: Convert
     packages: tuple[str, ...]
 
 
@@ -194,7 +197,7 @@ def _calibration(folders: parity.Folders, image_size: int, compared: Sequence[Pa
 def _prove(
     generator: Generator,
     path: Path,
-    convert: Callable[[Generator, Path, Job], dict[str, Any] | None],
+    convert: Convert,
     job: Job,
     pairs: parity.Pairs,
     max_psnr_drop: float,

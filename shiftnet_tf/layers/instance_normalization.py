@@ -46,7 +46,8 @@ class InstanceNormalization(keras.layers.Layer):
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return mean and variance over the positions, [B, 1, 1, C] each."""
-        return tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        return mean, variance
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}

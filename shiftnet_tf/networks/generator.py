@@ -267,8 +267,7 @@ class Generator(keras.Model):
         """Return a dict of layer to encoder features of the mirrored image, mirrored back; empty unless used."""
         if self.shift != "mirrored" or not self.shift_layers:
             return {}
-        mirrored = [tf.reverse(x, axis=[2]) for x in (seen, mask)]
-        features = self._encode_aside(*mirrored, training)
+        features = self._encode_aside(tf.reverse(seen, axis=[2]), tf.reverse(mask, axis=[2]), training)
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
     def encode(self, image: tf.Tensor, mask: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
@@ -282,7 +281,7 @@ class Generator(keras.Model):
             training: whether those normalisations use the statistics of the batch.
 
         Returns:
-            list with one entry per shift connection: float [B, h, w, C], after the ReLU.
+            One entry per shift connection: float [B, h, w, C], after the ReLU.
         """
         if not self.shift_layers:
             return []
@@ -330,7 +329,7 @@ class Generator(keras.Model):
         return features["shift_map"][self.shift_layers.index(min(self.shift_layers))]
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {name: getattr(self, name) for name in _ARGUMENTS}
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
 
 
 def _convolution(filters: int, size: int, name: str) -> layers.Conv2D:

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 def count() -> int:
     """Return the number of replicas."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    number: int = tf.distribute.get_strategy().num_replicas_in_sync
+    return number
 
 
 def mean(value: tf.Tensor) -> tf.Tensor:
