@@ -29,10 +29,8 @@ Embedding = Callable[[np.ndarray, np.ndarray], np.ndarray]
 DEEP_MEASURES = dict.fromkeys(
     ("deep_distance", "lpips_alex", "lpips_vgg", "lite2_frechet", "fid"), False
 )  # lower is better
-_TRUNKS: dict[tuple[int, ...], str] = {
-    (64, 3, 11, 11): "alex",
-    (64, 3, 3, 3): "vgg",
-}  # by the shape of the first kernel
+# By the shape of the first kernel.
+_TRUNKS: dict[tuple[int, ...], str] = {(64, 3, 11, 11): "alex", (64, 3, 3, 3): "vgg"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,9 +58,9 @@ def measure(image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray) -> dict[
         mask: [H, W], nonzero = hole; with a hole.
 
     Returns:
-        `psnr` in dB, `ssim`, `l1` (mean absolute difference in grey levels), `l2` (mean squared
-        difference, grey levels squared), each of the whole photo and, as `hole_...`, of the hole's pixels alone;
-        `texture_distance` of the hole in grey levels.
+        `psnr` in dB, `ssim`, `l1` (mean absolute difference in grey levels), `l2` (mean squared difference, grey levels
+        squared), each of the whole photo and, as `hole_...`, of the hole's pixels alone; `texture_distance` of the hole
+        in grey levels.
 
     Raises:
         MissingPackageError: scikit-image is not installed.

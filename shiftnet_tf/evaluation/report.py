@@ -99,7 +99,7 @@ def check_inputs(out: Path, samples: Samples) -> None:
 def measure(
     samples: Samples, methods: Mapping[str, Method], by_networks: DeepMeasures
 ) -> tuple[list[Row], list[Embeddings], list[Shown]]:
-    """Rows of the table, embeddings for each row, and what the contact sheet shows of the first method."""
+    """Return the rows of the table, embeddings for each row, and what the contact sheet shows of the first method."""
     rows: list[Row] = []
     embedded: list[Embeddings] = []
     shown: list[Shown] = []
@@ -129,7 +129,7 @@ def measure(
 
 
 def summarize(rows: list[Row], embedded: list[Embeddings], methods: Iterable[str]) -> Summary:
-    """Return the mean of each number, see `evaluate`."""
+    """Return the mean of each number by the hole's range, `all` first, and the method."""
     pairs = list(zip(rows, embedded))
     groups = {"all": pairs}
     for low, high in RANGES:

@@ -177,9 +177,8 @@ def _share(answers: list[_Answer]) -> float | None:
 
 
 def _psnr(true: np.ndarray, answer: np.ndarray) -> float:
-    return 10 * math.log10(
-        255**2 / max(float(np.mean((true - answer) ** 2)), 1e-3)
-    )  # equal pixels give 78 dB, not infinity
+    error = max(float(np.mean((true - answer) ** 2)), 1e-3)  # equal pixels give 78 dB, not infinity
+    return 10 * math.log10(255**2 / error)
 
 
 def within_limits(parity: dict[str, Any]) -> bool:

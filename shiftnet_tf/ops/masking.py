@@ -81,7 +81,7 @@ def random_hole_pixels(mask: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tenso
 
     Args:
         mask: float [B, H, W, 1], 1 = hole.
-        count: N.
+        count: pixels to draw in each hole, N.
         seed: int tensor [2].
 
     Returns:

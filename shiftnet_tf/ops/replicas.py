@@ -36,7 +36,7 @@ def rows(draw: Callable[[int | tf.Tensor], tf.Tensor], number: int | tf.Tensor) 
 
     Args:
         draw: called with the number of images in the whole batch; returns [B of all replicas, ...].
-        number: of this replica's images, the same on all; as a tensor, int32 [].
+        number: images of this replica, as many on each of them; a tensor is int32 [].
 
     Returns:
         The tensor [B, ...] of this replica's images.
