@@ -332,6 +332,9 @@ def test_masks_of_another_size(save):
         read_hole([lying], SHAPE)
     with pytest.raises(InputError, match="60x40. Received: 5x5$"):
         read_hole([save("small.png", np.ones((5, 5), np.uint8))], SHAPE)
+    fitting = save("fitting.png", hole(BOX))
+    with pytest.raises(InputError, match=r"Received: 40x60 \(mask 2 of 3: .*lying.png\); width and height"):
+        read_hole([fitting, lying, fitting], SHAPE)
     with pytest.raises(InputError, match="no mask given"):
         read_hole([], SHAPE)
 

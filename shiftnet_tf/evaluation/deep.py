@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +20,17 @@ from shiftnet_tf.networks import deep_distance, load_efficientnet_lite
 from shiftnet_tf.networks.from_torch import read_state_dict
 from shiftnet_tf.system.packages import import_optional
 
+if TYPE_CHECKING:
+    import torch
+
 Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 Embedding = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 DEEP_MEASURES = dict.fromkeys(
     ("deep_distance", "lpips_alex", "lpips_vgg", "lite2_frechet", "fid"), False
 )  # lower is better
-_TRUNKS = {(64, 3, 11, 11): "alex", (64, 3, 3, 3): "vgg"}  # by the shape of the first kernel
+# By the shape of the first kernel.
+_TRUNKS: dict[tuple[int, ...], str] = {(64, 3, 11, 11): "alex", (64, 3, 3, 3): "vgg"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +38,9 @@ class DeepMeasures:
     """Measures by trained networks, each by the name of its column.
 
     Attributes:
-        distances: functions (image uint8 [H, W, 3], inpainted uint8 [H, W, 3], mask [H, W]) -> float.
-        embeddings: functions (photo uint8 [H, W, 3], mask [H, W]) -> float64 [C]; the measure is the Frechet distance
-            of the embeddings of all true photos and of all inpainted ones.
+        distances: functions of image uint8 [H, W, 3], inpainted uint8 [H, W, 3] and mask [H, W].
+        embeddings: functions of photo uint8 [H, W, 3] and mask [H, W], which return float64 [C]; the measure is the
+            Frechet distance of the embeddings of all true photos and of all inpainted ones.
     """
 
     distances: dict[str, Distance] = dataclasses.field(default_factory=dict)
@@ -109,7 +114,7 @@ def load_inception(path: str | os.PathLike[str]) -> Embedding:
             have them: `weights-inception-2015-12-05-6726825d.pth` or `pt_inception-2015-12-05-6726825d.pth`.
 
     Returns:
-        function of a photo and its mask, which it ignores.
+        Function of a photo and its mask, which it ignores.
 
     Raises:
         InputError: there is no such file, or it holds other weights.
@@ -121,7 +126,7 @@ def load_inception(path: str | os.PathLike[str]) -> Embedding:
         network = package.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(path))
 
     def embed(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return network(_images(photo))[0][0].double().numpy()
+        return np.asarray(network(_images(photo))[0][0].double())
 
     return embed
 
@@ -143,10 +148,11 @@ def _holds(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         raise InputError(f"{path} does not hold {what}") from error
 
 
-def _images(photo: np.ndarray):
+def _images(photo: np.ndarray) -> "torch.Tensor":
     """uint8 [H, W, 3] -> uint8 [1, 3, H, W]."""
     return _tensor(photo.transpose(2, 0, 1)[np.newaxis].copy())
 
 
-def _tensor(array: np.ndarray):
-    return import_optional("torch", "torch", "measuring LPIPS and FID").from_numpy(array)
+def _tensor(array: np.ndarray) -> "torch.Tensor":
+    tensor: torch.Tensor = import_optional("torch", "torch", "measuring LPIPS and FID").from_numpy(array)
+    return tensor

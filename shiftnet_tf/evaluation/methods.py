@@ -2,13 +2,13 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from shiftnet_tf.errors import check
-from shiftnet_tf.evaluation.baselines import baseline
+from shiftnet_tf.evaluation.baselines import Method, baseline
 from shiftnet_tf.export.graph import GeneratorBackend
 from shiftnet_tf.run_folder import Run
 from shiftnet_tf.runtime import FillOptions, Inpainter, refine
@@ -18,7 +18,6 @@ from shiftnet_tf.runtime.strategies import plan
 from shiftnet_tf.system.bundled import find_preset
 
 DETAILS = ("model", "shift-map", "unguided")
-Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def open_methods(
@@ -33,7 +32,7 @@ def open_methods(
             `"unguided"`, a shift map without a guide.
 
     Returns:
-        dict of name to function (image uint8 [H, W, 3], mask [H, W]) -> uint8 [H, W, 3], models first.
+        Functions of image uint8 [H, W, 3] and mask [H, W] by their names, models first; each returns uint8 [H, W, 3].
 
     Raises:
         InputError: a model that cannot be opened, an unknown name.

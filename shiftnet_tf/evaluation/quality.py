@@ -26,12 +26,12 @@ HIGHER_IS_BETTER = {
 }
 
 
-def center_crop(photo, size):
+def center_crop(photo: np.ndarray, size: int) -> np.ndarray | None:
     """Return the centre of a photo that is scaled down as for the paper's measurements.
 
     Args:
         photo: uint8 [H, W, 3].
-        size: int, height and width of the crop in pixels.
+        size: height and width of the crop in pixels.
 
     Returns:
         uint8 [size, size, 3] of the photo with its short side scaled to 350/256 of `size`, never enlarged; None where
@@ -44,12 +44,12 @@ def center_crop(photo, size):
     factor = round(size * 350 / 256) / min(photo.shape[:2])
     if factor < 1:
         height, width = (round(side * factor) for side in photo.shape[:2])
-        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA))
     top, left = ((side - size) // 2 for side in photo.shape[:2])
     return photo[top : top + size, left : left + size] if min(top, left) >= 0 else None
 
 
-def measure(image, inpainted, mask):
+def measure(image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """All numbers of one photo.
 
     Args:
@@ -58,9 +58,9 @@ def measure(image, inpainted, mask):
         mask: [H, W], nonzero = hole; with a hole.
 
     Returns:
-        dict of float: `psnr` in dB, `ssim`, `l1` (mean absolute difference in grey levels), `l2` (mean squared
-        difference, grey levels squared), each of the whole photo and, as `hole_...`, of the hole's pixels alone;
-        `texture_distance` of the hole in grey levels.
+        `psnr` in dB, `ssim`, `l1` (mean absolute difference in grey levels), `l2` (mean squared difference, grey levels
+        squared), each of the whole photo and, as `hole_...`, of the hole's pixels alone; `texture_distance` of the hole
+        in grey levels.
 
     Raises:
         MissingPackageError: scikit-image is not installed.
@@ -78,7 +78,7 @@ def measure(image, inpainted, mask):
     return {name: values[name] for name in HIGHER_IS_BETTER}
 
 
-def psnr(image, inpainted, mask=None):
+def psnr(image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Peak signal-to-noise ratio.
 
     Args:
@@ -86,7 +86,7 @@ def psnr(image, inpainted, mask=None):
         mask: [H, W], nonzero = hole: only its pixels are compared; None for all.
 
     Returns:
-        float in dB, at most 100.
+        dB, at most 100.
 
     Raises:
         MissingPackageError: scikit-image is not installed.
@@ -99,7 +99,7 @@ def psnr(image, inpainted, mask=None):
     return min(_LIMIT, float(skimage.peak_signal_noise_ratio(image, inpainted)))
 
 
-def texture_distance(image, inpainted, mask):
+def texture_distance(image: np.ndarray, inpainted: np.ndarray, mask: np.ndarray) -> float:
     """Sliced Wasserstein distance of the mean-free 7x7 patches of the hole's bounding box.
 
     1,024 patches at random places of the box, the same in both photos, each less its own mean in each channel, are
@@ -111,7 +111,7 @@ def texture_distance(image, inpainted, mask):
         mask: [H, W], nonzero = hole.
 
     Returns:
-        float, grey levels; 0 is equal texture. A box below 7 pixels is enlarged to 7.
+        Grey levels; 0 is equal texture. A box below 7 pixels is enlarged to 7.
     """
     rng = np.random.default_rng(0)
     corners = []
@@ -126,9 +126,9 @@ def texture_distance(image, inpainted, mask):
     return float(np.abs(projections[0] - projections[1]).mean())
 
 
-def _patches(photo, rows, columns):
+def _patches(photo: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Mean-free patches [N, 7 * 7 * 3] at these corners."""
     windows = np.lib.stride_tricks.sliding_window_view(photo, (_PATCH, _PATCH), axis=(0, 1))  # [h, w, 3, 7, 7]
-    patches = windows[rows, columns].astype(np.float64)
+    patches: np.ndarray = windows[rows, columns].astype(np.float64)
     patches -= patches.mean(axis=(-2, -1), keepdims=True)
     return patches.reshape(len(patches), -1)

@@ -4,26 +4,34 @@ The measures are those of `evaluation.quality` and, on request, those of `evalua
 """
 
 import csv
+import functools
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from shiftnet_tf.errors import InputError
 from shiftnet_tf.evaluation import quality
-from shiftnet_tf.evaluation.deep import DEEP_MEASURES, load_deep_measures
+from shiftnet_tf.evaluation.baselines import Method
+from shiftnet_tf.evaluation.deep import DEEP_MEASURES, DeepMeasures, load_deep_measures
 from shiftnet_tf.evaluation.methods import open_methods
-from shiftnet_tf.evaluation.samples import RANGES, Samples
+from shiftnet_tf.evaluation.samples import RANGES, Draw, Samples
 from shiftnet_tf.networks.deep_distance import frechet_distance
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.system.atomic import existing_parent, write_atomically
 from shiftnet_tf.system.packages import import_optional
 
 MEASURES = quality.HIGHER_IS_BETTER | DEEP_MEASURES
+
+Row = dict[str, Any]  # of the table: photo, hole, method, and each measure
+Embeddings = dict[str, tuple[np.ndarray, np.ndarray]]  # of the true and of the filled photo, by name
+Shown = tuple[float, Path, Draw]  # hole PSNR in dB, photo, mask
+Summary = dict[str, dict[str, dict[str, float]]]  # hole's range -> method -> mean of each measure
 
 
 def evaluate(
@@ -37,7 +45,7 @@ def evaluate(
     lpips: str | os.PathLike[str] | None = None,
     fid: str | os.PathLike[str] | None = None,
     log: Callable[[str], object] = print,
-) -> dict:
+) -> Summary:
     """Measure models and other methods, and write table, numbers and a contact sheet.
 
     Args:
@@ -46,10 +54,10 @@ def evaluate(
         samples: photos and masks to measure on.
         models, baselines, details: what is measured, see `methods.open_methods`.
         deep, lpips, fid: measures by trained networks, see `deep.load_deep_measures`.
-        log: function of a line.
+        log: called with the table.
 
     Returns:
-        dict of the hole's range (`"all"` first) to method to the mean of each number.
+        The mean of each number by the hole's range (`"all"` first) and the method.
 
     Raises:
         InputError: the photos, the masks, a model or the folder cannot be used.
@@ -65,7 +73,7 @@ def evaluate(
     return summary
 
 
-def check_inputs(out, samples):
+def check_inputs(out: Path, samples: Samples) -> None:
     """Refuse, before a long training, a folder of results or photos and masks that `evaluate` could not use.
 
     Args:
@@ -88,12 +96,13 @@ def check_inputs(out, samples):
         raise InputError(f"none of the photos in {samples.images} is large enough")
 
 
-def measure(samples, methods, by_networks):
-    """Rows of the table (dicts), embeddings for each row, and what the contact sheet shows of the first method.
-
-    The embeddings of a row are a dict of name to those of the true and of the filled photo.
-    """
-    rows, embedded, shown = [], [], []
+def measure(
+    samples: Samples, methods: Mapping[str, Method], by_networks: DeepMeasures
+) -> tuple[list[Row], list[Embeddings], list[Shown]]:
+    """Return the rows of the table, embeddings for each row, and what the contact sheet shows of the first method."""
+    rows: list[Row] = []
+    embedded: list[Embeddings] = []
+    shown: list[Shown] = []
     pairs = samples.pairs()
     paths = [path for path, _ in pairs]
     progress = tqdm(pairs, unit="photo")
@@ -119,15 +128,15 @@ def measure(samples, methods, by_networks):
     return rows, embedded, sorted(shown, key=lambda item: item[0])
 
 
-def summarize(rows, embedded, methods):
-    """dict of range to method to the mean of each number; the range `all` first."""
+def summarize(rows: list[Row], embedded: list[Embeddings], methods: Iterable[str]) -> Summary:
+    """Return the mean of each number by the hole's range, `all` first, and the method."""
     pairs = list(zip(rows, embedded))
     groups = {"all": pairs}
     for low, high in RANGES:
         inside = [pair for pair in pairs if low <= pair[0]["hole"] < high]
         if inside and len(inside) < len(pairs):
             groups[f"{100 * low:.0f} to {100 * high:.0f} %"] = inside
-    summary = {}
+    summary: Summary = {}
     for group, members in groups.items():
         summary[group] = {}
         for method in methods:
@@ -142,7 +151,7 @@ def summarize(rows, embedded, methods):
     return summary
 
 
-def table(summary, masks):
+def table(summary: Summary, masks: str) -> str:
     """Return the summary as a Markdown table, with the best value of each column in bold."""
     lines = [f"Masks: {masks}. PSNR in dB, l1, l2 and texture distance in grey levels.", ""]
     for group, methods in summary.items():
@@ -159,12 +168,12 @@ def table(summary, masks):
     return "\n".join(lines)
 
 
-def _round(name, value):
+def _round(name: str, value: float) -> str:
     """As it stands in the table: numbers around 1 with three decimals."""
     return f"{value:.3f}" if name.partition("_")[0] in ("lpips", "deep") or "ssim" in name else f"{value:.2f}"
 
 
-def contact_sheet(shown, samples, methods):
+def contact_sheet(shown: list[Shown], samples: Samples, methods: Mapping[str, Method]) -> np.ndarray:
     """Hole, each method's answer and truth of the best two, middle two and worst two photos of the first method."""
     middle = len(shown) // 2
     picked = dict.fromkeys([len(shown) - 1, len(shown) - 2, middle, middle - 1, 1, 0])
@@ -173,6 +182,7 @@ def contact_sheet(shown, samples, methods):
         if 0 <= index < len(shown):
             _, path, draw = shown[index]
             image = samples.read(path)
+            assert image is not None  # `measure` skips those that are too small
             mask = draw(*image.shape[:2])
             hole = pixels.composite(np.full_like(image, 255), image, mask)
             row = {"hole": hole} | {name: method(image, mask) for name, method in methods.items()} | {"photo": image}
@@ -181,7 +191,7 @@ def contact_sheet(shown, samples, methods):
     return sheets.grid(rows)
 
 
-def _write(out, rows, summary, text, sheet):
+def _write(out: Path, rows: list[Row], summary: Summary, text: str, sheet: np.ndarray) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -192,5 +202,5 @@ def _write(out, rows, summary, text, sheet):
     writer.writerows(rows)
     content = {"results.csv": file.getvalue(), "results.json": json.dumps(summary, indent=2) + "\n", "table.md": text}
     for name, value in content.items():
-        write_atomically(out / name, lambda part, value=value: part.write_text(value, encoding="utf-8"))
+        write_atomically(out / name, functools.partial(Path.write_text, data=value, encoding="utf-8"))
     image_files.write_image(out / "contact.png", sheet)

@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,6 @@ from shiftnet_tf.system.bundled import find_preset
 from shiftnet_tf.system.packages import versions_of
 from shiftnet_tf.system.quiet import quiet_stderr
 
-Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 CALIBRATION_PHOTOS = (100, 128)  # minimum, maximum
 
 
@@ -49,8 +49,11 @@ class Job:
     shift_map: bool = False
     precision: str = "float32"
     profile: str = "default"
-    calibration: tuple | None = None
+    calibration: parity.Pairs | None = None
     facts: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+Convert = Callable[[Generator, Path, Job], dict[str, Any] | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,36 +62,37 @@ class Format:
 
     Attributes:
         name: one of `model_folder.FORMATS`.
-        convert: function (generator, path, job) -> dict of details or None; writes the file or folder `path`.
+        convert: writes a generator to the file or folder at the path, as the job says; returns the details for its
+            entry in spec.json.
         packages: names of packages whose versions are recorded.
     """
 
     name: str
-    convert: Callable
+    convert: Convert
     packages: tuple[str, ...]
 
 
 def export(
-    file_format,
-    run,
-    out=None,
+    file_format: Format,
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
-    image_size=None,
-    shift_map=False,
-    precision="float32",
-    profile="default",
-    photos=None,
-    calibration_photos=None,
-    max_psnr_drop=0.2,
-    license=None,
-    log=print,
-):
+    image_size: int | None = None,
+    shift_map: bool = False,
+    precision: str = "float32",
+    profile: str = "default",
+    photos: parity.Folders | None = None,
+    calibration_photos: parity.Folders | None = None,
+    max_psnr_drop: float = 0.2,
+    license: str | None = None,
+    log: Callable[[str], object] = print,
+) -> Path:
     """Open a run, convert it, check the file against Keras, and put it in place with its entry in spec.json.
 
-    `export_onnx`, `export_tflite` and `export_saved_model` describe the arguments.
+    `export_onnx`, `export_tflite` and `export_saved_model` describe the other arguments.
 
     Args:
-        file_format: Format.
+        file_format: the format to write.
 
     Returns:
         The path of the file or folder.
@@ -99,22 +103,24 @@ def export(
     folder = find_preset(run)
     if out is None and folder != Path(run):
         raise InputError(f"bundled weights need an output folder: pass --out. Received: {run!r}")
-    run = Run.open(folder)
-    generator = _load_generator(run, image_size, shift_map)
-    photos = _folders(run, photos, "to compare with Keras on", "--photos")
+    trained = Run.open(folder)
+    generator = _load_generator(trained, image_size, shift_map)
+    photos = _folders(trained, photos, "to compare with Keras on", "--photos")
     pairs, calibration = parity.sample_pairs(photos, generator.image_size), None
-    _check_finite(generator, pairs, run.path)
+    _check_finite(generator, pairs, trained.path)
     if precision == "int8":
-        folders = _folders(run, calibration_photos, "to calibrate int8 on", "--calibration-photos")
+        folders = _folders(trained, calibration_photos, "to calibrate int8 on", "--calibration-photos")
         calibration = _calibration(folders, generator.image_size, parity.sample_paths(photos))
     kind = {"format": file_format.name, "precision": precision, "profile": profile}
-    job = Job(shift_map=shift_map, calibration=calibration, facts=describe(run, generator, precision, license), **kind)
-    name = _file_name(job, run, generator.image_size) + its.suffix
-    out = Path(out or run.path / "export")
-    spec = _describe_run(run, file_format.packages)
+    job = Job(
+        shift_map=shift_map, calibration=calibration, facts=describe(trained, generator, precision, license), **kind
+    )
+    name = _file_name(job, trained, generator.image_size) + its.suffix
+    out = Path(out or trained.path / "export")
+    spec = _describe_run(trained, file_format.packages)
     spec.merge_into(out)  # refuses a folder of other weights before the work, not after it
     with _temporary(out) as folder:
-        log(f"converting {run.path} ({generator.count_params():,} weights) to {out / name}")
+        log(f"converting {trained.path} ({generator.count_params():,} weights) to {out / name}")
         details = file_format.convert(generator, folder / name, job) or {}
         log(f"comparing with Keras on {len(pairs[0])} photos")
         outputs, measured = _prove(generator, folder / name, file_format.convert, job, pairs, max_psnr_drop)
@@ -152,7 +158,7 @@ def _describe_run(run: Run, packages: Sequence[str]) -> model_folder.ModelSpec:
     )
 
 
-def _check_finite(generator, pairs, path):
+def _check_finite(generator: Generator, pairs: parity.Pairs, path: Path) -> None:
     """Refuse a network of NaN: as uint8, it would equal its exported file."""
     image, mask = (pair[:1].astype(np.float32) for pair in pairs)
     prediction = generator({"image": pixels.to_unit(image), "mask": np.minimum(mask, 1.0)})
@@ -160,7 +166,7 @@ def _check_finite(generator, pairs, path):
         raise InputError(f"the network predicts values that are not finite; train it again: {path}")
 
 
-def _folders(run, given, use, option):
+def _folders(run: Run, given: parity.Folders | None, use: str, option: str) -> parity.Folders:
     """Return the given folders of photos, or those that the run was trained on."""
     folders = given or run.config.data.photos
     if not folders:
@@ -168,7 +174,7 @@ def _folders(run, given, use, option):
     return folders
 
 
-def _in_words(measured):
+def _in_words(measured: dict[str, Any]) -> str:
     """Return the measurements of a file as a sentence."""
     sentence = (
         f"on {measured['pairs']} photos it differs from Keras by {measured['mean_difference']:.2g} grey levels on "
@@ -180,7 +186,7 @@ def _in_words(measured):
     return f"{sentence}, and {'loses' if lost >= 0 else 'gains'} {abs(lost):.2f} dB of the hole's PSNR"
 
 
-def _file_name(job, run, image_size):
+def _file_name(job: Job, run: Run, image_size: int) -> str:
     """Return the file name without suffix; non-default settings become part of it."""
     parts = ["saved_model" if job.format == "saved_model" else "model"]
     parts += [str(image_size)] * (image_size != run.config.model.image_size)
@@ -188,7 +194,7 @@ def _file_name(job, run, image_size):
     return "-".join(parts)
 
 
-def _calibration(folders, image_size, compared):
+def _calibration(folders: parity.Folders, image_size: int, compared: Sequence[Path]) -> parity.Pairs:
     """Return the masked photos for int8 calibration, without those that the file is compared on."""
     least, most = CALIBRATION_PHOTOS
     pairs = parity.sample_pairs(folders, image_size, most, compared)
@@ -200,17 +206,24 @@ def _calibration(folders, image_size, compared):
     return pairs
 
 
-def _prove(generator, path, convert, job, pairs, max_psnr_drop):
+def _prove(
+    generator: Generator,
+    path: Path,
+    convert: Convert,
+    job: Job,
+    pairs: parity.Pairs,
+    max_psnr_drop: float,
+) -> tuple[list[str], dict[str, Any]]:
     """Return the outputs and the measurements of a file; refuse one beyond the limits.
 
     If it outputs no shift map, a twin of the same conversion with one tells near ties decided differently from errors.
     """
 
-    def load(path):
+    def load(path: Path) -> backends.Backend:
         with quiet_stderr():
             return backends.open_file(job.format, path, cpu=True)
 
-    def load_twin():
+    def load_twin() -> backends.Backend:
         twin = path.with_name(f"twin-{path.name}")
         convert(generator, twin, dataclasses.replace(job, shift_map=True))
         return load(twin)
@@ -234,7 +247,7 @@ def _prove(generator, path, convert, job, pairs, max_psnr_drop):
 
 
 @contextlib.contextmanager
-def _temporary(out):
+def _temporary(out: Path) -> Iterator[Path]:
     """Yield a folder inside `out` for unfinished work; report system errors there in a sentence."""
     remove_leftovers(out)
     folder = temporary_path(out)
@@ -254,14 +267,14 @@ def _temporary(out):
                     path.rmdir()
 
 
-def _replace(new, path):
+def _replace(new: Path, path: Path) -> None:
     """Replace a file or folder; the old one moves to the temporary folder that contains `new`."""
     if path.exists():
         path.rename(new.with_name(f"old-{path.name}"))
     new.rename(path)
 
 
-def megabytes(path):
+def megabytes(path: Path) -> float:
     """Return the size of a file, or of all files in a folder, in 10^6 bytes."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

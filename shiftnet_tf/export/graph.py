@@ -4,6 +4,8 @@
 and, on request, `shift_map` int32 [B, h, w]. Known pixels come back bit for bit: they are selected, not computed.
 """
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,17 +16,19 @@ from shiftnet_tf.ops.masking import composite
 from shiftnet_tf.photos import pixels
 
 
-def inpaint(generator, image, mask, with_shift_map=False):
+def inpaint(
+    generator: Generator, image: tf.Tensor, mask: tf.Tensor, with_shift_map: bool = False
+) -> dict[str, tf.Tensor]:
     """uint8 in, uint8 out: scale, predict, composite, round.
 
     Args:
-        generator: Generator.
+        generator: the network.
         image: uint8 [B, S, S, 3], RGB.
         mask: uint8 [B, S, S, 1], nonzero = hole.
-        with_shift_map: bool, whether to output the shift map too.
+        with_shift_map: whether to output the shift map too. Defaults to False.
 
     Returns:
-        dict of `inpainted_image` uint8 [B, S, S, 3] and, if requested, `shift_map` int32 [B, h, w] of the shift
+        `inpainted_image` uint8 [B, S, S, 3] and, if requested, `shift_map` int32 [B, h, w] of the shift
         connection nearest the output.
 
     Raises:
@@ -44,28 +48,30 @@ def inpaint(generator, image, mask, with_shift_map=False):
     return outputs
 
 
-def input_signature(image_size, batch=None):
+def input_signature(image_size: int, batch: int | None = None) -> list[tf.TensorSpec]:
     """Return the input signature of the graph.
 
     Args:
-        image_size: int, S in pixels.
-        batch: int; None: any.
+        image_size: S in pixels.
+        batch: number of images; None: any.
 
     Returns:
-        list of tf.TensorSpec: image and mask.
+        Image and mask.
     """
     shape = [batch, image_size, image_size]
     return [tf.TensorSpec([*shape, 3], tf.uint8, name="image"), tf.TensorSpec([*shape, 1], tf.uint8, name="mask")]
 
 
-def write_saved_model(generator, path, batch=None, with_shift_map=False):
+def write_saved_model(
+    generator: Generator, path: str | os.PathLike[str], batch: int | None = None, with_shift_map: bool = False
+) -> None:
     """Write the graph as a SavedModel with the signature `serving_default`.
 
     Args:
-        generator: Generator.
-        path: str or Path of the folder to create.
-        batch: int; None: any.
-        with_shift_map: bool.
+        generator: the network.
+        path: the folder to create.
+        batch: number of images; None: any.
+        with_shift_map: see `inpaint`.
     """
     archive = keras.export.ExportArchive()
     archive.add_endpoint(

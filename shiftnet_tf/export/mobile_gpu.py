@@ -6,10 +6,13 @@ package use them. A refused operation runs on the CPU, and each change of device
 """
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.system.packages import import_optional
 
 # Besides these names, the source requires CAST to be between float, int32 and bool, both choices of SELECT_V2 to have
@@ -81,11 +84,11 @@ UNFIT = {  # values in the config's [model] that need other operations
 LONGEST_SUM = 512  # most numbers that one SUM or MEAN adds up, so that 16-bit floats can hold the sum
 
 
-def check_network(generator):
+def check_network(generator: Generator) -> None:
     """Refuse a network of which the delegate would run a part on the CPU.
 
     Args:
-        generator: Generator.
+        generator: the network.
 
     Raises:
         InputError: one of its arguments is in UNFIT; the message names the config key.
@@ -99,16 +102,16 @@ def check_network(generator):
             )
 
 
-def find_refused(path):
+def find_refused(path: Path) -> list[str]:
     """Return the operations of a TFLite file that the delegate would run on the CPU.
 
     Casts of the uint8 inputs and of the uint8 output are ignored: they stay on the CPU, at both ends of the graph.
 
     Args:
-        path: Path of a .tflite file.
+        path: a .tflite file.
 
     Returns:
-        sorted list of str, one per kind of operation and reason.
+        One entry per kind of operation and reason, sorted.
     """
     schema = import_optional("ai_edge_litert.schema_py_generated", "ai-edge-litert", "reading a TFLite file")
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
@@ -126,7 +129,7 @@ def find_refused(path):
     return sorted(found)
 
 
-def _reason(types, name, inputs, outputs):
+def _reason(types: Any, name: str, inputs: list[Any], outputs: list[Any]) -> str | None:
     """Return why an operation is refused; None if it is not."""
     kinds = {tensor.type for tensor in (inputs[0], *outputs)}
     if name == "CAST" and types.UINT8 in kinds:
@@ -146,10 +149,10 @@ def _reason(types, name, inputs, outputs):
     return None
 
 
-def _selects(output, condition, *choices):
+def _selects(output: Any, condition: Any, *choices: Any) -> bool:
     whole = list(output.shape)
     return list(condition.shape) == whole and all(_rank(x) == 0 or list(x.shape) == whole for x in choices)
 
 
-def _rank(tensor):
+def _rank(tensor: Any) -> int:
     return 0 if tensor.shape is None else len(tensor.shape)

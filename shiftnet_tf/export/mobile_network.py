@@ -3,6 +3,7 @@
 These operations include neither argmax nor gather (see `export.mobile_gpu`), and the largest 16-bit float is 65504.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +16,7 @@ _HALF_SCALE = 8.0  # squares of a row of 128 numbers up to 180 stay below 65504
 class MobileShiftConnection(ShiftConnection):
     """A shift connection that selects by a matrix of 0 and 1, see `one_hot_of_most_similar`."""
 
-    def _rearrange(self, decoder, sources, missing):
+    def _rearrange(self, decoder: tf.Tensor, sources: tf.Tensor, missing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = one_hot_of_most_similar(decoder, sources, missing)
         numbers = tf.range(sources.shape[1], dtype=tf.float32)
         nearest = tf.cast(tf.reduce_max(chosen * numbers, axis=-1)[:, 0], tf.int32)
@@ -25,8 +26,8 @@ class MobileShiftConnection(ShiftConnection):
 class MobileInstanceNormalization(InstanceNormalization):
     """Instance normalisation by sums over single rows or columns, which fit into 16-bit floats."""
 
-    def _moments(self, x):
-        def mean(values):
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def mean(values: tf.Tensor) -> tf.Tensor:
             return tf.reduce_mean(tf.reduce_mean(values, axis=2, keepdims=True), axis=1, keepdims=True)
 
         center = mean(x)
@@ -36,29 +37,26 @@ class MobileInstanceNormalization(InstanceNormalization):
 class MobileGenerator(Generator):
     """A generator with the layers above in place of their originals; other layers may be refused by a delegate."""
 
-    def _norm(self, name):
+    def _norm(self, name: str) -> keras.layers.Layer:
         return MobileInstanceNormalization(name=name) if self.normalization == "instance" else super()._norm(name)
 
-    def _shift(self, name):
+    def _shift(self, name: str) -> keras.layers.Layer:
         return MobileShiftConnection(name=name) if self.shift in ("hard", "mirrored") else super()._shift(name)
 
 
-def for_mobile_gpu(generator):
+def for_mobile_gpu(generator: Generator) -> MobileGenerator:
     """Return a generator with the same weights for the GPU of a phone.
 
     Args:
-        generator: Generator, built.
-
-    Returns:
-        MobileGenerator.
+        generator: the network, built.
     """
-    twin = MobileGenerator.from_config(generator.get_config())
+    twin: MobileGenerator = MobileGenerator.from_config(generator.get_config())
     twin.build()
     twin.set_weights(generator.get_weights())
     return twin
 
 
-def one_hot_of_most_similar(queries, sources, missing):
+def one_hot_of_most_similar(queries: tf.Tensor, sources: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
     """Return the choice of `ops.most_similar` as rows of 0 and 1, using only operations of GPU delegates on phones.
 
     Vectors are scaled to length 1 because the largest 16-bit float is 65504. Among equal scores, the first is found as
@@ -79,12 +77,12 @@ def one_hot_of_most_similar(queries, sources, missing):
     return _at_maximum(highest * tf.constant(np.arange(sources.shape[2], 0, -1), tf.float32))
 
 
-def _at_maximum(x):
+def _at_maximum(x: tf.Tensor) -> tf.Tensor:
     """Return 1 where the last axis has its maximum, else 0."""
     return tf.cast(x >= tf.reduce_max(x, axis=-1, keepdims=True), tf.float32)
 
 
-def _unit(x):
+def _unit(x: tf.Tensor) -> tf.Tensor:
     # A mean, because a sum of squares would be folded into L2_NORMALIZATION, which those delegates refuse.
     length = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
     return x * (tf.math.rsqrt(length + 1e-6) * x.shape[-1] ** -0.5)

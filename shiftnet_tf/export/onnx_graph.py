@@ -2,16 +2,21 @@
 
 import collections
 import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import onnx
 
-def make_constant(graph, values):
+
+def make_constant(graph: "onnx.GraphProto", values: Mapping[str, np.ndarray]) -> None:
     """Turn inputs of an ONNX graph into constants, and compute what depends only on constants (their transposes).
 
     Args:
-        graph: onnx.GraphProto, modified in place.
-        values: dict of input name to numpy array.
+        graph: modified in place.
+        values: one for each input to replace, by name.
     """
     from onnx import numpy_helper
     from onnx.reference import ReferenceEvaluator
@@ -23,7 +28,8 @@ def make_constant(graph, values):
     for node in graph.node:  # in order of computation
         if any(name in values for name in node.input) and all(name in known for name in node.input):
             operands = {name: known[name] for name in node.input}
-            values.update(zip(node.output, ReferenceEvaluator(node).run(None, operands)))
+            results = cast(list[np.ndarray], ReferenceEvaluator(node).run(None, operands))
+            values.update(zip(node.output, results))
         else:
             nodes.append(node)
     used = {name for node in nodes for name in node.input}
@@ -34,26 +40,28 @@ def make_constant(graph, values):
     graph.input.extend(inputs)
 
 
-def select_by_where(graph):
+def select_by_where(graph: "onnx.GraphProto") -> None:
     """Replace tf2onnx's form of a selection, Cast(c) * x + Cast(Not(c)) * y, by Where.
 
     This takes one pass instead of three, and a NaN on the side not chosen has no effect.
 
     Args:
-        graph: onnx.GraphProto, modified in place.
+        graph: modified in place.
     """
     from onnx import helper
 
     made = {name: node for node in graph.node for name in node.output}
 
-    def operation(name, kind):
+    def operation(name: str, kind: str) -> "onnx.NodeProto | None":
         node = made.get(name)
         return node if node is not None and node.op_type == kind else None
 
-    def chosen(name):
+    def chosen(name: str) -> tuple[str, bool, str] | None:
         """Return (condition, whether it is negated, value) of Mul(Cast(condition), value)."""
         product = operation(name, "Mul")
-        for i in range(2 if product is not None else 0):
+        if product is None:
+            return None
+        for i in range(2):
             cast = operation(product.input[i], "Cast")
             if cast is not None and cast.input[0] in conditions:
                 negation = operation(cast.input[0], "Not")
@@ -64,20 +72,21 @@ def select_by_where(graph):
     logical = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Not"}
     conditions = {name for node in graph.node if node.op_type in logical for name in node.output}
     for i, node in enumerate(graph.node):
-        sides = [chosen(name) for name in node.input] if node.op_type == "Add" else []
-        if len(sides) == 2 and all(sides) and sides[0][0] == sides[1][0] and sides[0][1] != sides[1][1]:
+        sides = [side for side in map(chosen, node.input) if side] if node.op_type == "Add" else []
+        if len(sides) == 2 and sides[0][0] == sides[1][0] and sides[0][1] != sides[1][1]:
             (condition, _, yes), (_, _, no) = sorted(sides, key=lambda side: side[1])
             graph.node[i].CopyFrom(helper.make_node("Where", [condition, yes, no], node.output, name=node.name))
     remove_unused(graph)
 
 
-def remove_unused(graph):
+def remove_unused(graph: "onnx.GraphProto") -> None:
     """Remove nodes whose results are unused, and then unused constants.
 
     Args:
-        graph: onnx.GraphProto, modified in place.
+        graph: modified in place.
     """
-    used, nodes = {value.name for value in graph.output}, []
+    used = {value.name for value in graph.output}
+    nodes: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
         if any(name in used for name in node.output):
             nodes.insert(0, node)
@@ -86,17 +95,19 @@ def remove_unused(graph):
     _replace(graph, nodes, tensors)
 
 
-def _replace(graph, nodes, tensors):
+def _replace(
+    graph: "onnx.GraphProto", nodes: Iterable["onnx.NodeProto"], tensors: Iterable["onnx.TensorProto"]
+) -> None:
     for field, content in ((graph.node, nodes), (graph.initializer, tensors)):
         del field[:]
         field.extend(content)
 
 
-def halve_constants(graph):
+def halve_constants(graph: "onnx.GraphProto") -> None:
     """Store the large float32 constants of an ONNX graph as float16, each cast back where it is used.
 
     Args:
-        graph: onnx.GraphProto, modified in place.
+        graph: modified in place.
     """
     from onnx import TensorProto, helper, numpy_helper
 

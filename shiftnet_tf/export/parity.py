@@ -5,7 +5,11 @@ hole's PSNR.
 """
 
 import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +17,9 @@ import tensorflow as tf
 from shiftnet_tf.errors import ExportError, InputError
 from shiftnet_tf.export import graph
 from shiftnet_tf.masks import sampling
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.photos import finding, image_files, pixels
+from shiftnet_tf.runtime.backends import Backend
 
 # Limits for the difference of a float32 file from Keras. Rounding decides near ties of the shift's argmax, and a
 # position with another source changes the image there, so images are compared only if their shift maps are equal.
@@ -22,24 +28,27 @@ MOST_MEAN_DIFFERENCE = 0.05  # grey levels
 MOST_PIXELS_OFF = 0.001  # share of the hole's pixels that differ by more than 1
 KERAS_BATCH = 4  # larger batches take more memory and hardly less time
 
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Pairs = tuple[np.ndarray, np.ndarray]  # images uint8 [N, S, S, 3] and their masks uint8 [N, S, S, 1]
+_Answer = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
-def sample_paths(folders, count=20, but=()):
-    """Return the photos that `sample_pairs` uses: list of Path."""
-    but = {path.resolve() for path in but}
-    folders = [folders] if isinstance(folders, str | Path) else folders
+
+def sample_paths(folders: Folders, count: int = 20, but: Iterable[Path] = ()) -> list[Path]:
+    """Return the photos that `sample_pairs` uses."""
+    left_out = {path.resolve() for path in but}
+    folders = [folders] if isinstance(folders, str | os.PathLike) else folders
     found = (path for folder in folders for path in finding.find_photos(folder))
-    return list(itertools.islice((path for path in found if path.resolve() not in but), count))
+    return list(itertools.islice((path for path in found if path.resolve() not in left_out), count))
 
 
-def sample_pairs(folders, image_size, count=20, but=()):
+def sample_pairs(folders: Folders, image_size: int, count: int = 20, but: Sequence[Path] = ()) -> Pairs:
     """Return photos and masks for comparing a file with Keras, the same each time.
 
     Args:
-        folders: str or Path with photos, or a sequence of them; the first `count` photos are used, each as a scaled
-            centre square.
-        image_size: int, S in pixels.
-        count: int, maximum number of pairs, with centre holes, rectangles and free-form strokes in turn.
-        but: list of Path, photos to leave out.
+        folders: folder or folders with photos; the first `count` photos are used, each as a scaled centre square.
+        image_size: S in pixels.
+        count: maximum number of pairs, with centre holes, rectangles and free-form strokes in turn. Defaults to 20.
+        but: photos to leave out.
 
     Returns:
         (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]).
@@ -63,17 +72,17 @@ def sample_pairs(folders, image_size, count=20, but=()):
     return np.stack(photos), np.stack(holes)
 
 
-def measure(generator, backend, pairs, twin=None):
+def measure(generator: Generator, backend: Backend, pairs: Pairs, twin: Backend | None = None) -> dict[str, Any]:
     """Measure the difference of a float32 file from its Keras model, over the hole's pixels.
 
     Args:
-        generator: Generator.
-        backend: a backend of `runtime.backends` that runs the file.
-        pairs: (images, masks), see `sample_pairs`.
+        generator: the network that the file was made of.
+        backend: runs the file.
+        pairs: see `sample_pairs`.
         twin: a backend with a file of the same conversion that outputs the shift map, for a file that outputs none.
 
     Returns:
-        dict: `pairs`, their number; `equal_shifts`, the share of hole positions with equal shift maps (None if no file
+        `pairs`, their number; `equal_shifts`, the share of hole positions with equal shift maps (None if no file
             outputs a shift map); `compared_pairs`, the number of pairs whose shift maps are equal throughout; and over
             those pairs the largest `mean_difference` and `max_difference` in grey levels, and the largest share
             `pixels_off` of pixels that differ by more than 1.
@@ -98,17 +107,17 @@ def measure(generator, backend, pairs, twin=None):
     }
 
 
-def measure_loss(generator, backend, pairs, twin=None):
+def measure_loss(generator: Generator, backend: Backend, pairs: Pairs, twin: Backend | None = None) -> dict[str, Any]:
     """Measure the loss of a file of lower precision against its Keras model, over the hole's pixels.
 
     Args:
-        generator: Generator.
-        backend: a backend of `runtime.backends` that runs the file.
-        pairs: (images, masks), see `sample_pairs`.
+        generator: the network that the file was made of.
+        backend: runs the file.
+        pairs: see `sample_pairs`.
         twin: as for `measure`.
 
     Returns:
-        dict: `pairs`, their number; `equal_shifts` as for `measure`; `mean_difference` and `max_difference` from Keras
+        `pairs`, their number; `equal_shifts` as for `measure`; `mean_difference` and `max_difference` from Keras
             in grey levels; and in dB, as means over the pairs, the file's `hole_psnr`, `psnr_drop`, by which Keras's is
             higher, and `psnr_to_keras`, the PSNR of the file's output against that of Keras.
 
@@ -130,7 +139,7 @@ def measure_loss(generator, backend, pairs, twin=None):
     }
 
 
-def _answers(generator, backend, pairs, twin=None):
+def _answers(generator: Generator, backend: Backend, pairs: Pairs, twin: Backend | None = None) -> Iterator[_Answer]:
     """Yield for each pair the hole's pixels of the photo, of Keras and of the file, and which shifts are equal.
 
     The pixels are int [N, 3] each; the last is bool over positions of the shift map, None if no file outputs it.
@@ -150,7 +159,7 @@ def _answers(generator, backend, pairs, twin=None):
         yield *(picture[hole].astype(int) for picture in pictures), equal
 
 
-def _keras_answers(generator, pairs, with_shift_map):
+def _keras_answers(generator: Generator, pairs: Pairs, with_shift_map: bool) -> Iterator[dict[str, np.ndarray]]:
     """Yield for each pair the output arrays of Keras by name; a few pairs at a time take half as long."""
     images, masks = pairs
     for start in range(0, len(images), KERAS_BATCH):
@@ -162,20 +171,23 @@ def _keras_answers(generator, pairs, with_shift_map):
             yield {name: values[i] for name, values in answers.items()}
 
 
-def _share(answers):
-    positions = np.concatenate([equal for *_, equal in answers if equal is not None] or [[]])
+def _share(answers: list[_Answer]) -> float | None:
+    positions = np.concatenate([equal for *_, equal in answers if equal is not None] or [np.empty(0, bool)])
     return float(positions.mean()) if positions.size else None
 
 
-def _psnr(true, answer):
-    return 10 * np.log10(255**2 / max(np.mean((true - answer) ** 2), 1e-3))  # equal pixels give 78 dB, not infinity
+def _psnr(true: np.ndarray, answer: np.ndarray) -> float:
+    error = max(float(np.mean((true - answer) ** 2)), 1e-3)  # equal pixels give 78 dB, not infinity
+    return 10 * math.log10(255**2 / error)
 
 
-def within_limits(parity: dict) -> bool:
+def within_limits(parity: dict[str, Any]) -> bool:
     """Tell from the result of `measure` whether a float32 file computes what Keras computes."""
-    return (
-        (parity["equal_shifts"] is None or parity["equal_shifts"] >= LEAST_EQUAL_SHIFTS)
-        and parity["compared_pairs"] > 0
-        and parity["mean_difference"] <= MOST_MEAN_DIFFERENCE
-        and parity["pixels_off"] <= MOST_PIXELS_OFF
+    return all(
+        (
+            parity["equal_shifts"] is None or parity["equal_shifts"] >= LEAST_EQUAL_SHIFTS,
+            parity["compared_pairs"] > 0,
+            parity["mean_difference"] <= MOST_MEAN_DIFFERENCE,
+            parity["pixels_off"] <= MOST_PIXELS_OFF,
+        )
     )

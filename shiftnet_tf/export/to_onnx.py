@@ -8,15 +8,17 @@ gives the same file with 2 GB in seconds.
 import contextlib
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf import __version__
-from shiftnet_tf.export import exporter, graph, onnx_graph
+from shiftnet_tf.export import exporter, graph, onnx_graph, parity
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.ops.patch_filling import SCOPE
 from shiftnet_tf.ops.targets import graph_for_file
 from shiftnet_tf.system.packages import import_optional
@@ -25,20 +27,19 @@ from shiftnet_tf.system.quiet import quiet_stderr
 OPSET = 18
 
 
-def convert(generator, path, job):
+def convert(generator: Generator, path: Path, job: exporter.Job) -> dict[str, Any]:
     """Write an ONNX file: the converter for `export_onnx`, see `exporter.Format`."""
     tf2onnx = import_optional("tf2onnx.convert", "tf2onnx", "exporting to ONNX")
     kernels = {f"kernel_{i}": variable for i, variable in enumerate(generator.variables) if len(variable.shape) == 4}
 
-    @tf.function
-    def pipeline(image, mask, *values):
+    def pipeline(image: tf.Tensor, mask: tf.Tensor, *values: tf.Tensor) -> dict[str, tf.Tensor]:
         with keras.StatelessScope(state_mapping=list(zip(kernels.values(), values))):
             return graph.inpaint(generator, image, mask, job.shift_map)
 
     signature = graph.input_signature(generator.image_size)
     signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in kernels.items()]
     with graph_for_file(), _without_copies():
-        model, _ = tf2onnx.from_function(pipeline, input_signature=signature, opset=OPSET)
+        model, _ = tf2onnx.from_function(tf.function(pipeline), input_signature=signature, opset=OPSET)
     onnx_graph.make_constant(model.graph, {name: variable.numpy() for name, variable in kernels.items()})
     onnx_graph.select_by_where(model.graph)
     for value in (*model.graph.input, *model.graph.output):
@@ -46,13 +47,13 @@ def convert(generator, path, job):
     if job.precision == "float16":
         onnx_graph.halve_constants(model.graph)
     path.write_bytes(model.SerializeToString())
-    if job.precision == "int8":
+    if job.calibration is not None:
         quantize(path, job.calibration)
     _sign(path, job.facts)
     return {"opset": OPSET}
 
 
-def _sign(path, facts):
+def _sign(path: Path, facts: dict[str, str]) -> None:
     """Write producer, description and metadata into an ONNX file, last, because quantization would drop them."""
     onnx = import_optional("onnx", "onnx", "exporting to ONNX")
     model = onnx.load(path)
@@ -63,7 +64,7 @@ def _sign(path, facts):
 
 
 @contextlib.contextmanager
-def _without_copies():
+def _without_copies() -> Iterator[None]:
     """Stop tf2onnx from copying its graph before each of some thirty optimizations: 3 s instead of 14, same graph.
 
     The copies let tf2onnx skip an optimization that raises; without them the exception ends the conversion.
@@ -80,16 +81,15 @@ def _without_copies():
             os.environ[name] = before
 
 
-def quantize(path, pairs):
+def quantize(path: Path, pairs: parity.Pairs) -> None:
     """Quantize all convolutions of an ONNX file except the first to 8 bits, with one weight scale per channel.
 
     Everything else stays float32. The first convolution is cheap and sees the photo; in 8 bits it cost the bundled
     model 1 dB.
 
     Args:
-        path: Path of the file, replaced.
-        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), on which the range of each activation is
-            calibrated.
+        path: the file, replaced.
+        pairs: images and masks on which the range of each activation is calibrated.
     """
     quantization = import_optional("onnxruntime.quantization", "onnxruntime", "quantising an ONNX model")
     onnx = import_optional("onnx", "onnx", "quantising an ONNX model")
@@ -129,8 +129,8 @@ def export_onnx(
     image_size: int | None = None,
     shift_map: bool = False,
     precision: str = "float32",
-    photos: exporter.Folders | None = None,
-    calibration_photos: exporter.Folders | None = None,
+    photos: parity.Folders | None = None,
+    calibration_photos: parity.Folders | None = None,
     max_psnr_drop: float = 0.2,
     license: str | None = None,
     log: Callable[[str], object] = print,

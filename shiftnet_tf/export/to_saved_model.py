@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from shiftnet_tf.export import exporter, graph
+from shiftnet_tf.export import exporter, graph, parity
+from shiftnet_tf.networks import Generator
 
 
-def convert(generator, path, job):
+def convert(generator: Generator, path: Path, job: exporter.Job) -> None:
     """Write a SavedModel: the converter for `export_saved_model`, see `exporter.Format`."""
     graph.write_saved_model(generator, path, with_shift_map=job.shift_map)
 
@@ -21,7 +22,7 @@ def export_saved_model(
     *,
     image_size: int | None = None,
     shift_map: bool = False,
-    photos: exporter.Folders | None = None,
+    photos: parity.Folders | None = None,
     log: Callable[[str], object] = print,
 ) -> Path:
     """Write a run's network as a SavedModel: uint8 in and out, any batch, signature `serving_default`.

@@ -9,15 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.errors import ExportError, first_line
-from shiftnet_tf.export import exporter, graph, mobile_gpu
+from shiftnet_tf.export import exporter, graph, mobile_gpu, parity
 from shiftnet_tf.export.mobile_network import for_mobile_gpu
+from shiftnet_tf.networks import Generator
 from shiftnet_tf.ops.patch_filling import SCOPE
 from shiftnet_tf.ops.targets import graph_for_file
 from shiftnet_tf.system.packages import import_optional
 from shiftnet_tf.system.quiet import quiet_stderr
 
 
-def convert(generator, path, job):
+def convert(generator: Generator, path: Path, job: exporter.Job) -> None:
     """Write a TFLite file: the converter for `export_tflite`, see `exporter.Format`."""
     if job.profile == "mobile-gpu":
         mobile_gpu.check_network(generator)
@@ -41,13 +42,13 @@ def convert(generator, path, job):
         raise ExportError(f"GPU delegates on phones would run part of this network on the CPU: {'; '.join(refused)}")
 
 
-def quantize(path, pairs=None):
+def quantize(path: Path, pairs: parity.Pairs | None = None) -> None:
     """Quantize the convolutions of a TFLite file to 8 bits, one weight scale per channel; the rest stays float32.
 
     Args:
-        path: Path of the file, replaced.
-        pairs: (images uint8 [N, S, S, 3], masks uint8 [N, S, S, 1]), on which the range of each activation is
-            calibrated; None: computed for each image.
+        path: the file, replaced.
+        pairs: images and masks on which the range of each activation is calibrated; None: it is computed for each
+            image.
     """
     quantization = import_optional("ai_edge_quantizer", "ai-edge-quantizer", "quantising a TFLite model")
     # The convolutions of fill_from_patches only move values, which 8 bits would degrade at no gain.
@@ -80,8 +81,8 @@ def export_tflite(
     shift_map: bool = False,
     precision: str = "float32",
     profile: str = "default",
-    photos: exporter.Folders | None = None,
-    calibration_photos: exporter.Folders | None = None,
+    photos: parity.Folders | None = None,
+    calibration_photos: parity.Folders | None = None,
     max_psnr_drop: float = 0.2,
     log: Callable[[str], object] = print,
 ) -> Path:

@@ -14,13 +14,13 @@ from shiftnet_tf.ops.targets import for_file
 _MOST_POSITIONS = 300  # 17x17
 
 
-def convolve(padded, kernel, stride=1):
+def convolve(padded: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """Convolve without padding.
 
     Args:
         padded: float [B, H, W, C]; H and W are static.
         kernel: float [k, k, C, F]; k is a multiple of the stride.
-        stride: int. Defaults to 1.
+        stride: positions from one output to the next. Defaults to 1.
 
     Returns:
         float [B, (H - k) // stride + 1, (W - k) // stride + 1, F].
@@ -40,12 +40,12 @@ def convolve(padded, kernel, stride=1):
     return tf.reshape(product, [-1, height, width, filters])
 
 
-def crop(images, top, left, height, width):
+def crop(images: tf.Tensor, top: int, left: int, height: int, width: int) -> tf.Tensor:
     """Cut a window out of each image. The gradient is a padding, which is faster than that of Python slices.
 
     Args:
         images: [B, H, W, C].
-        top, left, height, width: int.
+        top, left, height, width: of the window.
 
     Returns:
         [B, height, width, C].
@@ -63,7 +63,7 @@ class Conv2D(keras.layers.Conv2D):
     TensorShape([1, 8, 8, 8])
     """
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         height, width = inputs.shape[1:3]
         plain = (self.padding, self.strides, self.dilation_rate, self.groups) == ("same", (2, 2), (1, 1), 1)
         if for_file() or not plain or height % 2 or width % 2 or height * width > 4 * _MOST_POSITIONS:

@@ -52,11 +52,13 @@ class DetailGate(SubpixelUpsampling):
         super().__init__(**{"filters": 1, **kwargs})
         self.blend = blend
 
-    def build(self, input_shape, *_):
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         super().build(input_shape)
         self.share_weight = self.add_weight(shape=(1,), initializer="zeros", name="share_weight")
 
-    def call(self, features, predicted_image, filled_image, mask):
+    def call(  # type: ignore[override]
+        self, features: tf.Tensor, predicted_image: tf.Tensor, filled_image: tf.Tensor, mask: tf.Tensor
+    ) -> tf.Tensor:
         # Keras casts them in mixed precision.
         predicted_image, filled_image, mask = (tf.cast(x, tf.float32) for x in (predicted_image, filled_image, mask))
         logits = tf.cast(super().call(features), tf.float32)  # [B, S, S, 1]
@@ -67,11 +69,11 @@ class DetailGate(SubpixelUpsampling):
         blurred = tf.nn.avg_pool2d(tf.nn.avg_pool2d(filled_image, _BLUR, 1, "SAME"), _BLUR, 1, "SAME")
         return predicted_image + 2.0 * share * (filled_image - blurred)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "blend": self.blend}
 
 
-def _share(mask):
+def _share(mask: tf.Tensor) -> tf.Tensor:
     """Return the share of hole around each pixel, [B, S, S, 1]."""
     cells = tf.nn.avg_pool2d(mask, _CELL, _CELL, "VALID")
     return tf.image.resize(tf.nn.avg_pool2d(cells, _CELLS, 1, "SAME"), mask.shape[1:3])

@@ -32,21 +32,22 @@ class InstanceNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = input_shape[-1]
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = tf.cast(inputs, tf.float32)
         mean, variance = self._moments(x)
         scale = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
         offset = tf.cast(self.beta, tf.float32) - mean * scale
         return tf.cast(x * scale + offset, inputs.dtype)  # two passes, where (x - mean) * scale + beta takes three
 
-    def _moments(self, x):
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return mean and variance over the positions, [B, 1, 1, C] each."""
-        return tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        return mean, variance
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -37,7 +37,7 @@ class SwitchableNormalization(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = input_shape[-1]
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
@@ -47,7 +47,7 @@ class SwitchableNormalization(keras.layers.Layer):
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = tf.cast(inputs, tf.float32)
         mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)  # of the instance, [B, 1, 1, C]
         layer_mean, layer_variance = _pool(mean, variance, axis=-1)  # [B, 1, 1, 1]
@@ -62,18 +62,18 @@ class SwitchableNormalization(keras.layers.Layer):
         scale = tf.math.rsqrt(mixed_variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
         return tf.cast((x - mixed_mean) * scale + tf.cast(self.beta, tf.float32), inputs.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon, "momentum": self.momentum}
 
 
-def _pool(mean, variance, axis):
+def _pool(mean: tf.Tensor, variance: tf.Tensor, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the mean and variance of several groups of equal size together, from those of each."""
     pooled_mean = tf.reduce_mean(mean, axis=axis, keepdims=True)
     spread = tf.square(mean - pooled_mean)  # never negative, unlike mean of squares less square of the mean
     return pooled_mean, tf.reduce_mean(variance + spread, axis=axis, keepdims=True)
 
 
-def _mix(weights, *statistics):
+def _mix(weights: tf.Tensor, *statistics: tf.Tensor) -> tf.Tensor:
     shares = tf.unstack(tf.nn.softmax(tf.cast(weights, tf.float32)))
     return sum(share * statistic for share, statistic in zip(shares, statistics))
 

@@ -76,9 +76,25 @@ class ShiftConnection(keras.layers.Layer):
             *,
             return_shift_map: Literal[True],
         ) -> tuple[tf.Tensor, tf.Tensor]: ...
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            mirrored_features: Any = ...,
+            return_shift_map: bool = ...,
+        ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
-    def call(self, decoder_features, encoder_features, feature_mask, mirrored_features=None, return_shift_map=False):
+    def call(
+        self,
+        decoder_features: tf.Tensor,
+        encoder_features: tf.Tensor,
+        feature_mask: tf.Tensor,
+        mirrored_features: tf.Tensor | None = None,
+        return_shift_map: bool = False,
+    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)
         positions = height * width
         hole = tf.cast(tf.reshape(feature_mask, [-1, positions]) > 0.5, tf.float32)  # [B, N]
@@ -102,7 +118,7 @@ class ShiftConnection(keras.layers.Layer):
             return joined
         return joined, tf.reshape(shift_map_of(nearest, filled), [-1, height, width])
 
-    def _rearrange(self, decoder, sources, missing):
+    def _rearrange(self, decoder: tf.Tensor, sources: tf.Tensor, missing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return for each position its most similar source [B, N, C] and that source's index [B, N]."""
         # The cosine except for the length of the decoder vector, which does not affect the choice.
         unit_sources = tf.math.l2_normalize(tf.cast(sources, tf.float32), axis=-1)
@@ -128,17 +144,17 @@ class RandomShiftConnection(ShiftConnection):
         super().__init__(**kwargs)
         self.seed = seed
 
-    def _rearrange(self, decoder, sources, missing):
+    def _rearrange(self, decoder: tf.Tensor, sources: tf.Tensor, missing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shape = (1, decoder.shape[1], sources.shape[1])
         scores = tf.constant(np.random.default_rng(self.seed).random(shape, np.float32))
         nearest = tf.argmax(scores + NEVER * missing[:, tf.newaxis], axis=-1, output_type=tf.int32)
         return tf.gather(sources, nearest, batch_dims=1), nearest
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
-def shift_map_of(nearest, filled):
+def shift_map_of(nearest: tf.Tensor, filled: tf.Tensor) -> tf.Tensor:
     """Return the source of each filled position, -1 elsewhere.
 
     Args:
@@ -152,7 +168,9 @@ def shift_map_of(nearest, filled):
     return nearest * filled + filled - 1
 
 
-def static_shape(decoder_features, encoder_features, feature_mask):
+def static_shape(
+    decoder_features: tf.Tensor, encoder_features: tf.Tensor, feature_mask: tf.Tensor
+) -> tuple[int, int, int]:
     """Check the arguments of a shift connection and return their static shape.
 
     Args:

@@ -80,9 +80,23 @@ class SoftShiftConnection(keras.layers.Layer):
             *,
             return_shift_map: Literal[True],
         ) -> tuple[tf.Tensor, tf.Tensor]: ...
+        @overload
+        def __call__(
+            self,
+            decoder_features: Any,
+            encoder_features: Any,
+            feature_mask: Any,
+            return_shift_map: bool = ...,
+        ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
-    def call(self, decoder_features, encoder_features, feature_mask, return_shift_map=False):
+    def call(
+        self,
+        decoder_features: tf.Tensor,
+        encoder_features: tf.Tensor,
+        feature_mask: tf.Tensor,
+        return_shift_map: bool = False,
+    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         height, width, channels = static_shape(decoder_features, encoder_features, feature_mask)
         positions = height * width
         mask = tf.cast(feature_mask > 0.5, tf.float32)
@@ -108,15 +122,15 @@ class SoftShiftConnection(keras.layers.Layer):
         shift_map = shift_map_of(strongest, hole * tf.reduce_max(candidates, axis=-1))
         return joined, tf.reshape(shift_map, [-1, height, width])
 
-    def _sources(self, features):
+    def _sources(self, features: tf.Tensor) -> tf.Tensor:
         """Return the patches that are moved: [B, H, W, C] -> [B, N, 9C]."""
         return _patches(features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "score_fusion": self.score_fusion}
 
 
-def _patches(features):
+def _patches(features: tf.Tensor) -> tf.Tensor:
     """Return the 3x3 patch around each position, row by row: [B, H, W, C] -> [B, N, 9C]."""
     height, width, channels = features.shape[1:]
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]])
@@ -124,7 +138,7 @@ def _patches(features):
     return tf.reshape(tf.concat(parts, axis=-1), [-1, height * width, 9 * channels])
 
 
-def _laid_out(patches, height, width, channels):
+def _laid_out(patches: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
     """Lay each patch around its position and sum the overlaps: [B, N, 9C] -> [B, H, W, C]."""
     patches = tf.reshape(patches, [-1, height, width, 9 * channels])
     parts = []
@@ -135,7 +149,7 @@ def _laid_out(patches, height, width, channels):
     return tf.add_n(parts)
 
 
-def _fuse(scores, height, width):
+def _fuse(scores: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Sum the scores [B, N, N] of neighbouring pairs along the rows, then along the columns."""
     by_columns = np.arange(height * width).reshape(height, width).T.ravel()  # the positions, column by column
     by_rows = np.argsort(by_columns)

@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from shiftnet_tf.layers.conv2d import convolve, crop
@@ -52,13 +53,13 @@ class SubpixelUpsampling(keras.layers.Layer):
             kernel_initializer or keras.initializers.RandomNormal(stddev=0.02)
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.kernel = self.add_weight(
             shape=(2, 2, input_shape[-1], 4 * self.filters), initializer=self.kernel_initializer, name="kernel"
         )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         # Not the convolution's explicit padding, for which TensorFlow has no fast gradient.
         padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
         phases = convolve(padded, tf.convert_to_tensor(self.kernel))  # [B, H + 1, W + 1, 4 * filters]
@@ -68,7 +69,7 @@ class SubpixelUpsampling(keras.layers.Layer):
             return tf.nn.avg_pool2d(tf.nn.avg_pool2d(outputs, 2, 1, "VALID"), 2, 1, "VALID")
         return crop(outputs, 1, 1, 2 * inputs.shape[1], 2 * inputs.shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -77,14 +78,14 @@ class SubpixelUpsampling(keras.layers.Layer):
         }
 
 
-def subpixel_kernel(transposed_kernel):
+def subpixel_kernel(transposed_kernel: npt.ArrayLike) -> np.ndarray:
     """Rearrange the kernel of a 4x4 transposed convolution for `SubpixelUpsampling`.
 
     Args:
-        transposed_kernel: array [4, 4, filters, C], as in `keras.layers.Conv2DTranspose`.
+        transposed_kernel: [4, 4, filters, C], as in `keras.layers.Conv2DTranspose`.
 
     Returns:
-        numpy array [2, 2, C, 4 * filters].
+        [2, 2, C, 4 * filters].
     """
     kernel = np.asarray(transposed_kernel).transpose(0, 1, 3, 2)  # [4, 4, C, filters]
     groups = [kernel[list(rows)][:, list(columns)] for rows in _TAPS for columns in _TAPS]

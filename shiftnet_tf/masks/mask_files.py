@@ -84,22 +84,25 @@ def read_hole(
         bool [H, W].
 
     Raises:
-        InputError: there is no mask, one cannot be read or has another size, or the masks cover the whole photo.
+        InputError: there is no mask, one cannot be read or has another size (the message names it among several), or
+            the masks cover the whole photo.
     """
     settings = settings or MaskSettings()
     if not sources:
         raise InputError("no mask given")
     hole = np.zeros(shape, bool)
-    for source in sources:
+    for number, source in enumerate(sources, 1):
         if _is_json(source):
             hole |= shapes.draw_shapes(_read_json(source), shape)
             continue
         levels = _read_levels(source, settings.threshold, settings.mask_from, max_pixels)
         if levels.shape != tuple(shape):
+            which = f" (mask {number} of {len(sources)}: {name_of(source)})" if len(sources) > 1 else ""
             turned = "; width and height are swapped: was it drawn before EXIF rotation?"
             raise InputError(
                 f"the mask must have the photo's size, {shape[1]}x{shape[0]}. Received: {levels.shape[1]}x"
-                f"{levels.shape[0]}{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
+                f"{levels.shape[0]}{which}"
+                f"{turned if levels.shape == tuple(shape)[::-1] and shape[0] != shape[1] else ''}"
             )
         hole |= apply_threshold(levels, settings, name_of(source))
     return complete_hole(hole, settings)

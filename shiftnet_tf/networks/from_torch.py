@@ -10,10 +10,11 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from shiftnet_tf.errors import InputError, first_line
@@ -21,6 +22,12 @@ from shiftnet_tf.layers.subpixel_upsampling import subpixel_kernel
 from shiftnet_tf.networks.discriminator import Discriminator
 from shiftnet_tf.networks.generator import Generator
 from shiftnet_tf.system.packages import import_optional
+
+if TYPE_CHECKING:
+    import torch
+
+# The variable for each tensor by its name in PyTorch, and the change of layout.
+_Names = dict[str, tuple[keras.Variable, Callable[[np.ndarray], np.ndarray]]]
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -51,12 +58,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return {name: _to_array(name, tensor) for name, tensor in content.items()}
 
 
-def _to_array(name, tensor):
+def _to_array(name: str, tensor: "torch.Tensor") -> np.ndarray:
     """Return a tensor as a float32 array; refuse one with anything but finite real numbers."""
     try:
         if tensor.is_complex():
             raise TypeError("complex numbers")
-        array = tensor.detach().to_dense().float().numpy()
+        array = np.asarray(tensor.detach().to_dense().float())
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise InputError(f"the tensor {name!r} must contain real numbers: {first_line(error)}") from error
     if not np.isfinite(array).all():
@@ -97,7 +104,7 @@ def generator_from_torch(state_dict: Mapping[str, np.ndarray], image_size: int =
     )
     generator.build()
 
-    names: dict[str, Any] = {}
+    names: _Names = {}
     for i, block in enumerate(blocks):
         names |= _convolution(generator.encoder_convolutions[i], block["down"])
         names |= _convolution(generator.decoder_ups[i], block["up"], _from_transposed)
@@ -126,7 +133,7 @@ def discriminator_from_torch(state_dict: Mapping[str, np.ndarray]) -> Discrimina
         filters=_kernel(state_dict, f"model.{convolutions[0]}").shape[0], depth=len(convolutions) - 2
     )
     discriminator.build()
-    names: dict[str, Any] = {}
+    names: _Names = {}
     for i, layer in zip(convolutions, discriminator.convolutions):
         names |= _convolution(layer, f"model.{i}")
     for i, layer in zip(convolutions[1:-1], discriminator.norms):
@@ -135,9 +142,10 @@ def discriminator_from_torch(state_dict: Mapping[str, np.ndarray]) -> Discrimina
     return discriminator
 
 
-def _blocks(state_dict):
+def _blocks(state_dict: Mapping[str, np.ndarray]) -> list[dict[str, str]]:
     """Return the prefixes of the tensors of each U-Net block, from the outermost to the innermost."""
-    blocks, prefix = [], "model.model"
+    blocks: list[dict[str, str]] = []
+    prefix = "model.model"
     while True:
         outermost = not blocks
         inner = f"{prefix}.1.model" if outermost else f"{prefix}.3.model"
@@ -153,43 +161,45 @@ def _blocks(state_dict):
         prefix = inner
 
 
-def _face_blocks(state_dict):
+def _face_blocks(state_dict: Mapping[str, np.ndarray]) -> list[dict[str, str]]:
     """Return the same for the network for faces: d1 is the innermost."""
     depth = sum(bool(re.fullmatch(r"e\d+_c\.weight", name)) for name in state_dict)
     pairs = zip(range(1, depth + 1), range(depth, 0, -1))
     return [{"down": f"e{i}_c", "down_norm": f"e{i}_norm", "up": f"d{j}_dc", "up_norm": f"d{j}_norm"} for i, j in pairs]
 
 
-def _from_torch(kernel):
+def _from_torch(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(2, 3, 1, 0)  # [out, in, h, w] -> [h, w, in, out]
 
 
-def _from_transposed(kernel):
+def _from_transposed(kernel: np.ndarray) -> np.ndarray:
     return subpixel_kernel(kernel.transpose(2, 3, 1, 0))  # [in, out, h, w] -> [h, w, out, in] -> subpixel
 
 
-def _convolution(layer, name, convert=_from_torch):
+def _convolution(
+    layer: keras.layers.Layer, name: str, convert: Callable[[np.ndarray], np.ndarray] = _from_torch
+) -> _Names:
     return {f"{name}.weight": (layer.kernel, convert), f"{name}.bias": (layer.bias, np.asarray)}
 
 
-def _norm(layer, name):
+def _norm(layer: keras.layers.Layer, name: str) -> _Names:
     return {f"{name}.weight": (layer.gamma, np.asarray), f"{name}.bias": (layer.beta, np.asarray)}
 
 
-def _tensor(state_dict, name):
+def _tensor(state_dict: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     if name not in state_dict:
         raise InputError(f"the checkpoint has no tensor {name!r}")
     return np.asarray(state_dict[name])
 
 
-def _kernel(state_dict, name):
+def _kernel(state_dict: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     kernel = _tensor(state_dict, f"{name}.weight")
     if kernel.ndim != 4 or 0 in kernel.shape:
         raise InputError(f"the tensor '{name}.weight' must be the kernel of a convolution. Received: {kernel.shape}")
     return kernel
 
 
-def _assign(names, state_dict):
+def _assign(names: _Names, state_dict: Mapping[str, np.ndarray]) -> None:
     surplus = sorted(set(state_dict) - set(names))
     if surplus:
         raise InputError(f"the checkpoint has a tensor that this network does not have: {surplus[0]!r}")

@@ -19,7 +19,7 @@ PyTorch code, 1 - mask is a fourth input channel, which distinguishes a hole fro
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -38,7 +38,7 @@ from shiftnet_tf.system.bundled import GENERATOR_WEIGHTS, find_preset
 
 _ARGUMENTS = [field.name for field in dataclasses.fields(ModelConfig)]
 
-_SHIFTS = {
+_SHIFTS: dict[str, Callable[..., keras.layers.Layer]] = {
     "hard": layers.ShiftConnection,
     "mirrored": layers.ShiftConnection,
     "soft": layers.SoftShiftConnection,
@@ -183,20 +183,20 @@ class Generator(keras.Model):
         load_weights(generator, path)
         return generator
 
-    def _norm(self, name):
+    def _norm(self, name: str) -> keras.layers.Layer:
         return layers.normalization(self.normalization, name)
 
-    def _shift(self, name):
+    def _shift(self, name: str) -> keras.layers.Layer:
         return _SHIFTS[self.shift](name=name)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Mapping[str, tuple[int | None, ...]] | None = None) -> None:
         channels = 3 + self.mask_channel
         for convolution in self.encoder_convolutions:
             convolution.build((None, None, None, channels))
             channels = convolution.filters
         for i in reversed(range(self.depth)):
             self.decoder_ups[i].build((None, None, None, channels))
-            if i == 0 and self.patches:
+            if i == 0 and self.detail_gate is not None:
                 self.detail_gate.build((None, None, None, channels))
             channels = self.decoder_ups[i].filters
             if i in self.shift_layers:
@@ -220,9 +220,15 @@ class Generator(keras.Model):
         def __call__(
             self, inputs: Mapping[str, Any], return_features: Literal[True], training: bool = ...
         ) -> tuple[tf.Tensor, dict[str, list[tf.Tensor]]]: ...
+        @overload
+        def __call__(
+            self, inputs: Mapping[str, Any], return_features: bool = ..., training: bool = ...
+        ) -> tf.Tensor | tuple[tf.Tensor, dict[str, list[tf.Tensor]]]: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
-    def call(self, inputs, return_features=False, training=False):
+    def call(
+        self, inputs: Mapping[str, tf.Tensor], return_features: bool = False, training: bool = False
+    ) -> tf.Tensor | tuple[tf.Tensor, dict[str, list[tf.Tensor]]]:
         image, mask = (tf.cast(inputs[name], tf.float32) for name in ("image", "mask"))  # not in mixed precision
         masked_image = mask_image(image, mask)
         seen = fill_from_patches(masked_image, mask) if self.patches else masked_image
@@ -246,7 +252,7 @@ class Generator(keras.Model):
         if self.seamless:
             error = membrane(masked_image - predicted_image, mask)
             predicted_image = composite(predicted_image + error, predicted_image, mask)
-        if self.patches:
+        if self.detail_gate is not None:
             detailed_image = self.detail_gate(x, predicted_image, seen, mask)
             predicted_image = composite(detailed_image, predicted_image, mask)
         if not training and (self.seamless or self.patches):
@@ -257,12 +263,11 @@ class Generator(keras.Model):
         listed = {name: [features[layer][i] for layer in self.shift_layers] for i, name in enumerate(names)}
         return predicted_image, listed
 
-    def _mirrored_features(self, seen, mask, training):
+    def _mirrored_features(self, seen: tf.Tensor, mask: tf.Tensor, training: bool) -> dict[int, tf.Tensor]:
         """Return a dict of layer to encoder features of the mirrored image, mirrored back; empty unless used."""
         if self.shift != "mirrored" or not self.shift_layers:
             return {}
-        mirrored = [tf.reverse(x, axis=[2]) for x in (seen, mask)]
-        features = self._encode_aside(*mirrored, training)
+        features = self._encode_aside(tf.reverse(seen, axis=[2]), tf.reverse(mask, axis=[2]), training)
         return {layer: tf.reverse(tf.nn.relu(features[layer - 1]), axis=[2]) for layer in self.shift_layers}
 
     def encode(self, image: tf.Tensor, mask: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
@@ -276,14 +281,14 @@ class Generator(keras.Model):
             training: whether those normalisations use the statistics of the batch.
 
         Returns:
-            list with one entry per shift connection: float [B, h, w, C], after the ReLU.
+            One entry per shift connection: float [B, h, w, C], after the ReLU.
         """
         if not self.shift_layers:
             return []
         features = self._encode_aside(image, mask, training)
         return [tf.nn.relu(features[layer - 1]) for layer in self.shift_layers]
 
-    def _encode_aside(self, image, mask, training):
+    def _encode_aside(self, image: tf.Tensor, mask: tf.Tensor, training: bool) -> list[tf.Tensor]:
         """Encode another image than the one to fill, up to the last shift connection, without moving any average."""
         count = max(self.shift_layers)
         if not training:
@@ -295,7 +300,7 @@ class Generator(keras.Model):
             average.assign(value)
         return features
 
-    def _encode(self, image, mask, training, count=None):
+    def _encode(self, image: tf.Tensor, mask: tf.Tensor, training: bool, count: int | None = None) -> list[tf.Tensor]:
         """Return the output of each encoder layer, all but the last after the LeakyReLU of the next layer.
 
         The skips apply a ReLU to it: relu(leaky_relu(x)) is relu(x), and a convolution with a single activation is
@@ -323,11 +328,11 @@ class Generator(keras.Model):
         """
         return features["shift_map"][self.shift_layers.index(min(self.shift_layers))]
 
-    def get_config(self):
-        return super().get_config() | {name: getattr(self, name) for name in _ARGUMENTS}
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
 
 
-def _convolution(filters, size, name):
+def _convolution(filters: int, size: int, name: str) -> layers.Conv2D:
     # For even inputs, "same" is the padding of 1 (kernel 4) or 2 (kernel 6) on each side that the PyTorch code sets.
     initializer = keras.initializers.RandomNormal(stddev=0.02)
     return layers.Conv2D(filters, size, strides=2, padding="same", kernel_initializer=initializer, name=name)

@@ -29,7 +29,7 @@ def load_vgg16(path: str | pathlib.Path) -> Callable[[tf.Tensor], list[tf.Tensor
             `keras.applications.VGG16(include_top=False).save_weights` wrote.
 
     Returns:
-        function from images float32 [B, S, S, 3] in [-1, 1] to the list of the three features.
+        Function from images float32 [B, S, S, 3] in [-1, 1] to the three features.
 
     Raises:
         InputError: the file does not exist or contains other weights.

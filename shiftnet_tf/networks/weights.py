@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import keras
+
 from shiftnet_tf.errors import InputError, first_line
 
 
-def load_weights(network, path: Path) -> None:
+def load_weights(network: keras.Model, path: Path) -> None:
     """Load a file of weights into a built network.
 
     Raises:

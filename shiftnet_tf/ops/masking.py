@@ -4,6 +4,9 @@ Images are float [B, H, W, 3] in [-1, 1], masks float [B, H, W, 1], 1 = hole. Al
 under a mask, not even a NaN, reaches a result.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import tensorflow as tf
 
 from shiftnet_tf.ops import replicas
@@ -12,7 +15,7 @@ from shiftnet_tf.ops import replicas
 _THRESHOLD = 5 / 16
 
 
-def mask_image(image, mask):
+def mask_image(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Return the image with its hole set to 0.
 
     Args:
@@ -25,7 +28,7 @@ def mask_image(image, mask):
     return composite(tf.zeros_like(image), image, mask)
 
 
-def composite(predicted_image, image, mask):
+def composite(predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Return the prediction in the hole and the image elsewhere.
 
     Args:
@@ -39,16 +42,16 @@ def composite(predicted_image, image, mask):
     return tf.where(mask > 0.5, predicted_image, image)
 
 
-def hole_window(images, mask, seed=None):
+def hole_window(images: Sequence[tf.Tensor], mask: tf.Tensor, seed: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Cut a square of half the size around the hole, moved inside the image.
 
     Args:
-        images: list of [B, S, S, C].
+        images: [B, S, S, C] each.
         mask: float [B, S, S, 1], 1 = hole; without a hole, the window is anywhere in the image.
         seed: int tensor [2]: centre the square on a random pixel of the hole; None: on the centre of its bounding box.
 
     Returns:
-        list of [B, S / 2, S / 2, C].
+        [B, S / 2, S / 2, C] for each of them.
     """
     size = mask.shape[1]
     middles = _middles_of_box(mask) if seed is None else tf.unstack(random_hole_pixels(mask, 1, seed)[:, 0], axis=-1)
@@ -61,7 +64,7 @@ def hole_window(images, mask, seed=None):
     return [tf.transpose(image, [0, 2, 1, 3]) for image in turned]
 
 
-def _middles_of_box(mask):
+def _middles_of_box(mask: tf.Tensor) -> list[tf.Tensor]:
     """Return row and column of the centre of each hole's bounding box: int32 [B] each."""
     size, middles = mask.shape[1], []
     for axis in (2, 1):  # leaves the rows, then the columns
@@ -73,12 +76,12 @@ def _middles_of_box(mask):
     return middles
 
 
-def random_hole_pixels(mask, count, seed):
+def random_hole_pixels(mask: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
     """Draw pixels of each hole, uniformly and with replacement.
 
     Args:
         mask: float [B, H, W, 1], 1 = hole.
-        count: int, N.
+        count: pixels to draw in each hole, N.
         seed: int tensor [2].
 
     Returns:
@@ -92,12 +95,14 @@ def random_hole_pixels(mask, count, seed):
     return tf.stack([pixels // width, pixels % width], axis=-1)
 
 
-def downsample_mask(mask, layers, method="convolution"):
+def downsample_mask(
+    mask: tf.Tensor, layers: int, method: Literal["convolution", "nearest"] = "convolution"
+) -> tf.Tensor:
     """Return the mask at the size of an encoder layer.
 
     Args:
         mask: float [B, H, W, 1], 1 = hole; H and W are multiples of 2 ** `layers`.
-        layers: int, how many times the size is halved.
+        layers: how many times the size is halved.
         method: `"convolution"` (the paper and the authors' Lua code: `layers` averaging convolutions, hole where at
             least 5/16 remains) or `"nearest"` (the authors' PyTorch code: every 2 ** `layers`-th pixel).
 

@@ -15,7 +15,7 @@ from shiftnet_tf.ops.masking import mask_image
 _ROUNDS = 2  # of smoothing; 30 would gain 0.2 dB if the membrane were the filling
 
 
-def membrane(image, mask):
+def membrane(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Extend known values smoothly into the hole.
 
     Args:
@@ -28,7 +28,7 @@ def membrane(image, mask):
     return _fill(mask_image(image, mask), 1.0 - mask)
 
 
-def _fill(values, known):
+def _fill(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     """Fill one level: `values` [B, h, w, C] are 0 where `known` [B, h, w, 1], of 0 and 1, is 0."""
     height, width = values.shape[1:3]
     if height % 2 or width % 2:

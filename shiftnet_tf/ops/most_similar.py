@@ -18,7 +18,7 @@ NEVER = -1e30
 LARGEST_BLOCK = 2**22  # scores: 16 MB
 
 
-def most_similar(queries, sources, penalty):
+def most_similar(queries: tf.Tensor, sources: tf.Tensor, penalty: tf.Tensor) -> tf.Tensor:
     """Return the index of the source with the highest score.
 
     Args:
@@ -31,7 +31,7 @@ def most_similar(queries, sources, penalty):
     """
     positions = queries.shape[1]
     rows = max(1, min(positions, LARGEST_BLOCK // sources.shape[1]))
-    found = []
+    found: list[tf.Tensor] = []
     for begin in range(0, positions, rows):
         with tf.control_dependencies(found[-1:]):
             block = queries[:, begin : begin + rows] if rows < positions else queries

@@ -29,7 +29,7 @@ _STEPS = (2, 1)  # distance of the neighbours whose offsets it tries, round by r
 _DECAY = 1.3  # factor by which a patch counts less for each cell deeper in the hole
 
 
-def fill_from_patches(image, mask):
+def fill_from_patches(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Fill the hole with patches of the known part.
 
     Args:
@@ -61,7 +61,9 @@ class _Level:
     An offset, float32 [B, n, n, 2] in rows and columns, leads from a patch to the one that supplies its pixels.
     """
 
-    def __init__(self, smooth, known, scale, size, coarser=None):
+    def __init__(
+        self, smooth: tf.Tensor, known: tf.Tensor, scale: int, size: int, coarser: tf.Tensor | None = None
+    ) -> None:
         self.scale, self.size = scale, size
         self.n, self.channels = smooth.shape[1] // scale, smooth.shape[-1]
         share = tf.nn.avg_pool2d(known, scale, scale, "VALID")
@@ -75,13 +77,13 @@ class _Level:
         self.confidence = _confidence(self.known, self.n)
         self.rows = tf.constant(np.indices((self.n, self.n)).transpose(1, 2, 0)[np.newaxis], tf.float32)
 
-    def _patches(self, size):
+    def _patches(self, size: int) -> tf.Tensor:
         """Return the patch around each cell, reflected at the image's edge: [B, n * n, size * size * C]."""
         padded = _frame(self.values, size // 2, "REFLECT")
         kernel = _unit(size, self.channels)
         return tf.reshape(tf.nn.conv2d(padded, kernel, 1, "VALID"), [-1, self.n**2, kernel.shape[-1]])
 
-    def search(self):
+    def search(self) -> tf.Tensor:
         """Return the offsets to the most similar of all known patches."""
         patches = self._patches(self.size)
         length = tf.reduce_sum(tf.square(patches), axis=-1)  # [B, N]
@@ -91,7 +93,7 @@ class _Level:
         offsets = tf.reshape(place, [-1, self.n, self.n, 2]) - self.rows
         return offsets * (1.0 - self.whole) * tf.reduce_max(self.whole, axis=[1, 2], keepdims=True)
 
-    def propagate(self, offsets, step):
+    def propagate(self, offsets: tf.Tensor, step: int) -> tf.Tensor:
         """Return for each patch the best of its own offset and those of the eight neighbours `step` away."""
         patches = self._patches(self.size)
         padded = _frame(offsets, step, "REFLECT")
@@ -105,7 +107,7 @@ class _Level:
         chosen = tf.reduce_sum(tf.reshape(tried, [-1, n * n, 9, 2]) * best, axis=2)
         return tf.reshape(chosen, [-1, n, n, 2]) * (1.0 - self.whole)
 
-    def _sources(self, offsets):
+    def _sources(self, offsets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return where offsets [B, n, n, ..., 2] lead: index [B, M], and whether that patch is known, [B, M, 1]."""
         rows = tf.reshape(self.rows, [1, self.n, self.n, *[1] * (len(offsets.shape) - 4), 2])
         place = rows + offsets
@@ -116,7 +118,7 @@ class _Level:
         strayed = tf.reshape(tf.reduce_max(tf.abs(place - inside), axis=-1), [-1, count, 1])
         return index, tf.where(strayed > 0.0, tf.zeros_like(whole), whole)
 
-    def vote(self, offsets):
+    def vote(self, offsets: tf.Tensor) -> tf.Tensor:
         """Set each unknown cell to the average of the values that the patches around it supply."""
         index, whole = self._sources(offsets)
         weight = tf.reshape(self.confidence, [-1, self.n**2, 1]) * whole
@@ -129,14 +131,14 @@ class _Level:
         self.values = tf.where((self.known > 0.5) | (weights < 1e-12), self.values, average)
         return self.values
 
-    def copy(self, offsets, smooth):
+    def copy(self, offsets: tf.Tensor, smooth: tf.Tensor) -> tf.Tensor:
         """Return the image at full size, copied in overlapping windows of two cells, which are blended."""
         index, whole = self._sources(offsets)
         windows = self._windows(smooth)
         taken = tf.gather(windows, index, batch_dims=1)
         return self._blend(tf.where(whole > 0.5, taken, windows))
 
-    def _windows(self, image):
+    def _windows(self, image: tf.Tensor) -> tf.Tensor:
         """Return the window around each cell, in four quarters: [B, n * n, 4 * scale * scale * C]."""
         cells = tf.nn.space_to_depth(
             _frame(image, self.scale // 2, "SYMMETRIC"), self.scale
@@ -144,7 +146,7 @@ class _Level:
         quarters = [cells[:, i : i + self.n, j : j + self.n] for i in (0, 1) for j in (0, 1)]
         return tf.reshape(tf.concat(quarters, axis=-1), [-1, self.n**2, 4 * cells.shape[-1]])
 
-    def _blend(self, windows):
+    def _blend(self, windows: tf.Tensor) -> tf.Tensor:
         """Invert `_windows`: overlapping windows are blended with weights that add up to 1."""
         bell = np.sin(np.pi * (np.arange(2 * self.scale) + 0.5) / (2 * self.scale)) ** 2
         weights = np.outer(bell, bell).reshape(2, self.scale, 2, self.scale, 1).transpose(0, 2, 1, 3, 4)
@@ -162,16 +164,16 @@ class _Level:
         return blended / total[:, np.newaxis, np.newaxis] / total[:, np.newaxis]
 
 
-def _frame(image, reach, mode):
+def _frame(image: tf.Tensor, reach: int, mode: str) -> tf.Tensor:
     return tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], mode)
 
 
-def _unit(size, channels):
+def _unit(size: int, channels: int) -> np.ndarray:
     """Return the kernel of a convolution that cuts patches: [size, size, C, size * size * C]."""
     return np.eye(size * size * channels, dtype=np.float32).reshape(size, size, channels, -1)
 
 
-def _voting(channels):
+def _voting(channels: int) -> np.ndarray:
     """Return the kernel of a convolution that adds up cores and their weights: [3, 3, 9 * C + 1, C + 1]."""
     kernel = np.zeros((_CORE, _CORE, _CORE * _CORE * channels + 1, channels + 1), np.float32)
     kernel[:, :, :-1, :-1] = _unit(_CORE, channels).transpose(0, 1, 3, 2)[::-1, ::-1]
@@ -179,7 +181,7 @@ def _voting(channels):
     return kernel
 
 
-def _confidence(known, n):
+def _confidence(known: tf.Tensor, n: int) -> tf.Tensor:
     """Return 1 at known cells, reduced by `_DECAY` per cell of distance to the nearest known one."""
     reach = 1
     while reach < n:

@@ -5,22 +5,25 @@ that the mean over the replicas is the loss of one device with the whole batch. 
 is one replica. See `training.distribution`.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
-def count():
-    """Return the number of replicas: int."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+def count() -> int:
+    """Return the number of replicas."""
+    number: int = tf.distribute.get_strategy().num_replicas_in_sync
+    return number
 
 
-def mean(value):
+def mean(value: tf.Tensor) -> tf.Tensor:
     """Return the mean of a value over all replicas; no gradient passes through it.
 
     Args:
-        value: float tensor, the value of this replica.
+        value: float of any shape, that of this replica.
 
     Returns:
-        float tensor of the same shape, equal on all replicas.
+        float of the same shape, equal on all replicas.
     """
     if count() == 1:
         return value
@@ -28,12 +31,12 @@ def mean(value):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stop_gradient(value))
 
 
-def rows(draw, number):
+def rows(draw: Callable[[int | tf.Tensor], tf.Tensor], number: int | tf.Tensor) -> tf.Tensor:
     """Return this replica's rows of values drawn for the whole batch.
 
     Args:
-        draw: function of the number of images in the whole batch to a tensor [B of all replicas, ...].
-        number: int or int tensor, number of images of this replica, the same on all.
+        draw: called with the number of images in the whole batch; returns [B of all replicas, ...].
+        number: images of this replica, as many on each of them; a tensor is int32 [].
 
     Returns:
         The tensor [B, ...] of this replica's images.

@@ -5,30 +5,41 @@ import importlib
 import math
 import sys
 import time
+from collections.abc import Iterable
+from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError, ShiftNetError, first_line
 from shiftnet_tf.networks.deep_distance import deep_distance
 from shiftnet_tf.networks.efficientnet_lite import load_efficientnet_lite
 from shiftnet_tf.ops.masking import composite, mask_image
 from shiftnet_tf.photos import image_files, pixels, sheets
 from shiftnet_tf.photos.windows import Window
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.training import dataset
+from shiftnet_tf.training.photo_folder import PhotoFolder
+
+
+class Log(Protocol):
+    """Writes a line to the log and, if `show`, to the terminal."""
+
+    def __call__(self, line: str, show: bool = True) -> None: ...
 
 
 class Progress(keras.callbacks.Callback):
     """Shows a progress bar with the time left, updated at most once a second, and logs a line per minute.
 
     Args:
-        steps: int, training steps from now to the end of the run.
-        epochs: int, epochs of the whole run.
-        log: function of (str, show) that writes a line to the log and, if `show`, to the terminal.
+        steps: training steps from now to the end of the run.
+        epochs: epochs of the whole run.
+        log: writes a line to the log and, if `show`, to the terminal.
     """
 
-    def __init__(self, steps, epochs, log):
+    def __init__(self, steps: int, epochs: int, log: Log) -> None:
         super().__init__()
         self.steps = steps
         self.epochs = epochs
@@ -37,10 +48,10 @@ class Progress(keras.callbacks.Callback):
         self.watched = sys.stdout is not None and sys.stdout.isatty()
         self.bar = keras.utils.Progbar(steps, interval=1, stateful_metrics=["loss"]) if self.watched else None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         self.done += 1
         now = time.monotonic()
-        if self.watched:
+        if self.bar is not None:
             self.bar.update(self.done, [("loss", logs["loss"])])
         if self.done == 1:  # compiling takes seconds, so the time left counts from the second step
             self.start = self.told = now
@@ -50,7 +61,7 @@ class Progress(keras.callbacks.Callback):
             line = f"step {self.done}/{self.steps}, {left} left, loss {logs['loss']:.4g}"
             self.log(line, show=not self.watched)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         values = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         if self.watched and self.done < self.steps:
             print()
@@ -64,40 +75,40 @@ class Pictures(keras.callbacks.Callback):
     where each part of the hole was copied from.
 
     Args:
-        run: Run.
-        dataset: tf.data.Dataset of batches of one; its first `rows` samples are drawn.
-        first_epoch: int, epochs already done.
-        rows: int. Defaults to 4.
+        run: the run, whose folder the grids are written to.
+        dataset: batches of one; its first `rows` samples are drawn.
+        first_epoch: epochs already done. Defaults to 0.
+        rows: samples in a grid. Defaults to 4.
     """
 
-    def __init__(self, run, dataset, first_epoch=0, rows=4):
+    def __init__(self, run: Run, dataset: tf.data.Dataset, first_epoch: int = 0, rows: int = 4) -> None:
         super().__init__()
         self.run = run
         self.first_epoch = first_epoch
         self.samples = list(dataset.take(rows))
         self.writer = tf.summary.create_file_writer(str(run.events / "pictures"))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self.first_epoch == 0:
             self._draw(0)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._draw(epoch + 1)
 
-    def _draw(self, epoch):
+    def _draw(self, epoch: int) -> None:
         sheet = sheets.grid([self._row(sample) for sample in self.samples])
         image_files.write_image(self.run.pictures / f"epoch-{epoch:04}.png", sheet)
         with self.writer.as_default():
             tf.summary.image("masked, predicted, inpainted, true, filled from", sheet[np.newaxis], step=epoch)
         self.writer.flush()
 
-    def _row(self, sample):
+    def _row(self, sample: dict[str, tf.Tensor]) -> list[np.ndarray]:
         image, mask = sample["image"], sample["mask"]
         generator = self.model.averaged_generator
         predicted_image, features = generator(sample, return_features=True)
         inpainted_image = composite(predicted_image, image, mask)
-        row = (mask_image(image, mask), predicted_image, inpainted_image, image)
-        row = [pixels.from_float(picture[0].numpy()) for picture in row]
+        pictures = (mask_image(image, mask), predicted_image, inpainted_image, image)
+        row = [pixels.from_float(picture[0].numpy()) for picture in pictures]
         if generator.shift_layers:
             shift_map = generator.finest_shift_map(features)
             whole = Window(0, 0, *row[-1].shape[:2])
@@ -112,43 +123,44 @@ class Validation(keras.callbacks.Callback):
     with `training.best = "deep_distance"` the `deep_distance` of each. Must run before the callbacks that write logs.
 
     Args:
-        sets: dict of str to PhotoFolder.
-        settings: Config.
+        sets: the photos of each set by its name.
+        settings: the config.
 
     Attributes:
-        datasets: dict of str to tf.data.Dataset of batches of one.
+        datasets: batches of one, by the name of the set.
 
     Raises:
         InputError: the deep distance is requested, but its weights are missing.
     """
 
-    def __init__(self, sets, settings):
+    def __init__(self, sets: dict[str, PhotoFolder], settings: Config) -> None:
         super().__init__()
         self.datasets = {name: dataset.validation_dataset(photos, settings) for name, photos in sets.items()}
         self.network = load_efficientnet_lite(2) if settings.training.best == "deep_distance" else None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         for name, samples in self.datasets.items():
             values = self.model.validate(samples)
             if self.network:
-                values["deep_distance"] = np.mean([self._deep_distance(sample) for sample in samples])
+                values["deep_distance"] = float(np.mean([self._deep_distance(sample) for sample in samples]))
             logs |= {f"{name}_{measure}": float(value) for measure, value in values.items()}
 
-    def _deep_distance(self, sample):
+    def _deep_distance(self, sample: dict[str, tf.Tensor]) -> float:
         image, mask = sample["image"], sample["mask"]
         pair = (image, composite(self.model(sample), image, mask))
-        return deep_distance(*(pixels.from_float(x[0].numpy()) for x in pair), mask[0, ..., 0].numpy(), self.network)
+        true, filled = (pixels.from_float(x[0].numpy()) for x in pair)
+        return deep_distance(true, filled, mask[0, ..., 0].numpy(), self.network)
 
 
-def validation_score(logs, measure):
+def validation_score(logs: dict[str, float], measure: str) -> float:
     """Return the score that selects the best weights: the mean of a metric over the validation sets.
 
     Args:
-        logs: dict, the logs of an epoch after `Validation`.
-        measure: str, `training.best`.
+        logs: those of an epoch after `Validation`.
+        measure: `training.best`.
 
     Returns:
-        float, higher is better.
+        A score of which higher is better.
     """
     mean = float(np.mean([value for name, value in logs.items() if name.endswith(f"_{measure}")]))
     return -mean if measure == "deep_distance" else mean
@@ -160,20 +172,20 @@ WHAT_TO_TRY = "try --resume --set training.learning_rate=... with a smaller valu
 class StopOnBadLoss(keras.callbacks.Callback):
     """Ends the run at the step at which a loss becomes NaN or infinite, without a checkpoint."""
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         for name, value in logs.items():
             if not math.isfinite(value):
                 raise ShiftNetError(f"the {name} is {value} at step {batch + 1} of this epoch: {WHAT_TO_TRY}")
 
 
-def load_callbacks(names):
+def load_callbacks(names: Iterable[str]) -> list[keras.callbacks.Callback]:
     """Create the callbacks that `training.callbacks` names.
 
     Args:
-        names: iterable of str, each `"package.module:Class"`.
+        names: `"package.module:Class"` each.
 
     Returns:
-        List of keras.callbacks.Callback, created without arguments.
+        The callbacks, created without arguments.
 
     Raises:
         InputError: a module cannot be imported, or the name is not a Keras callback class.
@@ -181,7 +193,7 @@ def load_callbacks(names):
     return [_load_callback(name) for name in names]
 
 
-def _load_callback(name):
+def _load_callback(name: str) -> keras.callbacks.Callback:
     module, _, attribute = name.partition(":")
     try:
         kind = getattr(importlib.import_module(module), attribute, None)

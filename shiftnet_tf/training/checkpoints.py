@@ -10,29 +10,36 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from shiftnet_tf.errors import ShiftNetError, first_line
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import check_room, is_leftover, write_atomically
 from shiftnet_tf.training.callbacks import WHAT_TO_TRY, validation_score
+from shiftnet_tf.training.distribution import Team
+from shiftnet_tf.training.shiftnet import ShiftNet
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints, of which the last three are kept, and the best weights.
 
     Args:
-        run: Run.
-        model: ShiftNet, compiled.
-        steps: int, steps per epoch.
+        run: the run.
+        model: the model, compiled.
+        steps: steps per epoch.
 
     Attributes:
-        epoch: int, number of finished epochs.
-        step: int, steps done in the next epoch.
+        epoch: number of finished epochs.
+        step: steps done in the next epoch.
     """
 
-    def __init__(self, run, model, steps):
+    def __init__(self, run: Run, model: ShiftNet, steps: int) -> None:
         super().__init__()
         self.run = run
         self.steps = steps
@@ -55,24 +62,24 @@ class Checkpoints(keras.callbacks.Callback):
         self.checkpoint.save_counter.assign(0)  # creates it: checkpoints of tf.train.CheckpointManager contain it
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         return int(self.state["epoch"])
 
     @property
-    def step(self):
+    def step(self) -> int:
         return int(self.state["step"])
 
-    def _numbers(self):
+    def _numbers(self) -> list[int]:
         """Return the numbers of the existing checkpoints; TensorFlow writes the index file last."""
         stems = (path.stem.removeprefix("ckpt-") for path in self.run.checkpoints.glob("ckpt-*.index"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
-    def restore(self, log, tidy=True):
+    def restore(self, log: Callable[[str], object], tidy: bool = True) -> None:
         """Restore the last checkpoint that can be read completely; start at the first step if there is none.
 
         Args:
-            log: function of str.
-            tidy: bool, whether to remove the leftovers of a killed process; only the chief of several workers does.
+            log: called with each line of progress.
+            tidy: whether to remove the leftovers of a killed process; only the chief of several workers does.
 
         Raises:
             ShiftNetError: no checkpoint can be read, they do not fit the model, or they have been removed.
@@ -101,7 +108,7 @@ class Checkpoints(keras.callbacks.Callback):
             )
         log("the run was stopped before its first checkpoint: starting from the beginning")
 
-    def _remove_leftovers(self):
+    def _remove_leftovers(self) -> None:
         """Remove the temporary files of a process that was killed while writing."""
         for path in self.run.path.glob(".*"):
             if is_leftover(path):
@@ -111,7 +118,7 @@ class Checkpoints(keras.callbacks.Callback):
         for path in self.run.checkpoints.glob("checkpoint.tmp*"):
             path.unlink()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         score = validation_score(logs, self.run.config.training.best)
         if not math.isfinite(score):
             raise ShiftNetError(f"the validation score is {score} after epoch {epoch + 1}: {WHAT_TO_TRY}")
@@ -120,13 +127,13 @@ class Checkpoints(keras.callbacks.Callback):
             self.state["best"].assign(score)
         self.save(epoch + 1, 0, with_weights=best)
 
-    def save(self, epoch, step, with_weights=False):
+    def save(self, epoch: int, step: int, with_weights: bool = False) -> None:
         """Write a checkpoint, and remove all but the last three.
 
         Args:
-            epoch: int, number of finished epochs.
-            step: int, steps done in the next epoch.
-            with_weights: bool, whether to write the best weights first. Defaults to False.
+            epoch: number of finished epochs.
+            step: steps done in the next epoch.
+            with_weights: whether to write the best weights first. Defaults to False.
 
         Raises:
             ShiftNetError: there is not enough space, or the system refuses.
@@ -163,34 +170,34 @@ class StopOnSignal(keras.callbacks.Callback):
     Handles the signals while it is entered as a context manager.
 
     Args:
-        checkpoints: Checkpoints.
-        team: Team, the devices.
+        checkpoints: writes the checkpoint.
+        team: the devices.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, checkpoints, team):
+    def __init__(self, checkpoints: Checkpoints, team: Team) -> None:
         super().__init__()
         self.checkpoints = checkpoints
         self.team = team
         self.done = checkpoints.step
         self.asked = tf.Variable(0.0, trainable=False)
-        self.before = {}
+        self.before: dict[signal.Signals, Any] = {}
 
-    def set_model(self, model):
+    def set_model(self, model: ShiftNet) -> None:
         super().set_model(model)
         model.wants_to_stop = self.asked
 
-    def __enter__(self):
+    def __enter__(self) -> "StopOnSignal":
         if threading.current_thread() is threading.main_thread():  # signals can be handled only there
             self.before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         while self.before:
             signal.signal(*self.before.popitem())
 
-    def _ask(self, number, frame):
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked.assign(1.0)
         self.__exit__()
         print(
@@ -199,35 +206,35 @@ class StopOnSignal(keras.callbacks.Callback):
             flush=True,
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.done += 1
         if self._all_stop() and self.done < self.checkpoints.steps:  # the end of an epoch writes its own checkpoint
             if self.team.workers.is_chief:
                 self.checkpoints.save(self.epoch, self.done)
             self._leave()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.done = 0
         if self._all_stop():
             self._leave()
 
-    def _all_stop(self):
+    def _all_stop(self) -> bool:
         return float(self.asked if self.team.is_alone else self.model.stops) > 0
 
-    def _leave(self):
+    def _leave(self) -> None:
         self.team.wait()  # a worker that ends while the chief writes would end the chief too
         raise KeyboardInterrupt
 
 
-def cut_metrics(path, epochs):
+def cut_metrics(path: Path, epochs: int) -> None:
     """Drop the rows of metrics.csv after a checkpoint, for a run that resumes from it.
 
     Args:
-        path: Path of the file; it may be absent.
-        epochs: int, maximum number of rows to keep.
+        path: the file; it may be absent.
+        epochs: maximum number of rows to keep.
     """
     if not path.is_file():
         return

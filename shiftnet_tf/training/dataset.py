@@ -6,12 +6,14 @@ uninterrupted run would have seen. The photos are reshuffled on each pass.
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.masks.sampling import MaskSampler
 from shiftnet_tf.photos import pixels
 from shiftnet_tf.training.photo_folder import PhotoFolder, mask_sampler
 
@@ -33,13 +35,13 @@ def training_dataset(
         context: the worker that reads, if several share each batch; its replicas take its batches in turn.
 
     Returns:
-        tf.data.Dataset of dicts: `image` float32 [B, S, S, 3] in [-1, 1], `mask` float32 [B, S, S, 1], B is the batch
-        size, or with a context that of a replica.
+        Dicts of `image` float32 [B, S, S, 3] in [-1, 1] and `mask` float32 [B, S, S, 1]; B is the batch size, or with a
+        context that of a replica.
     """
     seed, size, count = config.training.seed, config.model.image_size, len(photos)
     draw_mask = _keeping_failure(photos, mask_sampler(config))
 
-    def sample(k):
+    def sample(k: tf.Tensor) -> dict[str, tf.Tensor]:
         turn = tf.cast(k // count, tf.int32)
         index = tf.random.experimental.index_shuffle(k % count, [seed, turn], count - 1)
         photo = tf.numpy_function(photos.load, [index], tf.uint8, stateful=False)
@@ -64,7 +66,7 @@ def training_dataset(
     return samples.batch(batch, drop_remainder=True).prefetch(2)
 
 
-def _crop(photo, size, largest, seed, k):
+def _crop(photo: tf.Tensor, size: int, largest: float, seed: int, k: tf.Tensor) -> tf.Tensor:
     """Return a random square of the photo, `size` to `largest` times `size` wide, scaled down: float32 [S, S, 3]."""
     side, smallest = size, tf.reduce_min(tf.shape(photo)[:2])
     if largest > 1:
@@ -78,7 +80,7 @@ def _crop(photo, size, largest, seed, k):
     return tf.image.resize(crop, [size, size], antialias=True) if largest > 1 else crop
 
 
-def _recolour(image, strength, seed):
+def _recolour(image: tf.Tensor, strength: float, seed: list[int | tf.Tensor]) -> tf.Tensor:
     """Change contrast, saturation and brightness at random by up to `strength`; float32 grey levels in and out."""
     if strength == 0:
         return image
@@ -97,7 +99,7 @@ def validation_dataset(photos: PhotoFolder, config: Config) -> tf.data.Dataset:
     size = config.model.image_size
     draw_mask = _keeping_failure(photos, mask_sampler(config, validation=True))
 
-    def samples():
+    def samples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for index in range(len(photos)):
             photo = photos.load(index)
             top, left = (photo.shape[0] - size) // 2, (photo.shape[1] - size) // 2
@@ -109,10 +111,10 @@ def validation_dataset(photos: PhotoFolder, config: Config) -> tf.data.Dataset:
     return dataset.map(lambda image, mask: _as_sample(image, mask, size)).batch(1).prefetch(2)
 
 
-def _keeping_failure(photos, sampler):
+def _keeping_failure(photos: PhotoFolder, sampler: MaskSampler) -> Callable[[Sequence[int]], np.ndarray]:
     """Return a function seed -> mask that keeps errors in `photos.failure`: tf.data passes on only their text."""
 
-    def draw_mask(seed):
+    def draw_mask(seed: Sequence[int]) -> np.ndarray:
         try:
             return sampler(np.random.default_rng(seed))
         except InputError as error:
@@ -122,11 +124,11 @@ def _keeping_failure(photos, sampler):
     return draw_mask
 
 
-def _number(k, purpose):
+def _number(k: tf.Tensor, purpose: int) -> tf.Tensor:
     return k * (_MASK + 1) + purpose
 
 
-def _as_sample(image, mask, size):
+def _as_sample(image: tf.Tensor, mask: tf.Tensor, size: int) -> dict[str, tf.Tensor]:
     image = tf.ensure_shape(image, [size, size, 3])
     mask = tf.ensure_shape(mask, [size, size])
     return {

@@ -7,6 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,6 +23,7 @@ from shiftnet_tf.system.machine import total_memory
 from shiftnet_tf.training import callbacks, checkpoints, dataset, photo_folder, run_inputs
 from shiftnet_tf.training.building import build, is_deterministic
 from shiftnet_tf.training.distribution import Team, gather, lost_workers_named
+from shiftnet_tf.training.photo_folder import PhotoFolder
 from shiftnet_tf.training.shiftnet import ShiftNet
 
 RESUMABLE = ("training.epochs", "training.learning_rate", "training.discriminator_learning_rate")
@@ -88,7 +90,18 @@ def fit(
         raise
 
 
-def _train(settings, folder, team, *, photos, validation, device, start, resume, log):
+def _train(
+    settings: Config,
+    folder: Path,
+    team: Team,
+    *,
+    photos: PhotoFolder,
+    validation: dict[str, PhotoFolder],
+    device: str,
+    start: str | os.PathLike[str] | None,
+    resume: bool,
+    log: Callable[[str], object],
+) -> Run:
     """Train with a team of devices; only the chief writes to the run folder and logs."""
     chief = team.workers.is_chief
     measured = callbacks.Validation(validation, settings)
@@ -141,7 +154,7 @@ def read_resumable(run_dir: str | os.PathLike[str], overrides: Sequence[str] = (
     return toml_file.read(Run.open(run_dir).path / "config.toml", overrides)
 
 
-def _choose_device(require_gpu):
+def _choose_device(require_gpu: bool) -> str:
     """Return the device that TensorFlow trains on, in words."""
     gpus = tf.config.list_physical_devices("GPU")
     if require_gpu and not gpus:
@@ -152,7 +165,7 @@ def _choose_device(require_gpu):
     return ", ".join(gpu.name for gpu in gpus) if gpus else "CPU (TensorFlow finds no GPU)"
 
 
-def _check_memory(settings):
+def _check_memory(settings: Config) -> None:
     """Refuse a soft shift whose weights, for all pairs of positions, exceed the memory; other shifts need little."""
     model = settings.model
     if model.shift not in ("soft", "soft_fused"):
@@ -167,7 +180,7 @@ def _check_memory(settings):
         )
 
 
-def _load_start(folder, model):
+def _load_start(folder: str | os.PathLike[str], model: ShiftNet) -> str:
     """Load the weights of another run, including a discriminator of the same kind; return a description."""
     start = Run.open(find_preset(folder))
     load_weights(model.generator, start.generator_weights)
@@ -179,7 +192,7 @@ def _load_start(folder, model):
     return words
 
 
-def _inputs_of(settings, photos, validation):
+def _inputs_of(settings: Config, photos: PhotoFolder, validation: dict[str, PhotoFolder]) -> dict[str, Any]:
     """Return a summary of the run's inputs, for comparison when it is resumed."""
     files = {
         "photos": photos.paths,
@@ -190,7 +203,14 @@ def _inputs_of(settings, photos, validation):
     return run_inputs.summarize(settings.training.seed, files)
 
 
-def _describe(device, team, photos, validation, model, log):
+def _describe(
+    device: str,
+    team: Team,
+    photos: PhotoFolder,
+    validation: dict[str, PhotoFolder],
+    model: ShiftNet,
+    log: callbacks.Log,
+) -> None:
     """Log what this run trains, on which device and with which photos."""
     log(f"device: {device}")
     if not team.is_alone:
@@ -209,7 +229,7 @@ def _describe(device, team, photos, validation, model, log):
     )
 
 
-def _restore(saved: checkpoints.Checkpoints, model: ShiftNet, run: Run, team: Team, log: Callable[..., object]) -> None:
+def _restore(saved: checkpoints.Checkpoints, model: ShiftNet, run: Run, team: Team, log: callbacks.Log) -> None:
     """Continue from the last checkpoint, with the learning rates and the metrics that belong to it."""
     settings, chief = run.config, team.workers.is_chief
     saved.restore(log, tidy=chief)
@@ -221,7 +241,18 @@ def _restore(saved: checkpoints.Checkpoints, model: ShiftNet, run: Run, team: Te
         checkpoints.cut_metrics(run.metrics, saved.epoch)
 
 
-def _fit(model, run, team, *, photos, validation, own, resume, started, log):
+def _fit(
+    model: ShiftNet,
+    run: Run,
+    team: Team,
+    *,
+    photos: PhotoFolder,
+    validation: callbacks.Validation,
+    own: list[keras.callbacks.Callback],
+    resume: bool,
+    started: bool,
+    log: callbacks.Log,
+) -> None:
     """Train to the last epoch of the config."""
     settings, chief, steps = run.config, team.workers.is_chief, run.config.training.steps_per_epoch
     saved = checkpoints.Checkpoints(run, model, steps)
@@ -233,7 +264,9 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
     if first >= epochs:
         log(f"{first} epochs are done: pass --resume --set training.epochs=N to train up to epoch N")
         return
-    shown, last = [callbacks.StopOnBadLoss()], [stop := checkpoints.StopOnSignal(saved, team)]
+    stop = checkpoints.StopOnSignal(saved, team)
+    shown: list[keras.callbacks.Callback] = [callbacks.StopOnBadLoss()]
+    last: list[keras.callbacks.Callback] = [stop]
     if chief:
         run.write_config()
         progress = callbacks.Progress((epochs - first) * steps - done, epochs, log)
@@ -241,7 +274,7 @@ def _fit(model, run, team, *, photos, validation, own, resume, started, log):
         events = keras.callbacks.TensorBoard(run.events, write_graph=False)
         shown, last = [validation, *shown, progress, pictures, events, *own], [saved, stop]
 
-    def fit_epochs(begin, end, begun=0):
+    def fit_epochs(begin: int, end: int, begun: int = 0) -> None:
         log_file = [keras.callbacks.CSVLogger(run.metrics, append=resume or begin > first)] if chief else []
         sample = (begin * steps + begun) * settings.training.batch_size
         model.fit(

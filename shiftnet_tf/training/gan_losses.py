@@ -10,20 +10,22 @@ import tensorflow as tf
 
 from shiftnet_tf.ops import replicas
 
+_Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
-def _mean(values, weights):
+
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """Return the mean, or the weighted mean with weights of the same shape; 0 if all weights are 0."""
     if weights is None:
         return tf.reduce_mean(values)
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights), replicas.mean(tf.reduce_sum(weights)))
 
 
-def _taken_for_real(logits, weights):
+def _taken_for_real(logits: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """Return the cross-entropy of sigmoid(logits) with 1, in its stable form; for -logits, with 0."""
     return _mean(tf.nn.softplus(-logits), weights)
 
 
-def _relative_to_average(higher, lower, weights):
+def _relative_to_average(higher: tf.Tensor, lower: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """Return the loss of `higher` exceeding the mean of `lower`, and of `lower` staying below that of `higher`."""
     above = _taken_for_real(higher - _mean(lower, weights), weights)
     return 0.5 * (above + _taken_for_real(_mean(higher, weights) - lower, weights))
@@ -31,7 +33,7 @@ def _relative_to_average(higher, lower, weights):
 
 @dataclasses.dataclass(frozen=True)
 class GanLoss:
-    """A pair of losses: functions (real_logits, generated_logits, weights) -> float32 scalar.
+    """A pair of losses, each a function of real_logits, generated_logits and weights to a float32 scalar.
 
     Attributes:
         generator: the generator's loss: how far its image is from being judged real.
@@ -39,27 +41,27 @@ class GanLoss:
             generated images.
     """
 
-    generator: Callable
-    discriminator: Callable
+    generator: _Loss
+    discriminator: _Loss
 
 
-def _vanilla(real, generated, weights):
+def _vanilla(real: tf.Tensor, generated: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     return 0.5 * (_taken_for_real(real, weights) + _taken_for_real(-generated, weights))
 
 
-def _least_squares(real, generated, weights):
+def _least_squares(real: tf.Tensor, generated: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     return 0.5 * _mean(tf.square(real - 1.0) + tf.square(generated), weights)
 
 
-def _hinge(real, generated, weights):
+def _hinge(real: tf.Tensor, generated: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     return 0.5 * _mean(tf.nn.relu(1.0 - real) + tf.nn.relu(1.0 + generated), weights)
 
 
-def _critic(real, generated, weights):
+def _critic(real: tf.Tensor, generated: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     return _mean(generated, weights) - _mean(real, weights)
 
 
-def _raise(real, generated, weights):
+def _raise(real: tf.Tensor, generated: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     return -_mean(generated, weights)
 
 
@@ -78,7 +80,9 @@ GAN_LOSSES = {
 }
 
 
-def adversarial_loss(real_logits, generated_logits, gan="vanilla", weights=None):
+def adversarial_loss(
+    real_logits: tf.Tensor, generated_logits: tf.Tensor, gan: str = "vanilla", weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Return L_adv, the generator's loss: how far its image is from being judged real.
 
     Args:
@@ -97,7 +101,9 @@ def adversarial_loss(real_logits, generated_logits, gan="vanilla", weights=None)
     return GAN_LOSSES[gan].generator(real_logits, generated_logits, weights)
 
 
-def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=None):
+def discriminator_loss(
+    real_logits: tf.Tensor, generated_logits: tf.Tensor, gan: str = "vanilla", weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Return the discriminator's loss, without the gradient penalties.
 
     Args:
@@ -113,12 +119,12 @@ def discriminator_loss(real_logits, generated_logits, gan="vanilla", weights=Non
     return GAN_LOSSES[gan].discriminator(real_logits, generated_logits, weights)
 
 
-def hole_patches(mask, depth):
+def hole_patches(mask: tf.Tensor, depth: int) -> tf.Tensor:
     """Return which of a discriminator's patches see part of the hole.
 
     Args:
         mask: float32 [B, H, W, 1], 1 = hole, for the image that the discriminator sees.
-        depth: int, number of its convolutions of stride 2.
+        depth: number of its convolutions of stride 2.
 
     Returns:
         float32 [B, h, w, 1] of 0 and 1, the shape of its logits.
@@ -132,11 +138,13 @@ def hole_patches(mask, depth):
     return tf.nn.max_pool2d(rows, (1, width), (1, stride), "VALID")
 
 
-def gradient_penalty(discriminator, real, generated, seed):
+def gradient_penalty(
+    discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, generated: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
     """Return how far the discriminator's slope between real and generated images is from 1 (WGAN-GP, equation 3).
 
     Args:
-        discriminator: function of images to logits.
+        discriminator: returns the logits of images.
         real, generated: float32 [B, H, W, 3].
         seed: int tensor [2], for the random point between the two images of each pair.
 
@@ -152,11 +160,11 @@ def gradient_penalty(discriminator, real, generated, seed):
     return tf.reduce_mean(tf.square(slope - 1.0))
 
 
-def r1_penalty(discriminator, real):
+def r1_penalty(discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
     """Return the R1 penalty: half the squared gradient at real images, averaged over the batch.
 
     Args:
-        discriminator: function of images to logits; the gradient is that of the sum of an image's logits.
+        discriminator: returns the logits of images; the gradient is that of the sum of an image's logits.
         real: float32 [B, H, W, 3].
 
     Returns:

@@ -6,7 +6,7 @@ weights scaled to match).
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ _PATCHES = 1024
 _DIRECTIONS = 128
 
 
-def reconstruction_loss(predicted_image, image):
+def reconstruction_loss(predicted_image: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
     """Return L_l1: the mean absolute difference over the whole image.
 
     Args:
@@ -30,13 +30,13 @@ def reconstruction_loss(predicted_image, image):
     return tf.reduce_mean(tf.abs(predicted_image - image))
 
 
-def hole_loss(predicted_image, image, mask, discount=1.0):
+def hole_loss(predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor, discount: float = 1.0) -> tf.Tensor:
     """Return the mean absolute difference over the hole's pixels; 0 if no image has a hole.
 
     Args:
         predicted_image, image: float32 [B, H, W, 3].
         mask: float32 [B, H, W, 1], 1 = hole.
-        discount: float in (0, 1], see `discount_weights`; 1 weights all pixels equally.
+        discount: in (0, 1], see `discount_weights`; 1 weights all pixels equally. Defaults to 1.
 
     Returns:
         float32 scalar.
@@ -47,7 +47,7 @@ def hole_loss(predicted_image, image, mask, discount=1.0):
     return tf.math.divide_no_nan(tf.reduce_sum(difference), hole * image.shape[-1])
 
 
-def hole_squared_loss(predicted_image, image, mask):
+def hole_squared_loss(predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Return the mean squared difference over the hole's pixels; 0 if no image has a hole.
 
     Args:
@@ -62,7 +62,7 @@ def hole_squared_loss(predicted_image, image, mask):
     return tf.math.divide_no_nan(tf.reduce_sum(difference), hole * image.shape[-1])
 
 
-def discount_weights(mask, discount):
+def discount_weights(mask: tf.Tensor, discount: float) -> tf.Tensor:
     """Return the spatial discount: pixels deep in the hole, where many fillings are plausible, count less.
 
     The weight is `discount` to the power of a pixel's distance from the nearest known one in its row or column. As in
@@ -71,7 +71,7 @@ def discount_weights(mask, discount):
 
     Args:
         mask: float32 [B, H, W, 1], 1 = hole.
-        discount: float in (0, 1]; 0.9 in the authors' code.
+        discount: in (0, 1]; 0.9 in the authors' code.
 
     Returns:
         float32 [B, H, W, 1]; 1 at known pixels.
@@ -85,7 +85,7 @@ def discount_weights(mask, discount):
     return tf.pow(discount, tf.maximum(functools.reduce(tf.minimum, distances), 0.0))
 
 
-def _run_length(mask, axis):
+def _run_length(mask: tf.Tensor, axis: int) -> tf.Tensor:
     """Return for each pixel the run of hole pixels along the axis up to it; everything before the first is hole."""
     length, reach = mask, 1
     size = mask.shape[axis]
@@ -98,7 +98,7 @@ def _run_length(mask, axis):
     return length
 
 
-def total_variation_loss(images):
+def total_variation_loss(images: tf.Tensor) -> tf.Tensor:
     """Return the roughness of images: twice the mean squared difference of neighbours, along rows and columns.
 
     Args:
@@ -112,7 +112,7 @@ def total_variation_loss(images):
     return 2.0 * (rows + columns)
 
 
-def texture_loss(inpainted_image, image, mask, seed):
+def texture_loss(inpainted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Return the sliced Wasserstein distance of small patches of the hole: their appearance, not their positions.
 
     1,024 patches of 7x7 pixels around random pixels of the hole, at the same positions in both images and each minus
@@ -143,14 +143,14 @@ def texture_loss(inpainted_image, image, mask, seed):
     return tf.reduce_mean(tf.abs(projections[0] - projections[1]))
 
 
-def _patch_corners(mask, seed):
+def _patch_corners(mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Return corners of patches around random hole pixels, moved inside, as row * W + column: int32 [B, N]."""
     height, width = mask.shape[1:3]
     rows, columns = tf.unstack(random_hole_pixels(mask, _PATCHES, seed) - _PATCH // 2, axis=-1)
     return tf.clip_by_value(rows, 0, height - _PATCH) * width + tf.clip_by_value(columns, 0, width - _PATCH)
 
 
-def _patches(images, places):
+def _patches(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     """Return patches [B, N, 7 * 7, C] of images [B, H, W, C] at these corners [B, N]."""
     height, width, channels = images.shape[1:]
     offsets = tf.reshape(width * tf.range(_PATCH)[:, tf.newaxis] + tf.range(_PATCH), [-1])
@@ -158,7 +158,7 @@ def _patches(images, places):
     return tf.gather(pixels, places[..., tf.newaxis] + offsets, axis=1, batch_dims=1)
 
 
-def gram_matrix(features):
+def gram_matrix(features: tf.Tensor) -> tf.Tensor:
     """Return which features occur together, regardless of their positions.
 
     Args:
@@ -172,11 +172,11 @@ def gram_matrix(features):
     return tf.linalg.matmul(flat, flat, transpose_a=True) / float(height * width * channels)
 
 
-def style_loss(features, target_features):
+def style_loss(features: Sequence[tf.Tensor], target_features: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return the mean squared difference of the Gram matrices, summed over the feature stages (Gatys et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
+        features, target_features: float32 [B, H, W, C] each, from a pretrained network.
 
     Returns:
         float32 scalar.
@@ -185,11 +185,11 @@ def style_loss(features, target_features):
     return tf.add_n([tf.reduce_mean(tf.square(gram_matrix(a) - gram_matrix(b))) for a, b in pairs])
 
 
-def content_loss(features, target_features):
+def content_loss(features: Sequence[tf.Tensor], target_features: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return the mean squared difference of the features, summed over their stages (Johnson et al., 2016).
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
+        features, target_features: float32 [B, H, W, C] each, from a pretrained network.
 
     Returns:
         float32 scalar.
@@ -197,7 +197,7 @@ def content_loss(features, target_features):
     return tf.add_n([tf.reduce_mean(tf.square(a - b)) for a, b in zip(features, target_features)])
 
 
-def perceptual_loss(features, target_features, mask):
+def perceptual_loss(features: Sequence[tf.Tensor], target_features: Sequence[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
     """Return the distance of the inpainted image's features from those of the true one: the mean over stages of
 
         sum |f - t| / (s sum |t|)        with s the share of the batch that is hole
@@ -205,7 +205,7 @@ def perceptual_loss(features, target_features, mask):
     so that all stages count equally, and a small hole as much as a large one. No gradient reaches the target.
 
     Args:
-        features, target_features: lists of float32 [B, H, W, C] from a pretrained network.
+        features, target_features: float32 [B, H, W, C] each, from a pretrained network.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
@@ -222,11 +222,13 @@ def perceptual_loss(features, target_features, mask):
     return tf.add_n(ratios) / float(len(ratios))
 
 
-def feature_matching_loss(generated_features, real_features, mask):
+def feature_matching_loss(
+    generated_features: Sequence[tf.Tensor], real_features: Sequence[tf.Tensor], mask: tf.Tensor
+) -> tf.Tensor:
     """Return the same distance as `perceptual_loss`, for the discriminator's own features.
 
     Args:
-        generated_features, real_features: lists of float [B, H, W, C], one per layer of the discriminator.
+        generated_features, real_features: float [B, H, W, C], one per layer of the discriminator.
         mask: float32 [B, S, S, 1], 1 = hole.
 
     Returns:
@@ -234,11 +236,12 @@ def feature_matching_loss(generated_features, real_features, mask):
 
     Reference: [Wang et al., 2018](https://arxiv.org/abs/1711.11585), section 3.2.
     """
-    both = ([tf.cast(x, tf.float32) for x in features] for features in (generated_features, real_features))
-    return perceptual_loss(*both, mask)
+    both = (generated_features, real_features)
+    generated, real = ([tf.cast(x, tf.float32) for x in features] for features in both)
+    return perceptual_loss(generated, real, mask)
 
 
-def guidance_loss(decoder_features, target_features, feature_mask):
+def guidance_loss(decoder_features: tf.Tensor, target_features: tf.Tensor, feature_mask: tf.Tensor) -> tf.Tensor:
     """Return L_g (equation 2): the squared distance in the hole of decoder features from the complete image's features.
 
     The target is constant: no gradient reaches it. The mean is over all of [B, H, W, C], with 0 at positions outside
@@ -265,7 +268,7 @@ class Comparison:
         mask: float32 [B, H, W, 1], 1 = hole.
         seed: int tensor [2], the seed of the step.
         discount: see `hole_loss`.
-        features, target_features: lists of float32 [B, h, w, C] from a pretrained network; empty if no loss uses them.
+        features, target_features: float32 [B, h, w, C] each, from a pretrained network; empty if no loss uses them.
     """
 
     predicted_image: tf.Tensor
@@ -278,7 +281,7 @@ class Comparison:
     target_features: Sequence[tf.Tensor]
 
 
-LOSSES = {  # losses of the image only: name in the config -> function of a Comparison
+LOSSES: dict[str, Callable[[Comparison], tf.Tensor]] = {  # those of the image only, by their names in the config
     "reconstruction": lambda x: reconstruction_loss(x.predicted_image, x.image),
     "hole": lambda x: hole_loss(x.predicted_image, x.image, x.mask, x.discount),
     "hole_squared": lambda x: hole_squared_loss(x.predicted_image, x.image, x.mask),

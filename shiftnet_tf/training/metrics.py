@@ -9,14 +9,14 @@ _RANGE = 2.0  # of [-1, 1]
 _LIMIT = 100.0  # dB, for equal images: keeps a mean over images finite
 
 
-def _mean(values, weights):
+def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Return the weighted mean over height, width and channels of each image: [B, H, W, 3], [B, H, W, 1] -> [B]."""
     total = tf.reduce_sum(values * weights, axis=[1, 2, 3])
     count = tf.reduce_sum(weights, axis=[1, 2, 3]) * values.shape[-1]
     return tf.math.divide_no_nan(total, count)
 
 
-def psnr(image, inpainted_image, mask=None):
+def psnr(image: tf.Tensor, inpainted_image: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
     """Return the peak signal-to-noise ratio.
 
     Args:

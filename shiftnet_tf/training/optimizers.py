@@ -7,6 +7,8 @@ kernel is several times as fast. The formula is the same (Kingma and Ba, 2014, b
     w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -27,12 +29,12 @@ class FusedAdam(keras.optimizers.Adam):
     [0.9998, 2.0002]
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("`amsgrad` must be False")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         scalars = (learning_rate, self.beta_1, self.beta_2, self.epsilon)

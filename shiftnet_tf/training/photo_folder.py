@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from shiftnet_tf.config.run import Config
@@ -24,36 +25,38 @@ class PhotoFolder:
     """The usable photos in one or several folders, read and scaled on demand.
 
     Args:
-        folders: str or Path, or a sequence of them; JPEG, PNG and WebP files, including subfolders.
-        image_size: int, pixels; a photo whose short side is smaller is skipped, never enlarged.
-        short_side: int, pixels; larger photos are scaled down to it.
-        cache_megabytes: int, how much of the scaled photos to keep in memory. Defaults to 0.
+        folders: one or several; JPEG, PNG and WebP files, including subfolders.
+        image_size: pixels; a photo whose short side is smaller is skipped, never enlarged.
+        short_side: pixels; larger photos are scaled down to it.
+        cache_megabytes: how much of the scaled photos to keep in memory. Defaults to 0.
 
     Attributes:
-        paths: list of Path, the usable photos.
-        skipped: list of str, one sentence per skipped photo.
-        failure: InputError that stopped the stream, or None; needed because tf.data passes on only its text.
+        paths: the usable photos.
+        skipped: one sentence per skipped photo.
+        failure: the error that stopped the stream, or None; needed because tf.data passes on only its text.
 
     Raises:
         InputError: a folder does not exist, is given twice, is inside another one, or has no usable photo.
     """
 
-    def __init__(self, folders, image_size, short_side, cache_megabytes=0):
+    def __init__(
+        self, folders: str | Path | Iterable[str | Path], image_size: int, short_side: int, cache_megabytes: int = 0
+    ) -> None:
         self.image_size = image_size
         self.short_side = short_side
-        self.skipped = []
-        self.failure = None
-        self._names = {}  # name of each photo found, relative to its folder
-        self.paths = []
+        self.skipped: list[str] = []
+        self.failure: InputError | None = None
+        self._names: dict[Path, str] = {}  # name of each photo found, relative to its folder
+        self.paths: list[Path] = []
         for folder in check_distinct([folders] if isinstance(folders, str | Path) else folders):
             self.paths += self._select(folder)
         self._total = len(self.paths)
-        self._cache = {}
+        self._cache: dict[int, np.ndarray] = {}
         self._cache_room = cache_megabytes * 2**20
-        self._broken = set()
+        self._broken: set[Path] = set()
         self._lock = threading.Lock()
 
-    def _select(self, folder):
+    def _select(self, folder: Path) -> list[Path]:
         found = finding.find_photos(folder)
         if not found:
             raise InputError(f"no photos (JPEG, PNG, WebP) in {str(folder)!r}")
@@ -74,10 +77,10 @@ class PhotoFolder:
             raise InputError(f"none of the {len(found)} photos in {folder} can be used; the first: {first}")
         return usable
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def hold_out(self):
+    def hold_out(self) -> "PhotoFolder":
         """Move every tenth photo to a PhotoFolder for validation, and return it.
 
         Raises:
@@ -87,34 +90,34 @@ class PhotoFolder:
             raise InputError(f"training needs at least 2 photos, one of them for validation. Received: {self.paths[0]}")
         return self._apart(self.paths[::10])
 
-    def take_out(self, names):
+    def take_out(self, names: Iterable[str]) -> "PhotoFolder":
         """Move the photos with these names to a PhotoFolder of their own.
 
         Args:
-            names: iterable of str, paths relative to the folder in which a photo was found.
+            names: paths relative to the folder in which a photo was found.
 
         Returns:
-            PhotoFolder of the usable ones; it may be empty.
+            The usable ones; it may be empty.
 
         Raises:
             InputError: a name is in none of the folders, or no photo is left.
         """
-        names = set(names)
-        absent = names - set(self._names.values())
+        wanted = set(names)
+        absent = wanted - set(self._names.values())
         if absent:
             raise InputError(
-                f"{len(absent)} of {len(names)} held-out photos are not in the photo folders, such as {min(absent)}"
+                f"{len(absent)} of {len(wanted)} held-out photos are not in the photo folders, such as {min(absent)}"
             )
-        return self._apart([path for path in self.paths if self._names[path] in names])
+        return self._apart([path for path in self.paths if self._names[path] in wanted])
 
-    def _apart(self, paths):
+    def _apart(self, paths: list[Path]) -> "PhotoFolder":
         """Move these photos to a PhotoFolder of their own, and return it."""
         held = copy.copy(self)  # shares the count of damaged photos with this one, but caches none
         held.paths, held.skipped, held._cache, held._cache_room = paths, [], {}, 0
         self.exclude(held)
         return held
 
-    def exclude(self, others):
+    def exclude(self, others: "PhotoFolder") -> None:
         """Remove the photos that another PhotoFolder contains too.
 
         Raises:
@@ -125,11 +128,11 @@ class PhotoFolder:
         if not self.paths:
             raise InputError("all training photos are also validation photos: choose different folders")
 
-    def load(self, index):
+    def load(self, index: int) -> np.ndarray:
         """Return one photo, its short side scaled down to `short_side`; for an unreadable one, the next in the list.
 
         Args:
-            index: int in [0, len).
+            index: from 0 to the number of photos less 1.
 
         Returns:
             uint8 [H, W, 3].
@@ -145,21 +148,21 @@ class PhotoFolder:
                 index = (index + 1) % len(self.paths)
         return self._cache[index]
 
-    def _keep(self, index, photo):
+    def _keep(self, index: int, photo: np.ndarray) -> np.ndarray:
         with self._lock:
             if photo.nbytes <= self._cache_room and index not in self._cache:
                 self._cache_room -= photo.nbytes
                 self._cache[index] = photo
         return photo
 
-    def _scale(self, photo):
+    def _scale(self, photo: np.ndarray) -> np.ndarray:
         height, width = photo.shape[:2]
         factor = self.short_side / min(height, width)
         if factor >= 1:
             return photo
         return pixels.resize_image(photo, round(height * factor), round(width * factor), Image.Resampling.LANCZOS)
 
-    def _count_broken(self, path, error):
+    def _count_broken(self, path: Path, error: InputError) -> None:
         with self._lock:
             if path not in self._broken:
                 self._broken.add(path)

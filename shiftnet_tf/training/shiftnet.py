@@ -9,6 +9,7 @@ which saves a pass of the discriminator, and the guidance target costs an encode
 
 import dataclasses
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from shiftnet_tf.config import toml_file
-from shiftnet_tf.config.model import LOSSES
+from shiftnet_tf.config.model import LOSSES, LossConfig
 from shiftnet_tf.config.run import Config, Switch
 from shiftnet_tf.networks import Discriminator, Generator, load_efficientnet_lite, load_vgg16
 from shiftnet_tf.networks.efficientnet_lite import STAGES
@@ -30,14 +31,14 @@ class ShiftNet(keras.Model):
     """Trains a generator against a discriminator with `compile` and `fit`.
 
     Args:
-        config: Config. Defaults to the paper's.
+        config: the config; None: the paper's.
 
     Calling the model calls its generator, or the moving average of it if `training.average` is set. Logged metrics:
     `loss` (the generator's weighted sum) and each unweighted loss in it, `discriminator_loss`, `r1_penalty`; in
     validation `psnr` and `hole_psnr` of the inpainted image, in dB.
 
     Attributes:
-        wants_to_stop: tf.Variable of this process, above 0 if it should stop; None if nothing stops it.
+        wants_to_stop: a variable of this process, above 0 if it should stop; None if nothing stops it.
         stops: with several devices, above 0 if a process wanted to stop before the last step; the same for all.
 
     Examples:
@@ -73,19 +74,20 @@ class ShiftNet(keras.Model):
         names += ["r1_penalty"] if self.config.losses.r1 > 0 else []
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
-        self.wants_to_stop, self.stops = None, 0.0
+        self.wants_to_stop: tf.Variable | None = None
+        self.stops: float | tf.Tensor = 0.0
 
-    def _used_losses(self):
+    def _used_losses(self) -> dict[str, float]:
         weights = {name: getattr(self.config.losses, name) for name in LOSSES}
         if not self.config.model.shift_layers:
             weights["guidance"] = 0.0
         return {f"{name}_loss": weight for name, weight in weights.items() if weight > 0}
 
-    def _uses(self, *names):
+    def _uses(self, *names: str) -> bool:
         return any(f"{name}_loss" in self.loss_weights for name in names)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())
 
     def compile(
@@ -98,7 +100,7 @@ class ShiftNet(keras.Model):
         """Set the two optimizers.
 
         Args:
-            generator_optimizer, discriminator_optimizer: keras.optimizers.Optimizer, one for each.
+            generator_optimizer, discriminator_optimizer: one for each network.
             jit_compile: `"auto"` (XLA on a GPU; on a CPU it is slower), `"on"` or `"off"`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
@@ -110,34 +112,37 @@ class ShiftNet(keras.Model):
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         return self.averaged_generator(inputs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         """Avoid Keras's own, which fails with several workers: it averages scalars along axis 0 (tensorflow#72388)."""
         strategy = self.distribute_strategy
         if strategy.num_replicas_in_sync == 1 or (self.train_function is not None and not force):
-            return super().make_train_function(force)
+            super().make_train_function(force)
+            return
 
-        def step_and_vote(batch):
+        def step_and_vote(batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             vote = 0.0 if self.wants_to_stop is None else self.wants_to_stop.read_value()
             return self.train_step(batch), tf.identity(vote)
 
         @tf.function(reduce_retracing=True)
-        def step(iterator):
+        def step(iterator: Iterator[dict[str, tf.Tensor]]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             logs, stops = strategy.run(step_and_vote, args=(next(iterator),))
-            return tf.nest.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), (logs, stops))
+            logs, stops = tf.nest.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), (logs, stops))
+            return logs, stops
 
-        def train(iterator):
+        def train(iterator: Iterator[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+            logs: dict[str, tf.Tensor]
             logs, self.stops = step(iterator)
             return logs
 
-        self.train_function = train
+        self.train_function: Callable[..., dict[str, tf.Tensor]] | None = train
 
-    def _maybe_symbolic_build(self, *arguments, **named):
+    def _maybe_symbolic_build(self, *arguments: Any, **named: Any) -> None:
         """Do nothing: the model is built, and Keras's own fails with several workers (keras#20585)."""
 
-    def train_step(self, data):
+    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image, mask = data["image"], data["mask"]
         targets = self.generator.encode(image, mask, training=True) if self._uses("guidance") else []
 
@@ -164,7 +169,7 @@ class ShiftNet(keras.Model):
 
         return self._track({"loss": loss, **values})
 
-    def test_step(self, data):
+    def test_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return self._track(self._validation_values(data))
 
     def validate(self, dataset: tf.data.Dataset) -> dict[str, float]:
@@ -179,7 +184,7 @@ class ShiftNet(keras.Model):
         values = [self._validate(batch) for batch in dataset]
         return {name: float(np.mean(np.concatenate([value[name] for value in values]))) for name in values[0]}
 
-    def _validation_values(self, data):
+    def _validation_values(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Return each image's `psnr` and `hole_psnr`: float32 [B]."""
         image, mask = data["image"], data["mask"]
         inpainted_image = composite(self.averaged_generator(data), image, mask)
@@ -188,7 +193,7 @@ class ShiftNet(keras.Model):
             "hole_psnr": metrics.psnr(image, inpainted_image, mask),
         }
 
-    def _update_average(self):
+    def _update_average(self) -> None:
         """Update the average, also of batch norm's averages. Early steps count more, so that the start fades soon."""
         if self.averaged_generator is self.generator:
             return
@@ -197,9 +202,11 @@ class ShiftNet(keras.Model):
         for average, value in zip(self.averaged_generator.variables, self.generator.variables):
             average.assign(share * average + (1.0 - share) * value)
 
-    def _image_losses(self, predicted_image, image, mask):
+    def _image_losses(self, predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the losses that compare the prediction with the photo: `losses.LOSSES`."""
-        inpainted_image, features, targets = composite(predicted_image, image, mask), (), ()
+        inpainted_image = composite(predicted_image, image, mask)
+        features: Sequence[tf.Tensor] = ()
+        targets: Sequence[tf.Tensor] = ()
         if self.config.losses.uses_features:
             shown = predicted_image if self.config.losses.features == "vgg16" else inpainted_image
             features, targets = self.pretrained_features(shown), self.pretrained_features(image)
@@ -215,7 +222,9 @@ class ShiftNet(keras.Model):
         )
         return {f"{name}_loss": loss(compared) for name, loss in losses.LOSSES.items() if self._uses(name)}
 
-    def _adversarial_losses(self, predicted_image, image, mask):
+    def _adversarial_losses(
+        self, predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Return (dict of the generator's losses and the penalty, the discriminator's loss).
 
         The discriminator runs twice: the generator's gradient passes only through the second run.
@@ -241,7 +250,7 @@ class ShiftNet(keras.Model):
             discriminator_loss += settings.r1 * values["r1_penalty"]
         return values, discriminator_loss
 
-    def _shown(self, predicted_image, image, mask):
+    def _shown(self, predicted_image: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
         """Return what the discriminator sees: the real image, the generated one, and the mask."""
         generated = predicted_image
         if self.config.discriminator.input == "inpainted_image":
@@ -251,68 +260,65 @@ class ShiftNet(keras.Model):
             return [image, generated, mask]
         return hole_window([image, generated, mask], mask, self._step_seed() if window == "random" else None)
 
-    def _judge(self, images, mask):
+    def _judge(self, images: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Return logits and features in training mode, with the statistics of the batch."""
         if self.config.discriminator.mask_channel:
             images = tf.concat([images, mask], axis=-1)
         return self.discriminator(images, return_features=True, training=True)
 
-    def _lazy_r1(self, judge, real):
+    def _lazy_r1(self, judge: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
         """Return n times R1 at every n-th step, so that its mean over the steps is that of the penalty."""
         every = self.config.losses.r1_every
         due = tf.equal(self.optimizer.iterations % every, 0)
         return tf.cond(due, lambda: float(every) * gan_losses.r1_penalty(judge, real), lambda: 0.0)
 
-    def _step_seed(self):
+    def _step_seed(self) -> tf.Tensor:
         return tf.stack([self.config.training.seed, tf.cast(self.optimizer.iterations, tf.int32)])
 
-    def _track(self, values):
+    def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in values.items():
             self.trackers[name].update_state(value)
         return {name: self.trackers[name].result() for name in values}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "ShiftNet":
         return cls(toml_file.from_dict(config.pop("config")), **config)
 
 
-def _mean_gradients(tape, loss, variables):
+def _mean_gradients(tape: tf.GradientTape, loss: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor | None]:
     """Return this replica's share of the gradients of the mean loss; Keras's optimizers add up the shares."""
     gradients, number = tape.gradient(loss, variables), replicas.count()
     return gradients if number == 1 else [g if g is None else g / number for g in gradients]
 
 
-def _load_features(settings):
+def _load_features(settings: LossConfig) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     """Return the function from images to the features that style, content and perceptual losses compare."""
     if settings.features == "vgg16":
         return load_vgg16(settings.vgg16_weights)
     network, stages = load_efficientnet_lite(0), STAGES[0]
 
-    def features(images):
+    def features(images: tf.Tensor) -> list[tf.Tensor]:
         blocks = network(images, last=stages[-1])
         return [blocks[stage] for stage in stages]
 
     return features
 
 
-def _total_guidance(features, targets):
+def _total_guidance(features: dict[str, list[tf.Tensor]], targets: list[tf.Tensor]) -> tf.Tensor:
     """Return the sum of the guidance losses of all shift connections."""
     parts = zip(features["decoder_features"], targets, features["feature_mask"])
     return tf.add_n([losses.guidance_loss(*part) for part in parts])
 
 
-def resolve_by_device(setting, gpu):
+def resolve_by_device(setting: Switch, gpu: bool) -> bool:
     """Return whether a setting is on, resolving `"auto"` by the device.
 
     Args:
         setting: `"auto"`, `"on"` or `"off"`.
-        gpu: bool, the value of `"auto"` on a machine with a GPU; without a GPU it is the opposite.
-
-    Returns:
-        bool.
+        gpu: the value of `"auto"` on a machine with a GPU; without a GPU it is the opposite.
     """
     if setting == "auto":
         return bool(tf.config.list_logical_devices("GPU")) == gpu

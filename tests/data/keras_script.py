@@ -25,6 +25,16 @@ def predict(preset: str) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     return predicted_image, joined, features["shift_map"]
 
 
+def look(generator: Generator, image: tf.Tensor, mask: tf.Tensor, more: bool) -> None:
+    assert_type(
+        generator({"image": image, "mask": mask}, more), tf.Tensor | tuple[tf.Tensor, dict[str, list[tf.Tensor]]]
+    )
+    assert_type(Discriminator()(image, return_features=more), tf.Tensor | tuple[tf.Tensor, list[tf.Tensor]])
+    for shift in (layers.ShiftConnection(), layers.SoftShiftConnection()):
+        joined = shift(image, image, mask, return_shift_map=more)
+        assert_type(joined, tf.Tensor | tuple[tf.Tensor, tf.Tensor])
+
+
 def judge(run: str, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     trained, begun = Run.open(run).load_generator(size), Generator(image_size=size, depth=4, shift="mirrored")
     assert_type(trained, Generator)
