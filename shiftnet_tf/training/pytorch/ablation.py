@@ -18,6 +18,7 @@ from shiftnet_tf.system.atomic import write_atomically
 from shiftnet_tf.training.photo_folder import open_photos
 from shiftnet_tf.training.pytorch import pretrained
 from shiftnet_tf.training.pytorch.batches import Batches, draw_masks, read_all
+from shiftnet_tf.training.pytorch.pretrained import EfficientNetLite
 from shiftnet_tf.training.pytorch.recipe import check_config
 from shiftnet_tf.training.pytorch.trainer import Trainer
 from shiftnet_tf.training.pytorch.validation import fill_center, validate
@@ -55,16 +56,16 @@ def read_variants(path: str, overrides: Sequence[str], few_photos: str | None = 
 class WithoutShift(Trainer):
     """A trainer whose network never reads the shifted features."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, config: Config, start: Run, features: EfficientNetLite, batches: Batches, device: str) -> None:
+        super().__init__(config, start, features, batches, device)
         self._cut()
 
-    def _step(self):
+    def _step(self) -> None:
         super()._step()
         self._cut()
 
     @torch.no_grad()
-    def _cut(self):
+    def _cut(self) -> None:
         for weights in (self.generator, self.average):
             kernel = weights[_KERNEL_AFTER_SHIFT]
             kernel[2 * kernel.shape[0] // 3 :].zero_()

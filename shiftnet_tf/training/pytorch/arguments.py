@@ -1,11 +1,12 @@
 """The arguments that the scripts training in PyTorch share."""
 
 import argparse
+from collections.abc import Sequence
 
 from shiftnet_tf.errors import check
 
 
-def add_arguments(parser, look_every):
+def add_arguments(parser: argparse.ArgumentParser, look_every: int) -> None:
     """Add the arguments of every script that trains in PyTorch, but for its steps; see `parse`."""
     parser.add_argument("config", help="read the recipe from this TOML file")
     parser.add_argument("--from", dest="start", metavar="DIR", required=True, help="start from this run or saved model")
@@ -22,7 +23,7 @@ def add_arguments(parser, look_every):
     parser.add_argument("--device", default="cuda", help="use this device of PyTorch (default: %(default)s)")
 
 
-def parse(parser: argparse.ArgumentParser, arguments):
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments of such a script, which has `--steps` and `--falling-steps` too.
 
     Raises:

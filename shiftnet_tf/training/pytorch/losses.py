@@ -1,16 +1,26 @@
 """The losses of a training step, unweighted: `losses`."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 from shiftnet_tf.training.pytorch.networks import encode, generate, judge
 from shiftnet_tf.training.pytorch.ops import composite
-from shiftnet_tf.training.pytorch.pretrained import STAGES
+from shiftnet_tf.training.pytorch.pretrained import STAGES, EfficientNetLite
+from shiftnet_tf.training.pytorch.weights import Weights
 
 LOSSES = ("reconstruction", "hole", "perceptual", "guidance", "adversarial", "feature_matching")
 
 
-def losses(generator, discriminator, features, image, mask, middles):
+def losses(
+    generator: Weights,
+    discriminator: Weights,
+    features: EfficientNetLite,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    middles: torch.Tensor,
+) -> dict[str, torch.Tensor]:
     """Return the losses of a step, unweighted, as in `ShiftNet.train_step`.
 
     Args:
@@ -50,7 +60,7 @@ def losses(generator, discriminator, features, image, mask, middles):
     }
 
 
-def window(images, middles, size):
+def window(images: Sequence[torch.Tensor], middles: torch.Tensor, size: int) -> list[torch.Tensor]:
     """Return squares of `size` around `middles` int64 [B, 2], moved inside, of each of `images` [B, C, S, S]."""
     start = (middles - size // 2).clamp(0, images[0].shape[2] - size)  # [B, 2]
     steps = torch.arange(size, device=start.device)
@@ -59,20 +69,20 @@ def window(images, middles, size):
     return [x[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2) for x in images]
 
 
-def hole_patches(mask):
+def hole_patches(mask: torch.Tensor) -> torch.Tensor:
     border, width, stride = 23, 70, 8
     padded = F.pad(mask, [border] * 4)
     return F.max_pool2d(F.max_pool2d(padded, (width, 1), (stride, 1)), (1, width), (1, stride))
 
 
-def _mean(values, weights):
+def _mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (values * weights).sum() / weights.sum().clamp(min=1e-12)
 
 
-def _relative(features, targets, mask):
+def _relative(features: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
     share = mask.mean()
     ratios = []
     for feature, target in zip(features, targets):
         target = target.detach().float()
         ratios.append((feature.float() - target).abs().sum() / (share * target.abs().sum()).clamp(min=1e-12))
-    return sum(ratios) / len(ratios)
+    return torch.stack(ratios).sum() / len(ratios)

@@ -5,9 +5,10 @@ import torch.nn.functional as F
 
 from shiftnet_tf.training.pytorch.ops import NEVER, composite, downsample_mask, gather, membrane
 from shiftnet_tf.training.pytorch.patch_filling import fill_from_patches
+from shiftnet_tf.training.pytorch.weights import Weights
 
 
-def encode(weights, image, mask, count=8):
+def encode(weights: Weights, image: torch.Tensor, mask: torch.Tensor, count: int = 8) -> list[torch.Tensor]:
     x = torch.cat([image, 1.0 - mask], 1)
     features = []
     for i in range(count):
@@ -21,13 +22,14 @@ def encode(weights, image, mask, count=8):
     return features
 
 
-def generate(weights, image, mask, training=False):
+def generate(
+    weights: Weights, image: torch.Tensor, mask: torch.Tensor, training: bool = False
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
     """Return the prediction [B, 3, S, S] and (decoder features, feature mask) of the shift."""
     masked = composite(torch.zeros_like(image), image, mask)
     seen = fill_from_patches(masked, mask)
     *skips, bottleneck = encode(weights, seen, mask)
     x = F.relu(bottleneck)
-    guided = None
     for i in reversed(range(1, 8)):
         x = _up(weights, _numbered("decoder_ups/subpixel_upsampling", i), x, smooth=True)
         x = _instance_norm(weights, _numbered("decoder_norms/instance_normalization", i - 1), x)
@@ -48,7 +50,7 @@ def generate(weights, image, mask, training=False):
     return predicted if training else predicted.clamp(-1.0, 1.0), guided
 
 
-def judge(weights, images):
+def judge(weights: Weights, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return logits and features."""
     x, features = images, []
     for i in range(5):
@@ -63,7 +65,7 @@ def judge(weights, images):
 
 
 @torch.no_grad()
-def normalize_spectrum(weights):
+def normalize_spectrum(weights: Weights) -> None:
     """Run one power iteration on each convolution of the discriminator, and divide its kernel by the norm."""
     for i in range(5):
         name = _numbered("convolutions/spectral_normalization", i)
@@ -75,12 +77,12 @@ def normalize_spectrum(weights):
         weights[f"{name}/vars/0"].copy_(kernel)  # Keras writes it twice
 
 
-def trainable(discriminator):
+def trainable(discriminator: Weights) -> Weights:
     """Return the trainable weights of a discriminator: all except the vectors of spectral normalisation."""
     return {name: x for name, x in discriminator.items() if "spectral" not in name or "/layer/" in name}
 
 
-def _shift(decoder, encoder, feature_mask):
+def _shift(decoder: torch.Tensor, encoder: torch.Tensor, feature_mask: torch.Tensor) -> torch.Tensor:
     """Return decoder, encoder and shifted features, [B, 3C, H, W]."""
     batch, channels, height, width = decoder.shape
     hole = feature_mask.flatten(1)  # [B, N]
@@ -97,11 +99,11 @@ def _shift(decoder, encoder, feature_mask):
     return torch.cat([decoder, encoder, shifted], 1)
 
 
-def _numbered(name, i):
+def _numbered(name: str, i: int) -> str:
     return name if i == 0 else f"{name}_{i}"
 
 
-def _instance_norm(weights, name, x):
+def _instance_norm(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
     scale, offset = weights[f"{name}/vars/0"], weights[f"{name}/vars/1"]
     y = x.float()
     mean = y.mean((2, 3), keepdim=True)
@@ -110,7 +112,7 @@ def _instance_norm(weights, name, x):
     return (y * factor + (offset[None, :, None, None] - mean * factor)).to(x.dtype)
 
 
-def _up(weights, name, x, smooth):
+def _up(weights: Weights, name: str, x: torch.Tensor, smooth: bool) -> torch.Tensor:
     kernel, bias = weights[f"{name}/vars/0"], weights[f"{name}/vars/1"]
     if not smooth:
         return F.conv_transpose2d(x, kernel, bias, 2, 1)

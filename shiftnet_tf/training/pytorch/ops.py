@@ -6,15 +6,15 @@ import torch.nn.functional as F
 NEVER = -1e30  # added to the score of a position that must not be chosen
 
 
-def composite(predicted, image, mask):
+def composite(predicted: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.where(mask > 0.5, predicted, image)
 
 
-def membrane(image, mask):
+def membrane(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return _fill(torch.where(mask > 0.5, torch.zeros_like(image), image), 1.0 - mask)
 
 
-def _fill(values, known):
+def _fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     height, width = values.shape[2:]
     if height % 2 or width % 2:
         total = known.sum((2, 3), keepdim=True)
@@ -29,12 +29,12 @@ def _fill(values, known):
     return filled
 
 
-def downsample_mask(mask, layers):
+def downsample_mask(mask: torch.Tensor, layers: int) -> torch.Tensor:
     for _ in range(layers):
         mask = F.avg_pool2d(mask, 4, 2, 1)
     return (mask >= 5 / 16).to(mask.dtype)
 
 
-def gather(rows, index):
+def gather(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Return rows [B, M, C] at index [B, N]: [B, N, C]."""
     return torch.gather(rows, 1, index[..., None].expand(-1, -1, rows.shape[-1]))

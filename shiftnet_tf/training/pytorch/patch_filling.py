@@ -11,7 +11,9 @@ from shiftnet_tf.training.pytorch.ops import NEVER, gather, membrane
 class _Level:
     """One level of ops/patch_filling.py; offsets are [B, N, 2]."""
 
-    def __init__(self, smooth, known, scale, size, coarser=None):
+    def __init__(
+        self, smooth: torch.Tensor, known: torch.Tensor, scale: int, size: int, coarser: torch.Tensor | None = None
+    ) -> None:
         self.scale, self.size, self.n = scale, size, smooth.shape[2] // scale
         share = F.avg_pool2d(known, scale)
         self.known = (share > 0.999).float()
@@ -26,11 +28,11 @@ class _Level:
         places = torch.arange(self.n, device=smooth.device, dtype=torch.float32)
         self.rows = torch.stack(torch.meshgrid(places, places, indexing="ij"), -1).reshape(1, -1, 2)
 
-    def patches(self, size):
+    def patches(self, size: int) -> torch.Tensor:
         padded = F.pad(self.values, [size // 2] * 4, mode="reflect")
         return F.unfold(padded, size).transpose(1, 2).contiguous()  # [B, N, C * size * size]
 
-    def search(self):
+    def search(self) -> torch.Tensor:
         patches = self.patches(self.size)
         penalty = 0.5 * patches.square().sum(-1) - NEVER * (1.0 - self.flat_whole[..., 0])
         scores = torch.bmm(patches, patches.transpose(1, 2)) - penalty[:, None]
@@ -38,7 +40,7 @@ class _Level:
         place = torch.stack([nearest // self.n, nearest % self.n], -1).float()
         return (place - self.rows) * (1.0 - self.flat_whole) * self.flat_whole.amax(1, keepdim=True)
 
-    def sources(self, offsets):
+    def sources(self, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         place = self.rows + offsets
         inside = place.clamp(0.0, self.n - 1.0)
         index = (inside[..., 0] * self.n + inside[..., 1]).long()
@@ -46,25 +48,25 @@ class _Level:
         whole = gather(self.flat_whole, index)
         return index, torch.where(strayed, torch.zeros_like(whole), whole)
 
-    def propagate(self, offsets, step):
+    def propagate(self, offsets: torch.Tensor, step: int) -> torch.Tensor:
         patches = self.patches(self.size)
         grid = offsets.transpose(1, 2).reshape(-1, 2, self.n, self.n)
         padded = F.pad(grid, [step] * 4, mode="reflect")
-        best_score, best = None, None
+        best_score: torch.Tensor | None = None
         for i in (0, step, 2 * step):
             for j in (0, step, 2 * step):
                 tried = padded[:, :, i : i + self.n, j : j + self.n].flatten(2).transpose(1, 2)
                 index, whole = self.sources(tried)
                 distance = (gather(patches, index) - patches).square().sum(-1, keepdim=True)
                 score = NEVER * (1.0 - whole) - distance
-                if best is None:
+                if best_score is None:
                     best_score, best = score, tried
                 else:
                     better = score > best_score
                     best_score, best = torch.where(better, score, best_score), torch.where(better, tried, best)
         return best * (1.0 - self.flat_whole)
 
-    def vote(self, offsets):
+    def vote(self, offsets: torch.Tensor) -> torch.Tensor:
         index, whole = self.sources(offsets)
         weight = self.confidence * whole  # [B, N, 1]
         votes = gather(self.patches(3), index) * weight  # [B, N, 9C]
@@ -74,7 +76,7 @@ class _Level:
         self.values = torch.where((self.known > 0.5) | (weights < 1e-12), self.values, average)
         return self.values
 
-    def copy(self, offsets, smooth):
+    def copy(self, offsets: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
         index, whole = self.sources(offsets)
         scale, half = self.scale, self.scale // 2
         framed = torch.cat([smooth[:, :, :half].flip(2), smooth, smooth[:, :, -half:].flip(2)], 2)  # SYMMETRIC
@@ -91,7 +93,7 @@ class _Level:
         return (blended / total)[:, :, half:-half, half:-half]
 
 
-def _confidence(known, n):
+def _confidence(known: torch.Tensor, n: int) -> torch.Tensor:
     reach = 1
     while reach < n:
         width = 2 * reach + 1
@@ -103,7 +105,7 @@ def _confidence(known, n):
 
 
 @torch.no_grad()
-def fill_from_patches(image, mask):
+def fill_from_patches(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     smooth, known = membrane(image, mask), 1.0 - mask
     level = _Level(smooth, known, 8, 7)
     for _ in range(2):

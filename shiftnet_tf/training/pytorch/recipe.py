@@ -1,5 +1,6 @@
 """The settings that the networks and losses in PyTorch implement: those of configs/compact.toml."""
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import check
 
 _SUPPORTED = {
@@ -40,7 +41,7 @@ _SUPPORTED = {
 }
 
 
-def check_config(config):
+def check_config(config: Config) -> None:
     """Refuse settings that are not implemented here.
 
     Raises:

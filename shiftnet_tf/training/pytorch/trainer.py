@@ -5,11 +5,14 @@ import math
 
 import torch
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.errors import InputError
+from shiftnet_tf.run_folder import Run
 from shiftnet_tf.system.atomic import write_atomically
-from shiftnet_tf.training.pytorch.batches import placed
+from shiftnet_tf.training.pytorch.batches import Batches, placed
 from shiftnet_tf.training.pytorch.losses import LOSSES, losses
 from shiftnet_tf.training.pytorch.networks import normalize_spectrum, trainable
+from shiftnet_tf.training.pytorch.pretrained import EfficientNetLite
 from shiftnet_tf.training.pytorch.weights import read_weights, write_weights
 
 _WARMUP = 300  # steps in which the learning rates rise: Adam begins with no moments
@@ -20,7 +23,7 @@ _EPSILON = 1e-7  # Keras's, of Adam
 class Trainer:
     """Both networks with the weights of a run `start`, their optimizers, the moving average; `step` trains them."""
 
-    def __init__(self, config, start, features, batches, device):
+    def __init__(self, config: Config, start: Run, features: EfficientNetLite, batches: Batches, device: str) -> None:
         self.start = start
         self.config, self.features, self.batches, self.device = config, features, batches, device
         self.generator = {
@@ -31,16 +34,19 @@ class Trainer:
         self.average = {name: x.detach().clone() for name, x in self.generator.items()}
         gpu = device != "cpu"
         self.rates = [torch.tensor(0.0, device=device) for _ in range(2)]
-        settings = {"betas": (config.training.beta_1, 0.999), "eps": _EPSILON, "fused": gpu, "capturable": gpu}
+        adam = functools.partial(
+            torch.optim.Adam, betas=(config.training.beta_1, 0.999), eps=_EPSILON, fused=gpu, capturable=gpu
+        )
         parameters = (list(self.generator.values()), [x.requires_grad_() for x in trained.values()])
-        self.optimizers = [torch.optim.Adam(x, lr=rate, **settings) for x, rate in zip(parameters, self.rates)]
+        self.optimizers = [adam(x, lr=rate) for x, rate in zip(parameters, self.rates)]
         wanted = config.training.mixed_precision
         self.bfloat16 = wanted == "on" or (wanted == "auto" and gpu)
         weights = [getattr(config.losses, name) for name in LOSSES] + [1.0]
         self.weights = torch.tensor(weights, device=device)
-        self.sums, self.summed, self.graph = torch.zeros_like(self.weights), 0, None
+        self.sums, self.summed = torch.zeros_like(self.weights), 0
+        self.graph: torch.cuda.CUDAGraph | None = None
 
-    def set_rates(self, step, constant, falling):
+    def set_rates(self, step: int, constant: int, falling: int) -> None:
         """Set the learning rates of a step: after a warm-up those of the config, then half a period of a cosine to 0.
 
         Args:
@@ -54,7 +60,7 @@ class Trainer:
         for rate, value in zip(self.rates, rates):
             rate.fill_(share * value)
 
-    def step(self):
+    def step(self) -> None:
         """Train on what `batches` holds."""
         if self.graph:
             self.graph.replay()
@@ -62,14 +68,14 @@ class Trainer:
             self._step()
         self.summed += 1
 
-    def _step(self):
+    def _step(self) -> None:
         normalize_spectrum(self.discriminator)
         batches = self.batches
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
-            values = losses(
+            named = losses(
                 self.generator, self.discriminator, self.features, batches.image, batches.mask, batches.middles
             )
-        values = torch.stack([values[name].float() for name in _NAMES])
+        values = torch.stack([named[name].float() for name in _NAMES])
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         (values * self.weights).sum().backward()
@@ -80,7 +86,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.values()), weights, 1.0 - self.config.training.average)
             self.sums.add_(values.detach())
 
-    def capture(self):
+    def capture(self) -> None:
         """Record the step as a CUDA graph, which launches its thousands of kernels at once; runs three steps first."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -89,13 +95,14 @@ class Trainer:
                 self.batches.draw()
                 self._step()
         torch.cuda.current_stream().wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(graph):
             self._step()
+        self.graph = graph
 
-    def save(self, run):
+    def save(self, run: Run) -> None:
         """Write the weights into a run folder."""
         pairs = (
             (self.start.generator_weights, run.generator_weights, self.average),
@@ -104,7 +111,7 @@ class Trainer:
         for source, path, weights in pairs:
             write_atomically(path, functools.partial(write_weights, source, weights=weights))
 
-    def read_losses(self):
+    def read_losses(self) -> dict[str, float]:
         """Return the mean of each loss since the last call.
 
         Raises:

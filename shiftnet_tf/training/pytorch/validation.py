@@ -1,18 +1,23 @@
 """Photos filled in the centre, and how well: `fill_center` and `validate`."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from shiftnet_tf.config.run import Config
 from shiftnet_tf.masks import sampling
 from shiftnet_tf.training.pytorch.networks import generate
 from shiftnet_tf.training.pytorch.ops import composite
-from shiftnet_tf.training.pytorch.pretrained import deep_distance
+from shiftnet_tf.training.pytorch.pretrained import EfficientNetLite, deep_distance
+from shiftnet_tf.training.pytorch.weights import Weights
 
 
 @torch.no_grad()
-def fill_center(weights, photo, config, device):
+def fill_center(
+    weights: Weights, photo: torch.Tensor, config: Config, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Fill the centre hole of a crop from the middle of a photo.
 
     Args:
@@ -32,7 +37,9 @@ def fill_center(weights, photo, config, device):
     return image, composite(((predicted + 1.0) * 127.5).round(), image, hole), hole
 
 
-def validate(weights, photos, network, config, device):
+def validate(
+    weights: Weights, photos: Sequence[torch.Tensor], network: EfficientNetLite, config: Config, device: str
+) -> list[float]:
     """Return PSNR of the hole in dB and deep distance, as means over the centre holes of the photos' middles."""
     touched = np.flatnonzero(sampling.center(config.model.image_size, config.masks.overlap).any(axis=1))
     box = slice(int(touched[0]) - 8, int(touched[-1]) + 9)  # as networks.deep_distance has it

@@ -1,13 +1,16 @@
 """Files of weights: `read_weights` and `write_weights` for the `*.weights.h5` of Keras, in PyTorch's layouts."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import torch
 
+Weights = dict[str, torch.Tensor]  # by Keras's names, in PyTorch's layouts
 _TAPS = ((2, 0), (3, 1))  # as in layers/subpixel_upsampling.py
 
 
-def read_weights(path):
+def read_weights(path: Path) -> Weights:
     """Return a dict of Keras's names to float32 tensors in PyTorch's layouts."""
     found = {}
     with h5py.File(path) as file:
@@ -15,7 +18,7 @@ def read_weights(path):
     return {name: _to_torch(name, value.astype(np.float32)) for name, value in found.items()}
 
 
-def write_weights(template, path, weights):
+def write_weights(template: Path, path: Path, weights: Weights) -> None:
     """Write a file of weights for Keras.
 
     Args:
@@ -28,7 +31,7 @@ def write_weights(template, path, weights):
     """
     with h5py.File(template) as source, h5py.File(path, "w") as target:
 
-        def copy(name, item):
+        def copy(name: str, item: h5py.Dataset | h5py.Group) -> None:
             if not isinstance(item, h5py.Dataset):
                 target.require_group(name).attrs.update(item.attrs)
                 return
@@ -41,11 +44,11 @@ def write_weights(template, path, weights):
         target.attrs.update(source.attrs)
 
 
-def _upsamples(name):
+def _upsamples(name: str) -> bool:
     return name.startswith(("decoder_ups/", "detail_gate/")) and name.endswith("vars/0")
 
 
-def _to_torch(name, value):
+def _to_torch(name: str, value: np.ndarray) -> torch.Tensor:
     if value.ndim != 4:
         return torch.from_numpy(value.copy())
     if not _upsamples(name):
@@ -61,7 +64,7 @@ def _to_torch(name, value):
     return torch.from_numpy(kernel)
 
 
-def _from_torch(name, value):
+def _from_torch(name: str, value: np.ndarray) -> np.ndarray:
     if value.ndim != 4:
         return value
     if not _upsamples(name):
