@@ -59,7 +59,7 @@ def parse(arguments):
         "--only",
         action="append",
         choices=[*VARIANTS, _FEW_PHOTOS],
-        help="train only this variant (repeatable; default: all), for example to share them between processes",
+        help="train only this variant, for example to share them between processes; repeat for several (default: all)",
     )
     options = torch_trainer.parse(parser, arguments)
     check_folder("--out", options.out)
