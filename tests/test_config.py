@@ -59,7 +59,7 @@ def test_overrides(tmp_path):
     "text, message",
     [
         ("[model]\nimage_size = 250", "`model.image_size` must be a multiple of 256.*Received: 250"),
-        ("[model]\nimagesize = 256", "`key in .model.` must be one of image_size.*Received: 'imagesize'"),
+        ("[model]\nimagesize = 256", r"key 'imagesize' in \[model\], did you mean 'image_size'\?; choose one of"),
         ("[models]\n", "`section` must be one of model, .*Received: 'models'"),
         ("model = 3", "`model` must be a section"),
         ("[model]\nfilters = 1.5", "`model.filters` must be a whole number. Received: 1.5"),

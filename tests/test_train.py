@@ -283,7 +283,7 @@ BAD = "--run-dir RUN --set "  # RUN, TRAINED and TMP stand for folders
 BAD_INPUT = [
     ("TMP/absent.toml --run-dir RUN", "cannot read the config"),
     ("TMP/bare.toml --run-dir RUN", "lists no photos"),
-    (BAD + "model.fliters=3", "`key in [model]` must be one of"),
+    (BAD + "model.fliters=3", "unknown key 'fliters' in [model], did you mean 'filters'?"),
     (BAD + "data.photos=TMP/empty", "no photos (JPEG, PNG, WebP) in"),
     (BAD + "data.photos=~nobody-here/photos", "must be a valid UTF-8 path"),
     (BAD + "masks.folder=1 --set masks.folder_path=/nowhere", "must be a folder of mask files"),

