@@ -19,7 +19,7 @@ from typing import Any
 
 from shiftnet_tf.errors import InputError, first_line
 from shiftnet_tf.system.atomic import write_atomically
-from shiftnet_tf.system.bundled import find_bundled
+from shiftnet_tf.system.bundled import BUNDLED_MODEL, find_bundled
 from shiftnet_tf.system.regular_files import check_regular
 
 FORMAT_VERSION = 1
@@ -214,7 +214,7 @@ class ModelSpec:
 
 def default_model() -> Path:
     """Return the folder of the bundled model, saved_models/compact."""
-    spec = find_bundled(f"saved_models/compact/{SPEC_NAME}")
+    spec = find_bundled(f"saved_models/{BUNDLED_MODEL}/{SPEC_NAME}")
     if spec is None:
         raise InputError("no bundled model in this build: pass --model")
     return spec.parent
@@ -224,12 +224,14 @@ def locate(path: str | os.PathLike[str] | None = None) -> tuple[Path, str | None
     """Return the model folder and, if `path` is one model file in it, the file's name.
 
     Args:
-        path: a model folder, or a file or a SavedModel in one; None: `default_model`.
+        path: a model folder, or a file or a SavedModel in one; None, or `"compact"` where no such path exists:
+            `default_model`.
 
     Raises:
         InputError: the path does not exist.
     """
-    path = default_model() if path is None else Path(path)
+    named = path is None or (path == BUNDLED_MODEL and not Path(path).exists())
+    path = default_model() if path is None or named else Path(path)
     if not path.exists():
         raise InputError(f"the model does not exist: {path}")
     if not (path / SPEC_NAME).is_file() and (path.parent / SPEC_NAME).is_file():

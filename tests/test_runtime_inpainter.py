@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +151,13 @@ def test_a_saved_model_runs_only_by_name(model_copy, monkeypatch):
         with pytest.raises(InputError, match=message):
             Inpainter.load(model_copy, precision=precision)
     assert Inpainter.load(model_copy, runtime="tensorflow").runtime == "tensorflow"
+
+
+def test_the_bundled_model_has_a_name(small_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert model_folder.locate("compact") == model_folder.locate() == (model_folder.default_model(), None)
+    shutil.copytree(small_model, tmp_path / "compact")
+    assert model_folder.locate("compact") == (Path("compact"), None)  # a folder of one's own comes first
 
 
 def test_choices_that_cannot_be(small_model, tmp_path):

@@ -99,6 +99,8 @@ def test_the_weights_to_fine_tune_are_a_package_of_their_own(wheel, tmp_path):
     result = subprocess.run(search, capture_output=True, text=True, cwd=site)  # which Python then looks into first
     assert result.returncode and "are not installed: pip install shiftnet-tf-compact" in result.stderr
     with zipfile.ZipFile(package) as content:
+        (license,) = (name for name in content.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+        assert content.read(license) == (ROOT / "LICENSE").read_bytes()
         content.extractall(site)
     found = Path(run(*search, cwd=site).strip())
     assert found == site / "shiftnet_tf_compact"

@@ -7,7 +7,7 @@ from shiftnet_tf.runtime import Inpainter
 from shiftnet_tf.runtime.backends import RUNTIMES
 from shiftnet_tf.system.quiet import quiet_start
 
-MODEL_HELP = "use this model folder (with spec.json), or one model file in it (default: the bundled model)"
+MODEL_HELP = "use this model folder (with spec.json), or one model file in it (default: compact, the bundled model)"
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _IN_WHEEL = _PACKAGE / "bundled"  # created by setup.py, with the folders of the repository
 ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
 GENERATOR_WEIGHTS = "generator.weights.h5"  # in a preset, as in a run folder
+BUNDLED_MODEL = "compact"
 _WEIGHTS_PACKAGE = "shiftnet_tf_compact"  # separate: as large as everything that runs the model
 _NAME = re.compile(r"\w[\w-]*")
 
@@ -42,10 +43,10 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
     folders = _preset_folders()
     if isinstance(preset, str) and preset in folders:
         return folders[preset]
-    if preset == "compact" and not Path(preset).exists():
+    if preset == BUNDLED_MODEL and not Path(preset).exists():
         raise InputError(
-            "the weights of the preset 'compact' are not installed: pip install shiftnet-tf-compact, or pass the path "
-            "of a folder"
+            f"the weights of the preset {BUNDLED_MODEL!r} are not installed: pip install shiftnet-tf-compact, or pass the "
+            "path of a folder"
         )
     _check_name(preset, "preset", sorted(folders), "the path of a folder")
     return Path(preset)
@@ -55,7 +56,7 @@ def _preset_folders() -> dict[str, Path]:
     folders = {path.parent.name: path.parent for path in ROOT.glob(f"saved_models/*/{GENERATOR_WEIGHTS}")}
     package = importlib.util.find_spec(_WEIGHTS_PACKAGE)
     if package and package.submodule_search_locations:
-        folders.setdefault("compact", Path(package.submodule_search_locations[0]))
+        folders.setdefault(BUNDLED_MODEL, Path(package.submodule_search_locations[0]))
     return folders
 
 
