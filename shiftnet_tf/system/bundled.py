@@ -45,8 +45,8 @@ def find_preset(preset: str | os.PathLike[str]) -> Path:
         return folders[preset]
     if preset == BUNDLED_MODEL and not Path(preset).exists():
         raise InputError(
-            f"the weights of the preset {BUNDLED_MODEL!r} are not installed: pip install shiftnet-tf-compact, or pass the "
-            "path of a folder"
+            f"the weights of the preset {BUNDLED_MODEL!r} are not installed: pip install shiftnet-tf-compact, or pass "
+            "the path of a folder"
         )
     _check_name(preset, "preset", sorted(folders), "the path of a folder")
     return Path(preset)
