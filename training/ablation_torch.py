@@ -38,7 +38,7 @@ def parse(arguments):
         "--only",
         action="append",
         choices=[*VARIANTS, FEW_PHOTOS],
-        help="train only this variant, for example to share them between processes (repeatable; default: all)",
+        help="train only this variant, for example to share them between processes; repeat for several (default: all)",
     )
     options = shared.parse(parser, arguments)
     check_folder("--out", options.out)
