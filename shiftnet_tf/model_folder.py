@@ -230,8 +230,9 @@ def locate(path: str | os.PathLike[str] | None = None) -> tuple[Path, str | None
     Raises:
         InputError: the path does not exist.
     """
-    named = path is None or (path == BUNDLED_MODEL and not Path(path).exists())
-    path = default_model() if path is None or named else Path(path)
+    if path is None or (path == BUNDLED_MODEL and not Path(path).exists()):
+        path = default_model()
+    path = Path(path)
     if not path.exists():
         raise InputError(f"the model does not exist: {path}")
     if not (path / SPEC_NAME).is_file() and (path.parent / SPEC_NAME).is_file():
